@@ -1,0 +1,40 @@
+# `make test` and `make leaderboard` each start from a bare clone: they make .venv, install into it, run.
+
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: all test test-all lint leaderboard bench clean
+all: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@python=""; for name in python3.12 python3.11 python3 python; do \
+	  if $$name -c 'import sys; raise SystemExit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; \
+	  then python=$$name; break; fi; done; \
+	if [ -z "$$python" ]; then echo "make: avsr-bench needs Python 3.11 or 3.12 on the PATH" >&2; exit 1; fi; \
+	[ -x $(BIN)/pip ] || $$python -m venv .venv || { rm -rf .venv; \
+	  echo "make: $$python cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "installing into .venv: 7 GB and a few minutes the first time"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[synth,cluster,dev]'
+	@touch $@
+
+test: $(READY)
+	$(BIN)/pytest -n auto -m "not slow"
+
+test-all: $(READY)
+	$(BIN)/pytest -n auto
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+leaderboard: $(READY)
+	$(BIN)/avsr-bench prep synth
+	$(BIN)/avsr-bench inspect data/synth --out data/synth/sheet.png
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,5 @@
+"""`python -m avsr_bench` is `avsr-bench`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,34 @@
+"""The command line: it parses, calls one function and prints. Nothing heavy is imported before a verb needs it."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from ..records import Misused, Refused
+from . import prep, setup
+
+app = typer.Typer(
+    name="avsr-bench",
+    help="Data preparation and benchmarks for lip reading: from talking-head video to WER against sparsity and noise.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+prep.add_to(app)
+setup.add_to(app)
+
+
+def main() -> None:
+    """Run a command; what goes wrong ends in one line and an exit code: 1 could not, 2 wrong usage, 130 stopped."""
+    try:
+        app()
+    except Refused as refused:
+        print(f"avsr-bench: {refused}", file=sys.stderr)
+        sys.exit(2 if isinstance(refused, Misused) else 1)
+    except BrokenPipeError:  # the reader of our output, `head` for one, has had enough
+        sys.stderr.close()
+        sys.exit(1)

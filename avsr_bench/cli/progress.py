@@ -1,0 +1,119 @@
+"""How long work shows itself: a bar in a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from ..records import FPS, Sample, Skipped
+
+LINE_SECONDS = 10.0  # between two plain lines
+
+
+class Meter:
+    """Counts what is done since `begin`, and says it in words."""
+
+    def __init__(self, clock: float) -> None:
+        self.started, self.clips, self.frames, self.skipped, self.total = clock, 0, 0, 0, 0
+
+    def add(self, outcome: Sample | Skipped | None) -> None:
+        """One clip more."""
+        self.clips += 1
+        self.frames += outcome.frames if isinstance(outcome, Sample) else 0
+        self.skipped += isinstance(outcome, Skipped)
+
+    def rates(self, clock: float) -> str:
+        """Hours of video, speed, and what was left out so far."""
+        seconds = max(clock - self.started, 1e-3)
+        words = []
+        if self.frames:
+            video = self.frames / FPS
+            words += [f"{video / 3600:.2f} h of video", f"{video / seconds:.0f}x real time"]
+        else:
+            words.append(f"{self.clips / seconds:.1f} clips/s")
+        if self.skipped:
+            words.append(f"{self.skipped:,} skipped")
+        return ", ".join(words)
+
+    def left(self, clock: float) -> str:
+        """Time left, by the rate so far."""
+        seconds = (clock - self.started) / max(self.clips, 1) * (self.total - self.clips)
+        return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02d}:{int(seconds) % 60:02d} left"
+
+
+class _Lines:
+    """For logs and pipes: plain lines."""
+
+    def __init__(self) -> None:
+        self.what, self.meter, self.spoken = "", Meter(0.0), 0.0
+
+    def say(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    def begin(self, what: str, total: int) -> None:
+        self.what, self.meter, self.spoken = what, Meter(time.monotonic()), time.monotonic()
+        self.meter.total = total
+
+    def step(self, outcome: Sample | Skipped | None) -> None:
+        self.meter.add(outcome)
+        now, finished = time.monotonic(), self.meter.clips == self.meter.total
+        if now - self.spoken >= LINE_SECONDS or finished:
+            self.spoken = now
+            left = "" if finished else f", {self.meter.left(now)}"
+            self.say(f"{self.what} {self.meter.clips:,}/{self.meter.total:,} clips, {self.meter.rates(now)}{left}")
+
+
+class _Silence:
+    """For output that programs read."""
+
+    def say(self, line: str) -> None: ...
+
+    def begin(self, what: str, total: int) -> None: ...
+
+    def step(self, outcome: Sample | Skipped | None) -> None: ...
+
+
+class _Bar:
+    """For people at a terminal: one bar a piece of work."""
+
+    def __init__(self, bars: Progress) -> None:
+        self.bars, self.meter = bars, Meter(0.0)
+        self.task: TaskID | None = None
+
+    def say(self, line: str) -> None:
+        self.bars.console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+    def begin(self, what: str, total: int) -> None:
+        self.meter = Meter(time.monotonic())
+        self.meter.total = total
+        self.task = self.bars.add_task(what, total=total, rates="") if total else None
+
+    def step(self, outcome: Sample | Skipped | None) -> None:
+        self.meter.add(outcome)
+        if self.task is not None:
+            self.bars.update(self.task, advance=1, rates=self.meter.rates(time.monotonic()))
+
+
+@contextmanager
+def shown(quiet: bool = False) -> Iterator[_Lines | _Bar | _Silence]:
+    """The progress view that suits where the output goes; it writes to standard error."""
+    console = Console(stderr=True)
+    if quiet:
+        yield _Silence()
+    elif not console.is_terminal:
+        yield _Lines()
+    else:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rates]}"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=console) as bars:
+            yield _Bar(bars)

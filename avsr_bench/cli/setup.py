@@ -1,0 +1,81 @@
+"""`avsr-bench list` and `doctor`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..records import Refused
+
+KINDS = {"pipelines": "prep", "models": "train"}  # kind of recipe -> the verb that reads it
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this module's verbs."""
+    app.command("list")(list_recipes)
+    app.command("doctor")(doctor)
+
+
+def list_recipes(
+    copy: Annotated[str | None, typer.Option(metavar="NAME", help="Copy a recipe here, to change it.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """The recipes there are: corpora to prepare, systems to train."""
+    from .. import recipes
+
+    found = {kind: recipes.names(kind) for kind in KINDS}
+    if copy is not None:
+        print(_copy(copy, found))
+    elif as_json:
+        rows = {
+            kind: [{"name": n, "path": str(p), "what": recipes.headline(p)} for n, p in paths.items()]
+            for kind, paths in found.items()
+        }
+        print(json.dumps(rows, indent=1))
+    else:
+        from rich.console import Console
+        from rich.table import Table
+
+        for kind, paths in found.items():
+            if not paths:
+                continue
+            table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+            table.add_column(f"avsr-bench {KINDS[kind]}", no_wrap=True)
+            table.add_column(f"{kind}/", overflow="fold")
+            for name, path in paths.items():
+                mine = "" if path.is_relative_to(recipes.shipped(kind)) else f" [yours: {path}]"
+                table.add_row(name, recipes.headline(path) + mine)
+            Console(highlight=False, markup=False).print(table)
+
+
+def _copy(name: str, found: dict[str, dict[str, Path]]) -> str:
+    for kind, paths in found.items():
+        if name in paths:
+            target = Path(kind) / f"{name}.yaml"
+            if target.exists():
+                raise Refused(f"{target} is there already: remove it, or change it as it is")
+            target.parent.mkdir(exist_ok=True)
+            target.write_text(paths[name].read_text(encoding="utf-8"), encoding="utf-8")
+            return f"{target}: it now goes before the shipped recipe of that name, as long as you work in this folder"
+    raise Refused(f"no recipe is called {name!r}: see `avsr-bench list`")
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Check Python, torch and its device, face models, codecs and disk, and say what to do."""
+    from ..doctor import examine
+
+    findings = []
+    for finding in examine(Path.cwd()):
+        findings.append(finding)
+        if not as_json:
+            print(f"{finding.state:<5} {finding.name:<14} {finding.found}", flush=True)
+            if finding.remedy:
+                print(f"{'':<20} -> {finding.remedy}")
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=1))
+    if any(finding.state == "fail" for finding in findings):
+        raise typer.Exit(1)

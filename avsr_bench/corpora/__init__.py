@@ -1,0 +1,90 @@
+"""Corpora: what lies on disk becomes a list of clips, with a reason for every clip that cannot be used.
+
+    corpus = corpora.read("grid", Path("data/raw/grid"), GridSettings(split="overlapped"))
+
+A corpus is a module with a function `read(root, settings)` and a row in `READERS`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..records import Clip, Corpus, Reason, Refused
+from . import folder, grid, lrs2, lrs3
+from .files import printable
+from .folder import FolderSettings
+from .grid import GridSettings
+from .lrs2 import Lrs2Settings
+from .lrs3 import Lrs3Settings
+from .splits import overlap
+
+__all__ = ["READERS", "FolderSettings", "GridSettings", "Lrs2Settings", "Lrs3Settings", "Reader", "read"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One kind of corpus: how it is listed, the type of its settings, and what it looks like on disk."""
+
+    read: Callable[[Path, Any], Corpus]
+    settings: type
+    layout: str
+
+
+READERS: dict[str, Reader] = {
+    "lrs3": Reader(lrs3.read, Lrs3Settings, "{pretrain,trainval,test}/<id>/<clip>.mp4 with <clip>.txt"),
+    "lrs2": Reader(lrs2.read, Lrs2Settings, "{main,pretrain}/<id>/<clip>.mp4 with <clip>.txt, and train.txt beside"),
+    "grid": Reader(grid.read, GridSettings, "s1/<code>.mpg ... s34/, and align/s1/<code>.align"),
+    "folder": Reader(folder.read, FolderSettings, "videos at any depth, or manifest.csv / manifest.jsonl"),
+}
+
+
+def read(name: str, root: Path, settings: Any = None) -> Corpus:
+    """List the corpus in `root` with the reader `name`: clips sorted by key, keys unique, overlap between splits said.
+
+    `settings` is of the reader's own type; left out, all defaults hold.
+    """
+    if name not in READERS:
+        raise Refused(f"corpus.reader = {name}: there is no such reader, only {', '.join(READERS)}")
+    reader = READERS[name]
+    try:
+        inside = sorted(printable(path.name) for path in root.iterdir())
+    except FileNotFoundError:
+        raise Refused(f"{root} is not there: give the folder of the corpus with --root") from None
+    except NotADirectoryError:
+        raise Refused(f"{root} is a file: give the folder of the corpus with --root") from None
+    except OSError as error:
+        raise Refused(f"{root} cannot be listed: {error.strerror}") from None
+    if not os.access(root, os.X_OK):
+        raise Refused(f"{root} can be listed and not entered: its folder lacks the permission x")
+    corpus = reader.read(root, settings or reader.settings())
+    if not corpus.clips:
+        holds = f"it holds {', '.join(inside[:5])}{', ...' if len(inside) > 5 else ''}" if inside else "it is empty"
+        raise Refused(f"no clip of the layout of {name} in {root}: expected {reader.layout}; {holds}")
+    clips = tuple(_unique(corpus.clips))
+    return Corpus(clips, tuple(printable(note) for note in (*corpus.notes, *overlap(clips))))
+
+
+def _unique(clips: Iterable[Clip]) -> Iterable[Clip]:
+    """Clips sorted by key; of those that share one, all but the first get a key and a problem of their own.
+
+    Names from the file system are made printable on the way: they go into files that are UTF-8.
+    """
+    ordered = sorted(clips, key=lambda clip: (clip.key, clip.problem is not None, str(clip.video), clip.start))
+    taken = {clip.key for clip in ordered}
+    unique: dict[str, Clip] = {}
+    for clip in ordered:
+        key, problem, number = clip.key, clip.problem, 1
+        while key in unique or (number > 1 and key in taken):
+            number += 1
+            key = f"{clip.key}_dup{number}"
+        if number > 1 and not problem:
+            problem = Reason("duplicate-key", f"{clip.video.name}: {unique[clip.key].video.name} has the same key")
+        if problem:
+            problem = Reason(problem.code, printable(problem.detail))
+        speaker, source = printable(clip.speaker), printable(clip.source)
+        unique[key] = replace(clip, key=key, problem=problem, speaker=speaker, source=source)
+    return [unique[key] for key in sorted(unique)]

@@ -1,0 +1,97 @@
+"""What LRS2 and LRS3 have in common: `<subset>/<id>/<clip>.mp4` with its `.txt`, and `pretrain` cut by word times."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..records import Clip, Reason, Refused, Unusable, make_key
+from . import files, lrs_text
+from .segments import segments
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """A clip as found on disk, before its text is read."""
+
+    name: str  # "test/<id>/00001"
+    video: bool = False  # whether its .mp4 is there
+    problem: Reason | None = None
+
+    @property
+    def source(self) -> str:
+        """The recording it was cut from, which is also all that is known of the speaker."""
+        return self.name.split("/")[1] if "/" in self.name else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a test set is known to hold."""
+
+    utterances: int
+    words: int
+    origin: str
+
+
+def find(root: Path, subset: str) -> list[Utterance]:
+    """Every clip of a subset of which there is a video or a text; folders that may not be read stand in for theirs."""
+    found: list[Utterance] = []
+    if not (root / subset).is_dir():
+        return found
+    for folder in files.walk(root / subset, subset):
+        if folder.problem:
+            found.append(Utterance(folder.name, problem=folder.problem))
+        videos: dict[str, bool] = {}
+        for stem, suffix in map(files.split_suffix, folder.files):
+            if suffix in (".mp4", ".txt"):
+                videos[stem] = videos.get(stem, False) or suffix == ".mp4"
+        found += [Utterance(folder.inside(stem), there) for stem, there in videos.items()]
+    return found
+
+
+def clips(root: Path, utterance: Utterance, split: str, segment_seconds: float | None) -> Iterator[Clip]:
+    """The clips of an utterance: itself, or its segments where `segment_seconds` limits them."""
+    name, source = utterance.name, utterance.source
+    whole = Clip(make_key(name), root / f"{name}.mp4", split, speaker=source, source=source)
+    problem = utterance.problem
+    if problem is None and not utterance.video:
+        problem = Reason("missing-file", f"{name}.mp4 is not there")
+    if problem:
+        yield replace(whole, problem=problem)
+        return
+    try:
+        content = files.read_text(root / f"{name}.txt")
+        if segment_seconds is None:
+            yield replace(whole, text=lrs_text.spoken(content))
+            return
+        words, length = lrs_text.timed_words(content), lrs_text.seconds(content)
+    except Unusable as error:
+        yield replace(whole, problem=error.reason)
+        return
+    for number, part in enumerate(segments(words, segment_seconds, length)):
+        if part.end <= part.start:
+            problem = Reason("bad-times", f"`{part.text}` at {part.start:g} s takes no time")
+        key = make_key(f"{name}_{number:02d}")
+        yield replace(whole, key=key, text=part.text, start=part.start, end=part.end, problem=problem)
+        problem = None
+
+
+def check_segment_seconds(value: float) -> None:
+    """Refuse a length of segments that is not one."""
+    if not value > 0:
+        raise Refused(f"corpus.segment_seconds = {value}: give the longest segment in seconds, for example 16")
+
+
+def compare(test: Iterable[Clip], known: Known) -> list[str]:
+    """A note where the test set does not hold what it is known to hold."""
+    found = Counter(utterances=0, words=0)
+    for clip in test:
+        found.update(utterances=1, words=len((clip.text or "").split()))
+    if (found["utterances"], found["words"]) == (known.utterances, known.words):
+        return []
+    return [
+        f"test has {found['utterances']:,} utterances with {found['words']:,} words; known are {known.utterances:,} "
+        f"with {known.words:,} ({known.origin}): results do not compare with published ones"
+    ]

@@ -1,0 +1,31 @@
+"""Faces: found, followed, and where their mouths are. Usable alone, from a notebook:
+
+video = media.Video("talk.mp4")
+track = faces.find_track(video, faces.FaceSettings())
+mouths = [picture.warp(matrix, 96, "grey") for picture, matrix in zip(video, faces.crop_matrices(track.points))]
+"""
+
+from .crop import MOUTH, centre_matrix, crop_matrices
+from .detector import Faces, load_detector
+from .landmarks import Landmarks, find_landmarks, load_landmarks, track_from_landmarks
+from .track import FaceSettings, choose, complete, find_track, link
+from .watch import Sighting, watch
+
+__all__ = [
+    "MOUTH",
+    "FaceSettings",
+    "Faces",
+    "Landmarks",
+    "Sighting",
+    "centre_matrix",
+    "choose",
+    "complete",
+    "crop_matrices",
+    "find_landmarks",
+    "find_track",
+    "link",
+    "load_detector",
+    "load_landmarks",
+    "track_from_landmarks",
+    "watch",
+]

@@ -1,0 +1,184 @@
+"""Which face: detections are linked over time into trails, one trail is chosen and its gaps are filled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+
+from ..media import Picture
+from ..records import FPS, FaceTrack, Unusable
+from .detector import Detector, load_detector
+from .watch import SAME_PLACE, Sighting, nearest, watch
+
+Choice = Literal["largest", "center"] | tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class FaceSettings:
+    """How faces are found and followed."""
+
+    face: str = "largest"  # which face is kept: largest (and longest in view), center, or X,Y in pixels of the picture
+    stride: int = 8  # frames between two looks where nothing happens; 1 looks at every frame
+    tolerance: float = 0.006  # how far interpolation may err, in eye distances: 0.3 px of a 96-px crop
+    max_gap: int = 12  # frames without the face that are interpolated; more and the clip is left out
+    min_eyes: float = 5.0  # eye distance in pixels: below it a mouth is two or three pixels high
+
+    def __post_init__(self) -> None:
+        self.choice()
+        if self.stride < 1 or self.max_gap < 0 or self.tolerance <= 0:
+            raise ValueError("stride must be at least 1, max_gap at least 0, tolerance above 0")
+
+    def choice(self) -> Choice:
+        """The face to keep, as `choose` wants it."""
+        if self.face in ("largest", "center"):
+            return self.face  # type: ignore[return-value]
+        try:
+            x, y = (float(part) for part in self.face.split(","))
+        except ValueError:
+            raise ValueError(f"face is {self.face!r}: it must be largest, center or X,Y in pixels") from None
+        return x, y
+
+
+def find_track(pictures: Iterable[Picture], settings: FaceSettings) -> FaceTrack:
+    """The track of the face to keep. `pictures` is gone through again with the full-range model where the short-range
+    one does not find a face that lasts: one clip is never measured by both, their points differ by 2 px of 96.
+    """
+    try:
+        return _track(pictures, load_detector("short"), settings)
+    except Unusable as near:
+        if near.reason.code not in ("no-face", "face-lost"):
+            raise
+        try:
+            return _track(pictures, load_detector("full"), settings)
+        except Unusable:
+            raise near from None
+
+
+def _track(pictures: Iterable[Picture], detect: Detector, settings: FaceSettings) -> FaceTrack:
+    sighting = watch(pictures, detect, settings.stride, settings.tolerance)
+    trails = link(sighting, settings.max_gap)
+    if not trails:
+        raise Unusable("no-face", f"no face in {len(sighting.seen)} of {sighting.frames} frames that were looked at")
+    trail = choose(trails, settings.choice(), sighting.width, sighting.height)
+    eyes = float(np.median([np.hypot(*(points[1] - points[0])) for points in trail.points]))
+    if eyes < settings.min_eyes:
+        raise Unusable("too-small", f"the eyes are {eyes:.1f} px apart, faces.min_eyes is {settings.min_eyes:g}")
+    return complete(trail, sighting, settings.max_gap)
+
+
+@dataclass(slots=True)
+class Trail:
+    """One face as it was seen: the frames looked at and what was found there."""
+
+    at: list[int] = field(default_factory=list)
+    boxes: list[np.ndarray] = field(default_factory=list)
+    points: list[np.ndarray] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+
+    def add(self, t: int, box: np.ndarray, points: np.ndarray, score: float) -> None:
+        """Lengthen the trail by one sighting."""
+        self.at.append(t)
+        self.boxes.append(box)
+        self.points.append(points)
+        self.scores.append(score)
+
+    @property
+    def weight(self) -> float:
+        """Area times time: the largest and most continuous face has most of it."""
+        return float(np.mean([box[2] * box[3] for box in self.boxes])) * (self.at[-1] - self.at[0] + 1)
+
+    def centre(self) -> np.ndarray:
+        """The middle of the face, averaged over the trail."""
+        return np.mean([box[:2] + box[2:] / 2 for box in self.boxes], axis=0)
+
+
+def link(sighting: Sighting, max_gap: int) -> list[Trail]:
+    """Join the faces of successive looks into trails: nearest pairs first, never across a cut or a longer gap."""
+    trails: list[Trail] = []
+    alive: list[Trail] = []
+    cuts = sorted(sighting.cuts)
+    for t in sighting.looks():
+        faces = sighting.seen[t]
+        while cuts and t >= cuts[0]:
+            alive = []
+            cuts.pop(0)
+        # A face looked for and not found may come back within max_gap frames.
+        alive = [trail for trail in alive if t - trail.at[-1] <= max_gap + _step(sighting, trail.at[-1])]
+        pairs = []
+        for a, trail in enumerate(alive):
+            if len(faces):
+                face, distance = nearest(faces, trail.boxes[-1])
+                pairs.append((distance, a, face))
+        taken_trails: set[int] = set()
+        taken_faces: set[int] = set()
+        for distance, a, face in sorted(pairs):
+            if distance <= SAME_PLACE and a not in taken_trails and face not in taken_faces:
+                taken_trails.add(a)
+                taken_faces.add(face)
+                alive[a].add(t, faces.boxes[face], faces.points[face], float(faces.scores[face]))
+        for face in range(len(faces)):
+            if face not in taken_faces:
+                trail = Trail()
+                trail.add(t, faces.boxes[face], faces.points[face], float(faces.scores[face]))
+                trails.append(trail)
+                alive.append(trail)
+    return trails
+
+
+def _step(sighting: Sighting, t: int) -> int:
+    """Frames from a look to the next one: a sparse look is no gap."""
+    return min((look for look in sighting.seen if look > t), default=t) - t
+
+
+def choose(trails: list[Trail], choice: Choice, width: int, height: int) -> Trail:
+    """The face to keep: the largest and most continuous, or the one nearest to a place among those that last."""
+    if choice == "largest":
+        return max(trails, key=lambda trail: trail.weight)
+    place = np.array([width / 2, height / 2] if choice == "center" else choice)
+    lasting = max(len(trail.at) for trail in trails) / 2
+    return min(
+        (trail for trail in trails if len(trail.at) >= lasting),
+        key=lambda trail: float(np.hypot(*(trail.centre() - place))),
+    )
+
+
+def complete(trail: Trail, sighting: Sighting, max_gap: int) -> FaceTrack:
+    """One position a frame: straight lines between sightings, the nearest sighting beyond the first and last.
+
+    More than `max_gap` frames without the face make the clip unusable.
+    """
+    frames = np.arange(sighting.frames)
+    at = np.array(trail.at)
+    _check_gaps(at, sighting, max_gap)
+    boxes, points = np.stack(trail.boxes), np.stack(trail.points)
+    flat = np.concatenate([boxes.reshape(len(at), -1), points.reshape(len(at), -1)], axis=1)
+    filled = np.stack([np.interp(frames, at, column) for column in flat.T], axis=1).astype(np.float32)
+    scores = np.full(sighting.frames, np.nan, np.float32)
+    scores[sighting.looks()] = 0.0
+    scores[at] = trail.scores
+    return FaceTrack(
+        boxes=filled[:, :4],
+        points=filled[:, 4:].reshape(sighting.frames, -1, 2),
+        scores=scores,
+        width=sighting.width,
+        height=sighting.height,
+    )
+
+
+def _check_gaps(at: np.ndarray, sighting: Sighting, max_gap: int) -> None:
+    looks = np.array(sighting.looks())
+    missed = np.setdiff1d(looks, at)
+    # Frames between two sightings count as away only if the detector looked there in vain.
+    edges = np.concatenate([[-1], at, [sighting.frames]])
+    for before, after in pairwise(edges):
+        away = after - before - 1
+        if away > max_gap and ((missed > before) & (missed < after)).any():
+            where = f"from {max(before + 1, 0) / FPS:.2f} s to {after / FPS:.2f} s of {sighting.frames / FPS:.2f} s"
+            cut = next((cut for cut in sighting.cuts if before < cut <= after), None)
+            if cut is not None:
+                raise Unusable("cut", f"the picture cuts at {cut / FPS:.2f} s and the face is gone {where}")
+            raise Unusable("face-lost", f"no face {where}")

@@ -1,0 +1,75 @@
+"""Opening media files: which containers are read, and which plain word is said about a file that is none."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+import av.container
+import av.stream
+import av.video.stream
+
+from ..records import Unusable
+
+# The demuxers that may look at a file. FFmpeg has hundreds, among them ones that make "video" of plain text (tty), read
+# still images, or open other files and addresses that a text file names (hls, concat, sdp).
+_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegvideo,mpegts,flv,asf,ogg,nut,mxf,gif,rm,dv,ivf,h264,hevc,m4v,"
+    "mjpeg,obu,vc1,wtv,yuv4mpegpipe,mp3,wav,w64,flac,aac,ac3,eac3,aiff,au,caf,amr,ape,tta,wv"
+)
+_MAX_PIXELS = 1 << 26  # twice 8K: a damaged header may announce any size, and the decoder would allocate it
+
+# How files begin that a video recorder or muxer wrote: if such a file cannot be opened it is broken, not something else.
+_MAGIC = (b"\x1a\x45\xdf\xa3", b"RIFF", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"FLV\x01", b"\x30\x26\xb2\x75")
+_ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+
+
+@contextmanager
+def open_media(path: Path) -> Iterator[av.container.InputContainer]:
+    """Open a video or sound file; anything else raises `Unusable` with the reason."""
+    head = _head(path)
+    try:
+        # "file:" keeps FFmpeg from reading a protocol or a pattern into the name.
+        container = av.open(
+            f"file:{path}",
+            options={"max_pixels": str(_MAX_PIXELS)},
+            container_options={"format_whitelist": _FORMATS, "protocol_whitelist": "file"},
+            metadata_errors="replace",
+        )
+    except av.error.MemoryError:
+        raise
+    except av.error.FFmpegError as error:
+        if head.startswith(_MAGIC) or head[4:8] in _ATOMS:
+            detail = f"the container cannot be read, its index is missing or broken ({error.strerror})"
+            raise Unusable("damaged", detail) from None
+        raise Unusable("not-video", f"{path.name} is in no known video format") from None
+    with container:
+        yield container
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a file, after asking all that can be asked without a decoder."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise Unusable("not-video", f"{path} is not a file")
+        with path.open("rb") as file:
+            head = file.read(16)
+    except (FileNotFoundError, NotADirectoryError):
+        raise Unusable("missing-file", f"{path} does not exist") from None
+    except PermissionError:
+        raise Unusable("unreadable", f"{path} may not be read") from None
+    if not head:
+        raise Unusable("empty-file", f"{path} has 0 bytes")
+    return head
+
+
+def picture_stream(container: av.container.InputContainer) -> av.video.stream.VideoStream | None:
+    """The moving picture of a container, if it has one: the first video stream that is not a cover image."""
+    still = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    for stream in container.streams.video:
+        if not stream.disposition & still:
+            return stream
+    return None

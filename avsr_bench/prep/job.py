@@ -1,0 +1,195 @@
+"""`prep`: from a corpus to shards. Reads top to bottom as it happens."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal, Protocol
+
+from .. import corpora, faces, shards, synth
+from ..records import Clip, Corpus, Reason, Refused, Sample, Skipped
+from ..samples import ClipJob, SampleSettings, make_sample
+from .engine import run_local
+from .recipe import PrepRecipe, deciding, load_recipe
+
+
+@dataclass(frozen=True, slots=True)
+class PrepRequest:
+    """What the user asked for."""
+
+    corpus: str
+    root: Path | None = None
+    out: Path | None = None
+    splits: tuple[str, ...] = ()  # empty: all
+    landmarks: Path | None = None
+    only_detect: bool = False
+    workers: int = 1
+    engine: Literal["local", "ray"] = "local"
+    address: str | None = None  # of the Ray cluster
+    part: tuple[int, int] = (1, 1)
+    limit: int | None = None  # clips of each split
+    force: bool = False
+    assignments: tuple[str, ...] = ()
+
+
+class Progress(Protocol):
+    """Who hears how the work goes."""
+
+    def say(self, line: str) -> None:
+        """A line for the user."""
+
+    def begin(self, what: str, total: int) -> None:
+        """Work on `total` clips starts."""
+
+    def step(self, outcome: Sample | Skipped | None) -> None:
+        """One clip is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrepReport:
+    """What a run did and what now stands in the folder."""
+
+    out: Path
+    summary: shards.Summary
+    made: int  # clips worked on in this run
+    clips: int  # clips of the shards that this run answers for
+    samples: int  # ... that are in them
+    unfinished: tuple[str, ...]  # names of its shards that are not whole
+
+
+def prep(request: PrepRequest, progress: Progress) -> PrepReport:
+    """Prepare a corpus; what an earlier run finished is kept."""
+    recipe = load_recipe(request.corpus, request.root, request.assignments)
+    progress.say(f"{request.corpus}: recipe {recipe.path}")
+    out = request.out or Path("data") / request.corpus
+    if recipe.synth is not None:
+        _make_corpus(recipe, recipe.synth, request, progress)
+    corpus = corpora.read(recipe.reader, recipe.root, recipe.corpus)
+    for note in corpus.notes:
+        progress.say(note)
+    clips = _select(corpus, request)
+    plan = shards.make_plan(
+        clips,
+        recipe.settings.shards,
+        {**deciding(recipe, request.only_detect), "landmarks": str(request.landmarks) if request.landmarks else None},
+        recipe.root,
+        shards.file_sizes(clips),
+    )
+    if request.force:
+        shards.clear_store(out, list(plan.splits))
+    mine = shards.take_part(plan.shards, *request.part)
+    with shards.hold_part(out, *request.part) as hold:
+        shards.open_store(out, plan, versions(), corpus.notes)
+        missing = shards.missing_shards(out, mine)
+        jobs = _jobs(missing, recipe, request)
+        kept = sum(len(shard.clips) for shard in mine) - len(jobs)
+        if kept:
+            progress.say(f"{kept:,} clips are in finished shards of {out} already")
+        progress.begin("prep", len(jobs))
+        outcomes = _run(jobs, recipe, request)
+        for shard in missing:
+            hold.check()
+            with shards.ShardWriter(out, shard) as writer:
+                for clip in shard.clips:
+                    outcome = next(outcomes)
+                    if isinstance(outcome, Reason):  # the worker could not even answer
+                        outcome = Skipped(clip.key, clip.split, outcome)
+                    writer.add(outcome)
+                    progress.step(outcome)
+                writer.commit()
+        summary = shards.finish(out)
+    whole = [shard for shard in mine if shards.is_whole(out, shard)]
+    entries = [entry for shard in whole for entry in shards.read_index(out / shard.split / f"{shard.name}.jsonl")]
+    return PrepReport(
+        out=out,
+        summary=summary,
+        made=len(jobs),
+        clips=sum(len(shard.clips) for shard in mine),
+        samples=sum(entry.reason is None for entry in entries),
+        unfinished=tuple(shard.name for shard in mine if shard not in whole),
+    )
+
+
+def versions() -> dict[str, str]:
+    """What decides the bytes beside the recipe."""
+    packages = ("avsr-bench", "av", "mediapipe", "opencv-contrib-python", "numpy")
+    found = {name: importlib.metadata.version(name) for name in packages}
+    return {**found, "python": platform.python_version(), "machine": platform.machine()}
+
+
+def _select(corpus: Corpus, request: PrepRequest) -> list[Clip]:
+    """The clips of the splits asked for, the first `limit` of each."""
+    by_split: dict[str, list[Clip]] = {}
+    for clip in sorted(corpus.clips, key=lambda clip: clip.key):
+        by_split.setdefault(clip.split, []).append(clip)
+    for split in request.splits:
+        if split not in by_split:
+            raise Refused(f"--split {split}: the corpus has {', '.join(sorted(by_split))}")
+    chosen = request.splits or tuple(by_split)
+    return [clip for split in chosen for clip in by_split[split][: request.limit]]
+
+
+def _make_corpus(recipe: PrepRecipe, settings: synth.SynthSettings, request: PrepRequest, progress: Progress) -> None:
+    """Write the clips of the synthetic corpus that are not there yet."""
+    missing = synth.missing(settings, recipe.root)
+    if missing:
+        progress.say(f"making {len(missing):,} clips in {recipe.root}")
+        progress.begin("make", len(missing))
+        for outcome in run_local(partial(_make_clip, recipe.root, settings), missing, request.workers):
+            if isinstance(outcome, Reason):
+                raise Refused(f"a clip of the synthetic corpus could not be made: {outcome}")
+            progress.step(None)
+    synth.write_manifest(settings, recipe.root)
+
+
+def _make_clip(root: Path, settings: synth.SynthSettings, utterance: synth.Utterance, limit: object) -> None:
+    synth.render(utterance, root, settings)
+
+
+def _jobs(missing: Sequence[shards.PlannedShard], recipe: PrepRecipe, request: PrepRequest) -> list[ClipJob]:
+    """The clips to work on, in plan order, each with its landmarks where a folder of them was given."""
+    if request.landmarks is not None and not request.landmarks.is_dir():
+        raise Refused(f"--landmarks {request.landmarks}: there is no such folder")
+    stored = _stored_tracks(request.landmarks) if request.landmarks else {}
+    jobs = []
+    for clip in (clip for shard in missing for clip in shard.clips):
+        video = clip.video.relative_to(recipe.root) if clip.video.is_relative_to(recipe.root) else clip.video
+        landmarks = None
+        if request.landmarks is not None and clip.problem is None:
+            landmarks = stored.get(clip.key) or faces.find_landmarks(request.landmarks, video)
+            if landmarks is None:
+                problem = Reason("no-landmarks", f"no landmarks of {video} in {request.landmarks}")
+                clip = replace(clip, problem=problem)
+        jobs.append(ClipJob(clip, video.as_posix(), landmarks))
+    return jobs
+
+
+def _stored_tracks(folder: Path) -> dict[str, Path]:
+    """Where an earlier run left the track of each clip, if `folder` is one that prep made."""
+    if not (folder / "prep.json").is_file():
+        return {}
+    return {
+        entry.key: index.with_name(f"{index.stem}.tracks.npz")
+        for split in shards.read_prep(folder)["splits"]
+        for index in shards.shard_indexes(folder, split)
+        for entry in shards.read_index(index)
+        if entry.track
+    }
+
+
+def _run(jobs: list[ClipJob], recipe: PrepRecipe, request: PrepRequest) -> Iterator[Sample | Skipped | Reason]:
+    chosen = recipe.settings
+    work = partial(_work, SampleSettings(chosen.clips, chosen.faces, chosen.crop, request.only_detect))
+    if request.engine == "ray":
+        from .ray_engine import run_ray
+
+        return run_ray(work, jobs, request.address)
+    return run_local(work, jobs, request.workers)
+
+
+def _work(settings: SampleSettings, job: ClipJob, limit: object) -> Sample | Skipped:
+    return make_sample(job, settings, limit)  # type: ignore[arg-type]

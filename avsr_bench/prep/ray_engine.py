@@ -1,0 +1,67 @@
+"""The Ray engine: the same work as `run_local`, on the nodes of a cluster that share the file system."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ..records import Reason, Refused
+from .engine import AHEAD, Result, Task, Work, attempt
+
+
+def run_ray(work: Work[Task, Result], tasks: Iterable[Task], address: str | None) -> Iterator[Result | Reason]:
+    """Do the tasks on a Ray cluster and yield their results in order. No address: a cluster of this machine alone."""
+    try:
+        import ray
+    except ImportError:
+        raise Refused("--engine ray needs Ray: pip install 'avsr-bench[cluster]'") from None
+    started_here = not ray.is_initialized()
+    if started_here:
+        try:
+            ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level="ERROR")
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise Refused(
+                f"no Ray cluster at {address or 'this machine'}: {' '.join(str(error).split())[:200]}"
+            ) from None
+    try:
+        yield from _run(ray, work, tasks)
+    finally:
+        if started_here:
+            ray.shutdown()
+
+
+def _run(ray: Any, work: Work[Task, Result], tasks: Iterable[Task]) -> Iterator[Result | Reason]:
+    # max_retries=0: a second try is ours to order, so that a clip that kills its worker costs two workers, not all.
+    remote = ray.remote(num_cpus=1, max_retries=0)(attempt)
+    shared = ray.put(work)
+    ahead = AHEAD * max(int(ray.cluster_resources().get("CPU", 1)), 1)
+    source = enumerate(tasks)
+    upcoming = next(source, None)
+    in_hand: dict[Any, tuple[int, Task, bool]] = {}  # a future's task, and whether it is the second try
+    done: dict[int, Result | Reason] = {}
+    following = 0
+    while upcoming or in_hand:
+        while upcoming and upcoming[0] < following + ahead:
+            index, task = upcoming
+            in_hand[remote.remote(shared, task)] = (index, task, False)
+            upcoming = next(source, None)
+        finished, _ = ray.wait(list(in_hand), num_returns=1)
+        for future in finished:
+            index, task, second = in_hand.pop(future)
+            try:
+                done[index] = ray.get(future)
+            except ray.exceptions.RayError as error:
+                if second:
+                    done[index] = _reason(ray, error)
+                else:
+                    in_hand[remote.remote(shared, task)] = (index, task, True)
+        while following in done:
+            yield done.pop(following)
+            following += 1
+
+
+def _reason(ray: Any, error: Exception) -> Reason:
+    if isinstance(error, ray.exceptions.OutOfMemoryError):
+        return Reason("out-of-memory", "Ray ended the worker twice because its node ran out of memory")
+    first_line = " ".join(str(error).split())[:160]
+    return Reason("worker-died", f"the worker died twice, or ran into its time limit: {first_line}")

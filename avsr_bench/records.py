@@ -1,0 +1,166 @@
+"""The records that parts hand to one another, and the reasons why a clip may be left out.
+
+Everything below is plain frozen data. A part raises `Unusable` for the one clip in its hands, and `Refused` for a
+request that cannot be carried out at all; both carry the single line that a user reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+import numpy as np
+
+FPS = 25  # frames a second of every mouth clip
+RATE = 16_000  # samples a second of every sound
+SAMPLES_PER_FRAME = RATE // FPS  # 640
+
+# Why a clip was left out: code -> (kind, what it means and what to do). `clip` reasons are final; `machine` reasons
+# (memory, disk, time) leave the shard unfinished and the next run tries the clip again.
+REASONS: dict[str, tuple[Literal["clip", "machine"], str]] = {
+    "missing-file": ("clip", "the video is listed but is not there"),
+    "unreadable": ("clip", "the file or its folder may not be read: check its permissions"),
+    "empty-file": ("clip", "the file has no bytes"),
+    "not-video": ("clip", "the file cannot be opened as a video"),
+    "no-video-stream": ("clip", "the file has sound but no picture"),
+    "no-frames": ("clip", "no frame could be decoded"),
+    "damaged": ("clip", "the video breaks off or is corrupt: fetch it again"),
+    "too-short": ("clip", "fewer frames than clips.min_frames"),
+    "too-long": ("clip", "more seconds than clips.max_seconds"),
+    "too-small": ("clip", "the picture or the face is too small to hold a mouth"),
+    "bad-times": ("clip", "start or end lies outside the video, or end is not after start"),
+    "no-text": ("clip", "the clip has no transcript and the corpus demands one"),
+    "bad-text": ("clip", "the transcript is empty, not UTF-8 or not in the corpus's form"),
+    "duplicate-key": ("clip", "another clip of the corpus has the same key"),
+    "no-face": ("clip", "no face was found in any frame"),
+    "face-lost": ("clip", "the face is away for longer than faces.max_gap"),
+    "cut": ("clip", "the picture cuts to another scene or person"),
+    "mouth-outside": ("clip", "the mouth leaves the picture or the reference frame"),
+    "no-landmarks": ("clip", "no landmark file for this clip under --landmarks"),
+    "bad-landmarks": ("clip", "the landmark file is not in a known form"),
+    "landmarks-mismatch": ("clip", "the landmarks belong to a video of another length or resolution"),
+    "worker-died": ("machine", "the worker process died twice on this clip (a codec crash, or killed for memory)"),
+    "time-limit": ("machine", "the clip took longer than 60 s + 10 x its length"),
+    "out-of-memory": ("machine", "memory ran out"),
+    "failed": ("machine", "an unforeseen error: please report it"),
+}
+
+
+class Refused(Exception):
+    """A request that cannot be carried out; its text is the one line the user reads."""
+
+
+class Misused(Refused):
+    """A request that is wrong in itself: an unknown setting, a value out of range."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why one clip was left out: a code of `REASONS` and a detail with the numbers of this clip."""
+
+    code: str
+    detail: str
+
+    def __post_init__(self) -> None:
+        if self.code not in REASONS:
+            raise ValueError(f"unknown reason {self.code!r}")
+
+    @property
+    def kind(self) -> Literal["clip", "machine"]:
+        """Whether the reason is final, or the next run should try again."""
+        return REASONS[self.code][0]
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}"
+
+
+class Unusable(Exception):
+    """Raised by a part that cannot use the one clip in its hands."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.reason = Reason(code, detail)
+
+    def __reduce__(self) -> tuple[type[Unusable], tuple[str, str]]:  # exceptions pickle by args, ours has two
+        return Unusable, (self.reason.code, self.reason.detail)
+
+
+def make_key(name: str) -> str:
+    """A clip's key from any name: everything outside [A-Za-z0-9_-] percent-encoded, so that no two names collide.
+
+    >>> make_key("test/00j9bKdiOjk/00001")
+    'test%2F00j9bKdiOjk%2F00001'
+    """
+    return quote(name, safe="", encoding="utf-8", errors="surrogateescape").replace(".", "%2E").replace("~", "%7E")
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One utterance of a corpus before any work: where it lies and what is said in it.
+
+    `start` and `end` are seconds from the first frame of the video. A clip found to be unusable while the corpus is
+    listed keeps its place in the plan and carries its `problem`.
+    """
+
+    key: str
+    video: Path
+    split: str
+    speaker: str
+    text: str | None = None
+    audio: Path | None = None  # a sound file of its own; else the sound in the video
+    start: float = 0.0
+    end: float | None = None
+    source: str = ""  # the recording it was cut from, to find train/test overlap
+    problem: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """What a reader found: every clip, and what the user should hear about it (odd counts, overlap, split rules)."""
+
+    clips: tuple[Clip, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FaceTrack:
+    """One face through a clip at 25 fps, in pixels of the upright source picture. T frames, K points.
+
+    K is 4 (right eye, left eye, nose tip, mouth centre; right and left are the person's) for our detector and 68 for
+    landmarks of the iBUG scheme. `scores` is the detector's confidence; 0 where it looked and found nothing, NaN where
+    it did not look: in both the position is interpolated.
+    """
+
+    boxes: np.ndarray  # float32 T, 4: x, y, width, height
+    points: np.ndarray  # float32 T, K, 2
+    scores: np.ndarray  # float32 T
+    width: int
+    height: int
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One finished clip, ready for a shard: the bytes of each member by its extension, in tar order."""
+
+    key: str
+    split: str
+    frames: int
+    text: str | None
+    speaker: str
+    members: Mapping[str, bytes]  # "mouth.mp4", "flac" (absent without sound), "json"
+    track: FaceTrack | None = None  # none for videos that were cropped before
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A clip of the plan that gave no sample, and why."""
+
+    key: str
+    split: str
+    reason: Reason

@@ -1,0 +1,197 @@
+"""One clip to one sample: decode, find the face, crop the mouth, encode, take the sound. Used by every job.
+
+    sample = make_sample(ClipJob(clip, "s1/bbaf2n"), SampleSettings())
+
+The same clip with the same settings gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import faces, media, shards
+from .faces import FaceSettings
+from .records import FPS, SAMPLES_PER_FRAME, Clip, FaceTrack, Sample, Skipped, Unusable
+
+SOUND_TOLERANCE = 2  # frames by which sound and picture may differ in length before the sample says so
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSettings:
+    """Which clips are taken."""
+
+    min_frames: int = 5  # 0.2 s: the shortest word of the corpora
+    max_seconds: float | None = None  # longer clips are left out
+
+
+@dataclass(frozen=True, slots=True)
+class CropSettings:
+    """What a mouth clip looks like."""
+
+    size: int = faces.MOUTH  # pixels of a side; the region is the same at any size
+    colour: media.Colour = "grey"
+    lossless: bool = False  # 5 times the bytes, for work on compression itself
+    already_cropped: bool = False  # the videos are mouths: only scaled, no face is sought
+
+    def __post_init__(self) -> None:
+        if not 16 <= self.size <= 512 or self.size % 2:
+            raise ValueError("size must be even and between 16 and 512")
+
+
+@dataclass(frozen=True, slots=True)
+class SampleSettings:
+    """All that decides the bytes of a sample."""
+
+    clips: ClipSettings = field(default_factory=ClipSettings)
+    faces: FaceSettings = field(default_factory=FaceSettings)
+    crop: CropSettings = field(default_factory=CropSettings)
+    only_detect: bool = False  # stop after the face track
+
+
+@dataclass(frozen=True, slots=True)
+class ClipJob:
+    """A clip, its name for people (the path under the corpus), and its landmarks where they are ready."""
+
+    clip: Clip
+    name: str
+    landmarks: Path | None = None  # a landmark file, or a `.tracks.npz` of ours that holds the clip's key
+
+
+def make_sample(
+    job: ClipJob, settings: SampleSettings, report_length: Callable[[float], None] = lambda seconds: None
+) -> Sample | Skipped:
+    """Make one sample. `report_length` hears the clip's length in seconds as soon as it is known."""
+    try:
+        return _make_sample(job, settings, report_length)
+    except Unusable as unusable:
+        return Skipped(job.clip.key, job.clip.split, unusable.reason)
+
+
+def _make_sample(job: ClipJob, settings: SampleSettings, report_length: Callable[[float], None]) -> Sample:
+    clip = job.clip
+    if clip.problem is not None:
+        raise Unusable(clip.problem.code, clip.problem.detail)
+    video = media.Video(clip.video, clip.start, clip.end)
+    seconds = _expected_seconds(clip, video.info)
+    report_length(seconds)
+    limit = settings.clips.max_seconds
+    if limit is not None and seconds > limit + 1 / FPS:
+        raise Unusable("too-long", f"{seconds:.1f} s, clips.max_seconds is {limit:g}")
+
+    track = None if settings.crop.already_cropped else _track(job, video, settings.faces)
+    about: dict[str, Any] = {
+        "text": clip.text,
+        "speaker": clip.speaker,
+        "frames": 0,
+        "source": _source(job, video.info),
+    }
+    if track is not None:
+        _check_length(len(track), settings.clips.min_frames)
+        about |= {"frames": len(track), "faces": _face_facts(track)}
+        if settings.only_detect:
+            return Sample(clip.key, clip.split, len(track), clip.text, clip.speaker, {}, track)
+
+    mouths = list(_mouths(video, track, settings.crop))
+    about["frames"] = len(mouths)
+    _check_length(len(mouths), settings.clips.min_frames)
+    members = {"mouth.mp4": media.encode_mouth(mouths, settings.crop.lossless)}
+    sound = media.read_sound(clip.audio or clip.video, len(mouths), clip.start, clip.end)
+    if sound is not None:
+        members["flac"] = media.encode_flac(sound.samples)
+        about["sound"] = _sound_facts(sound)
+    if video.notes:
+        about["source"]["notes"] = dict(video.notes)
+    members["json"] = json.dumps(about, ensure_ascii=False, sort_keys=True).encode()
+    return Sample(clip.key, clip.split, len(mouths), clip.text, clip.speaker, members, track)
+
+
+def _track(job: ClipJob, video: media.Video, settings: faces.FaceSettings) -> FaceTrack:
+    if job.landmarks is None:
+        return faces.find_track(video, settings)
+    if job.landmarks.name.endswith(".tracks.npz"):
+        return _stored_track(job, video)
+    landmarks = faces.load_landmarks(job.landmarks)
+    whole = job.clip.start == 0 and job.clip.end is None
+    first = round(job.clip.start * FPS)
+    return faces.track_from_landmarks(landmarks, video, first, whole, settings.max_gap)
+
+
+def _stored_track(job: ClipJob, video: media.Video) -> FaceTrack:
+    """A track that an earlier run stored with its shard; it must be of a clip as long and as large."""
+    assert job.landmarks is not None
+    track = _read_tracks(job.landmarks).get(job.clip.key)
+    if track is None:
+        raise Unusable("no-landmarks", f"{job.landmarks.name} has no track of this clip")
+    frames = sum(1 for _ in video)
+    stored, found = (len(track), track.width, track.height), (frames, video.info.width, video.info.height)
+    if stored != found:
+        raise Unusable("landmarks-mismatch", f"the track is of (frames, width, height) {stored}, the video has {found}")
+    return track
+
+
+_read_tracks = lru_cache(maxsize=2)(shards.read_tracks)  # a shard's clips come one after another
+
+
+def _mouths(video: media.Video, track: FaceTrack | None, crop: CropSettings) -> Iterator[np.ndarray]:
+    if track is None:
+        matrix = faces.centre_matrix(video.info.width, video.info.height, crop.size)
+        yield from (picture.warp(matrix, crop.size, crop.colour) for picture in video)
+    else:
+        matrices = faces.crop_matrices(track.points, crop.size)
+        for picture, matrix in zip(video, matrices, strict=True):
+            yield picture.warp(matrix, crop.size, crop.colour)
+
+
+def _expected_seconds(clip: Clip, info: media.VideoInfo) -> float:
+    whole = info.seconds if info.seconds is not None else 0.0
+    return max((clip.end if clip.end is not None else whole) - clip.start, 0.0)
+
+
+def _check_length(frames: int, least: int) -> None:
+    if frames < least:
+        raise Unusable("too-short", f"{frames} frames, clips.min_frames is {least}")
+
+
+def _source(job: ClipJob, info: media.VideoInfo) -> dict[str, Any]:
+    source: dict[str, Any] = {
+        "path": job.name,
+        "bytes": job.clip.video.stat().st_size,
+        "width": info.width,
+        "height": info.height,
+        "fps": round(info.fps, 3),
+        "start": job.clip.start,
+    }
+    if job.clip.end is not None:
+        source["end"] = job.clip.end
+    if job.clip.source:
+        source["recording"] = job.clip.source
+    return source
+
+
+def _face_facts(track: FaceTrack) -> dict[str, Any]:
+    looked = ~np.isnan(track.scores)
+    found = looked & (track.scores > 0)
+    eyes = np.hypot(*(track.points[:, 1] - track.points[:, 0]).T) if track.points.shape[1] == 4 else track.boxes[:, 2]
+    return {
+        "looked": int(looked.sum()),
+        "detected": round(float(found.sum() / looked.sum()), 4),
+        "score": round(float(track.scores[found].mean()), 4),
+        "width": round(float(np.median(track.boxes[:, 2])), 1),
+        "eyes" if track.points.shape[1] == 4 else "span": round(float(np.median(eyes)), 1),
+    }
+
+
+def _sound_facts(sound: media.Sound) -> dict[str, Any]:
+    frames = sound.difference * FPS
+    facts: dict[str, Any] = {"difference": round(sound.difference, 3)}
+    if abs(frames) > SOUND_TOLERANCE:
+        word = "cut from" if frames > 0 else "added to"
+        facts["note"] = f"{abs(frames):.0f} frames {word} its end ({SAMPLES_PER_FRAME} samples each)"
+    return facts

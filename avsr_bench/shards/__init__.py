@@ -1,0 +1,64 @@
+"""Shards: prepared clips in tars that plain WebDataset reads, planned before the work, whole or not there.
+
+`plan` says what goes where, `lock` who may work on it, `store` what the folder was made from; `write` makes one shard,
+`read`, `index` and `tracks` take it apart, `finish` counts, `validate` reads all of it back. The format: docs/shards.md.
+"""
+
+from avsr_bench.shards.finish import SplitSummary, Summary, finish, summarise
+from avsr_bench.shards.index import Entry, Member, parse_index, read_index
+from avsr_bench.shards.lock import Hold, hold_part
+from avsr_bench.shards.plan import (
+    Plan,
+    PlannedShard,
+    ShardSettings,
+    SplitPlan,
+    file_sizes,
+    make_plan,
+    parse_part,
+    shard_name,
+    take_part,
+)
+from avsr_bench.shards.read import iterate, read_member, shard_indexes, unfinished_indexes
+from avsr_bench.shards.store import clear_store, is_whole, missing_shards, open_store, read_prep
+from avsr_bench.shards.tracks import read_tracks
+from avsr_bench.shards.validate import Problem, Report, check_shard, join_reports, planned_shards, validate
+from avsr_bench.shards.write import ShardWriter
+
+__all__ = [
+    "Entry",
+    "Hold",
+    "Member",
+    "Plan",
+    "PlannedShard",
+    "Problem",
+    "Report",
+    "ShardSettings",
+    "ShardWriter",
+    "SplitPlan",
+    "SplitSummary",
+    "Summary",
+    "check_shard",
+    "clear_store",
+    "file_sizes",
+    "finish",
+    "hold_part",
+    "is_whole",
+    "iterate",
+    "join_reports",
+    "make_plan",
+    "missing_shards",
+    "open_store",
+    "parse_index",
+    "parse_part",
+    "planned_shards",
+    "read_index",
+    "read_member",
+    "read_prep",
+    "read_tracks",
+    "shard_indexes",
+    "shard_name",
+    "summarise",
+    "take_part",
+    "unfinished_indexes",
+    "validate",
+]

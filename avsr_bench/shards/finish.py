@@ -1,0 +1,131 @@
+"""What came of a plan, counted from the indexes: the end of every prep run, and the ground of `avsr-bench inspect`."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from avsr_bench.records import FPS, REASONS, Refused, Skipped
+from avsr_bench.shards.files import json_bytes, write_whole
+from avsr_bench.shards.index import read_index
+from avsr_bench.shards.lock import guard
+from avsr_bench.shards.read import iterate, shard_indexes, unfinished_indexes
+from avsr_bench.shards.store import SKIPPED, read_prep, write_prep
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSummary:
+    """One split: what was planned, what came through, what was left out."""
+
+    clips: int  # planned
+    shards: int  # planned
+    finished: int  # shards that are whole
+    words: int
+    lengths: tuple[int, ...]  # frames of each sample, in plan order
+    detected: tuple[float, ...]  # share of frames in which a face was detected, of the samples that say so
+    speakers: Mapping[str, int]  # samples of each
+    skipped: Mapping[str, int]  # clips for each reason code, the most frequent first
+
+    @property
+    def samples(self) -> int:
+        """Clips that came through, in shards that are whole."""
+        return len(self.lengths)
+
+    @property
+    def frames(self) -> int:
+        """Frames of all samples."""
+        return sum(self.lengths)
+
+    @property
+    def hours(self) -> float:
+        """Hours of all samples."""
+        return self.frames / FPS / 3600
+
+    @property
+    def waiting(self) -> int:
+        """Clips of shards that are not whole, which the next run works on."""
+        final = sum(count for code, count in self.skipped.items() if REASONS[code][0] == "clip")
+        return self.clips - self.samples - final
+
+    def to_json(self) -> dict[str, Any]:
+        """The counts as they stand in `prep.json`."""
+        return {
+            "samples": self.samples,
+            "frames": self.frames,
+            "hours": round(self.hours, 4),
+            "words": self.words,
+            "speakers": len(self.speakers),
+            "detected": round(sum(self.detected) / len(self.detected), 4) if self.detected else None,
+            "skipped": dict(self.skipped),
+            "waiting": self.waiting,
+            "finished": self.finished,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """All splits of a folder, and every clip that was left out with its reason."""
+
+    splits: Mapping[str, SplitSummary]
+    skipped: tuple[Skipped, ...]
+
+
+def summarise(out: Path) -> Summary:
+    """Count what is in the folder now; changes nothing."""
+    splits, skipped = {}, []
+    for split, planned in read_prep(out)["splits"].items():
+        entries = [entry for path in shard_indexes(out, split) for entry in read_index(path)]
+        redone = [entry for path in unfinished_indexes(out, split) for entry in read_index(path)]
+        samples = [entry for entry in entries if entry.reason is None]
+        left_out = [Skipped(entry.key, split, entry.reason) for entry in entries + redone if entry.reason is not None]
+        codes = Counter(clip.reason.code for clip in left_out)
+        splits[split] = SplitSummary(
+            clips=planned["clips"],
+            shards=planned["shards"],
+            finished=len(shard_indexes(out, split)),
+            words=sum(len((entry.text or "").split()) for entry in samples),
+            lengths=tuple(entry.frames for entry in samples),
+            detected=_detection_rates(out, split),
+            speakers=dict(sorted(Counter(entry.speaker for entry in samples).items())),
+            skipped=dict(sorted(codes.items(), key=lambda item: (-item[1], item[0]))),
+        )
+        skipped += sorted(left_out, key=lambda clip: clip.key)
+    return Summary(splits, tuple(skipped))
+
+
+def _detection_rates(out: Path, split: str) -> tuple[float, ...]:
+    rates = []
+    for entry, members in iterate(out, split, "json"):
+        try:
+            faces = json.loads(members.get("json", b"{}")).get("faces") or {}
+        except (ValueError, AttributeError) as error:
+            raise Refused(f"{out}: {entry.key}.json of split {split} is damaged: see `avsr-bench validate`") from error
+        if isinstance(faces.get("detected"), int | float):
+            rates.append(float(faces["detected"]))
+    return tuple(rates)
+
+
+def finish(out: Path) -> Summary:
+    """Write `skipped.jsonl` and the counts in `prep.json`; called at the end of a run, whichever part it was."""
+    with guard(out):  # through the counting too, so that of two runs that end together the later one sees all
+        summary = summarise(out)
+        lines = [
+            {
+                "split": clip.split,
+                "key": clip.key,
+                "kind": clip.reason.kind,
+                "code": clip.reason.code,
+                "detail": clip.reason.detail,
+            }
+            for clip in summary.skipped
+        ]
+        write_whole(out / SKIPPED, b"".join(json_bytes(line) + b"\n" for line in lines))
+        prep = read_prep(out)
+        for split, counts in summary.splits.items():
+            prep["splits"][split]["counts"] = counts.to_json()
+        write_prep(out, prep)
+    return summary

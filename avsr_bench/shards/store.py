@@ -1,0 +1,175 @@
+"""`prep.json`: what a folder of shards was made from, so that a second run goes on and another plan is refused.
+
+{"format": 1, "recipe": {...}, "versions": [{...}], "notes": [...],
+ "splits": {"test": {"fingerprint": ..., "clips": 1321, "shards": 6, "keys": [...], "counts": {...}}}}
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from avsr_bench.records import Refused
+from avsr_bench.shards.files import json_bytes, refusing, sweep_temporaries, write_whole
+from avsr_bench.shards.lock import guard, hold_part
+from avsr_bench.shards.plan import Plan, PlannedShard, SplitPlan
+
+FORMAT = 1  # of the folder as a whole; raised when an older reader would go wrong
+PREP = "prep.json"
+SKIPPED = "skipped.jsonl"
+
+
+def read_prep(out: Path) -> dict[str, Any]:
+    """The contents of `prep.json`."""
+    path = out / PREP
+    try:
+        prep = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise Refused(f"{out} holds no {PREP}: it is not a folder made by `avsr-bench prep`") from error
+    except OSError as error:
+        raise Refused(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise Refused(f"{path} is damaged ({error}): put it back from a copy, or choose another --out") from error
+    if not isinstance(prep, dict) or prep.get("format") != FORMAT:
+        raise Refused(f"{path} is not of format {FORMAT}: it was made by another version, or by another program")
+    return prep
+
+
+def write_prep(out: Path, prep: Mapping[str, Any]) -> None:
+    """Replace `prep.json` in one step."""
+    write_whole(out / PREP, json_bytes(prep, indent=1) + b"\n")
+
+
+def open_store(out: Path, plan: Plan, versions: Mapping[str, str], notes: Sequence[str] = ()) -> None:
+    """Make `out` the home of `plan`, or refuse if it is the home of another.
+
+    Called with a part held (`hold_part`). Versions do not decide whether a plan fits; each set of them that wrote here
+    is listed.
+    """
+    with guard(out) as alone:
+        if alone:
+            sweep_temporaries(out, PREP)
+            sweep_temporaries(out, SKIPPED)
+        if (out / PREP).exists():
+            prep = read_prep(out)
+            _check_same_plan(out, prep, plan)
+        else:
+            _check_not_foreign(out, plan)
+            prep = {"format": FORMAT, "recipe": dict(plan.recipe), "versions": [], "notes": [], "splits": {}}
+        before = json.dumps(prep)
+        prep["versions"] += [dict(versions)] if dict(versions) not in prep["versions"] else []
+        prep["notes"] += [note for note in notes if note not in prep["notes"]]
+        for name, split in plan.splits.items():
+            prep["splits"][name] = {
+                "fingerprint": split.fingerprint,
+                "clips": split.clips,
+                "shards": len(split.shards),
+                "keys": list(split.keys),
+                "counts": prep["splits"].get(name, {}).get("counts"),
+            }
+        prep["splits"] = dict(sorted(prep["splits"].items()))
+        if json.dumps(prep) != before:
+            write_prep(out, prep)
+
+
+def _check_same_plan(out: Path, prep: Mapping[str, Any], plan: Plan) -> None:
+    changed = _differences(prep["recipe"], plan.recipe)
+    other = [split for split in plan.splits.values() if _is_other(prep["splits"].get(split.split), split)]
+    if changed:
+        what = (
+            f"with other settings ({'; '.join(changed[:3])}{f'; and {len(changed) - 3} more' if changed[3:] else ''})"
+        )
+    elif other:
+        what = (
+            "from other clips ("
+            + "; ".join(_clips_changed(prep["splits"][split.split], split) for split in other)
+            + ")"
+        )
+    else:
+        return
+    raise Refused(f"{out} was made {what}: choose another --out, or start it over with --force")
+
+
+def _is_other(known: Mapping[str, Any] | None, split: SplitPlan) -> bool:
+    return known is not None and known["fingerprint"] != split.fingerprint
+
+
+def _clips_changed(known: Mapping[str, Any], split: SplitPlan) -> str:
+    if known["clips"] != split.clips:
+        return f"{split.split} had {known['clips']:,} clips, now {split.clips:,}"
+    if known["keys"] != list(split.keys):
+        return f"{split.split} has as many clips but not the same ones"
+    return f"files, texts, times or speakers of {split.split} changed"
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    then, now = _flat(old), _flat(new)
+    missing = object()
+    names = [name for name in sorted(then | now) if then.get(name, missing) != now.get(name, missing)]
+    return [f"{name} was {_shown(then, name)}, now {_shown(now, name)}" for name in names]
+
+
+def _flat(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in recipe.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _shown(recipe: Mapping[str, Any], name: str) -> str:
+    return json.dumps(recipe[name], ensure_ascii=False) if name in recipe else "not set"
+
+
+def _check_not_foreign(out: Path, plan: Plan) -> None:
+    for shard in plan.shards:
+        if (out / shard.split / f"{shard.name}.tar").exists():
+            raise Refused(
+                f"{out} has {shard.split}/{shard.name}.tar but no {PREP}, so prep did not make it: choose another --out"
+            )
+
+
+def is_whole(out: Path, shard: PlannedShard) -> bool:
+    """Whether the shard was finished: its index is there, and so are the tar and the tracks that it stands for."""
+    stem = out / shard.split / shard.name
+    return all(stem.with_name(f"{shard.name}.{extension}").exists() for extension in ("jsonl", "tar", "tracks.npz"))
+
+
+def missing_shards(out: Path, shards: Sequence[PlannedShard]) -> tuple[PlannedShard, ...]:
+    """Those of `shards` that are still to be made or to be made again."""
+    return tuple(shard for shard in shards if not is_whole(out, shard))
+
+
+def clear_store(out: Path, splits: Sequence[str] | None = None) -> None:
+    """Remove the shards of `splits` (none: of all) and nothing that prep did not make; `--force` begins with it.
+
+    Takes the whole folder for itself while it works, so a run that is going on in there is not disturbed but named.
+    """
+    if not (out / PREP).exists():
+        return
+    with hold_part(out, 1, 1), guard(out), refusing(out):
+        prep = read_prep(out)
+        for split in list(prep["splits"]) if splits is None else splits:
+            _remove_split(out / split, split)
+            prep["splits"].pop(split, None)
+        (out / SKIPPED).unlink(missing_ok=True)
+        if prep["splits"]:
+            write_prep(out, prep)
+        else:  # last, so that a folder with anything of ours in it always says so
+            (out / PREP).unlink()
+
+
+def _remove_split(folder: Path, split: str) -> None:
+    if not folder.is_dir():
+        return
+    stem = rf"{re.escape(split)}-\d{{6,}}"
+    kinds = r"(unfinished\.jsonl|jsonl|tar|tracks\.npz)"
+    ours = re.compile(rf"{stem}\.{kinds}|\.{stem}\.{kinds}\.[0-9a-f]{{32}}\.tmp")
+    files = [path for path in folder.iterdir() if ours.fullmatch(path.name)]
+    for path in sorted(files, key=lambda path: path.suffix != ".jsonl"):  # an index never outlives its tar
+        path.unlink()
+    with suppress(OSError):  # something else lies in there: it stays
+        folder.rmdir()

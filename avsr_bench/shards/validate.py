@@ -1,0 +1,183 @@
+"""Reading every byte of a folder back: is each shard exactly what its index says, and is all of the plan there?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from avsr_bench.shards.index import Entry, parse_index
+from avsr_bench.shards.plan import keys_digest, shard_name
+from avsr_bench.shards.store import read_prep
+from avsr_bench.shards.tracks import read_tracks
+from avsr_bench.shards.write import tar_header, tar_padding, tar_tail
+
+# Given a sample's entry and its members by extension, says what is wrong with the media inside, or nothing.
+Decode = Callable[[Entry, Mapping[str, bytes]], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: in which shard, and in which clip and member where it lies in one."""
+
+    shard: str
+    what: str
+    key: str | None = None
+    member: str | None = None
+
+    def __str__(self) -> str:
+        return ", ".join(part for part in (self.shard, self.key, self.member) if part) + f": {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was read, and everything that is wrong with it."""
+
+    shards: int
+    samples: int
+    skipped: int
+    problems: tuple[Problem, ...]
+
+    @property
+    def mend(self) -> tuple[str, ...]:
+        """What to do, one line for each shard with a problem."""
+        return tuple(
+            f"{name}: delete {name.rpartition('-')[0]}/{name}.jsonl and run the same prep command again: "
+            "this shard is made anew and no other"
+            for name in dict.fromkeys(problem.shard for problem in self.problems)
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for `--json`."""
+        counts = {"shards": self.shards, "samples": self.samples, "skipped": self.skipped}
+        problems = [asdict(problem) for problem in self.problems]
+        return {"whole": not self.problems, **counts, "problems": problems, "mend": list(self.mend)}
+
+
+def validate(
+    out: Path, decode: Decode | None = None, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Report:
+    """Check every shard of `out`, and its media where `decode` is given; `progress` hears (shards done, of all)."""
+    shards = planned_shards(out)
+    reports = []
+    for done, (split, number, keys) in enumerate(shards, start=1):
+        reports.append(check_shard(out, split, number, keys, decode))
+        progress(done, len(shards))
+    return join_reports(reports)
+
+
+def planned_shards(out: Path) -> tuple[tuple[str, int, str], ...]:
+    """Split, number and digest of the keys of every shard that the folder should hold."""
+    splits = read_prep(out)["splits"]
+    return tuple((split, number, keys) for split in splits for number, keys in enumerate(splits[split]["keys"]))
+
+
+def join_reports(reports: Iterable[Report]) -> Report:
+    """The reports of several shards as one."""
+    reports = tuple(reports)
+    return Report(
+        sum(report.shards for report in reports),
+        sum(report.samples for report in reports),
+        sum(report.skipped for report in reports),
+        tuple(problem for report in reports for problem in report.problems),
+    )
+
+
+def check_shard(out: Path, split: str, number: int, keys: str, decode: Decode | None = None) -> Report:
+    """Check one shard; `keys` is the digest of the keys that the plan gives it. Shards can be checked in parallel."""
+    name = shard_name(split, number)
+    stem = out / split / name
+    try:
+        entries = parse_index(stem.with_name(f"{name}.jsonl").read_bytes())
+    except FileNotFoundError:
+        tried = stem.with_name(f"{name}.unfinished.jsonl").exists()
+        return Report(1, 0, 0, (Problem(name, "was tried and is not whole yet" if tried else "is not made yet"),))
+    except (OSError, ValueError) as error:
+        return Report(1, 0, 0, (Problem(name, f"its index cannot be read: {error}"),))
+    samples = [entry for entry in entries if entry.reason is None]
+    problems = []
+    if keys_digest(entry.key for entry in entries) != keys:
+        problems.append(Problem(name, "the clips of its index are not those of the plan"))
+    try:
+        with stem.with_name(f"{name}.tar").open("rb") as file:
+            problems += _check_tar(file, name, samples, decode)
+    except OSError as error:
+        problems.append(Problem(name, f"its tar cannot be read: {error.strerror}"))
+    problems += _check_tracks(stem.with_name(f"{name}.tracks.npz"), name, samples)
+    return Report(1, len(samples), len(entries) - len(samples), tuple(problems))
+
+
+def _check_tar(file: BinaryIO, name: str, samples: Sequence[Entry], decode: Decode | None) -> Iterator[Problem]:
+    """Compare the tar, byte by byte from its beginning, with what the writer makes of these samples."""
+    size = os.fstat(file.fileno()).st_size
+    position = 0
+    for entry in samples:
+        members = {}
+        for extension, member in entry.members.items():
+            header = tar_header(f"{entry.key}.{extension}", member.bytes)
+            padding = tar_padding(member.bytes)
+            start, position = position, position + len(header) + member.bytes + len(padding)
+            if position > size:
+                yield Problem(
+                    name, f"the tar ends in it, after {size:,} bytes: all further clips are lost", entry.key, extension
+                )
+                return
+            if member.offset != start + len(header):
+                yield Problem(name, "its place in the tar is not where the index says", entry.key, extension)
+            file.seek(start)
+            if file.read(len(header)) != header:
+                yield Problem(name, "its tar header is damaged", entry.key, extension)
+            data = file.read(member.bytes)
+            if hashlib.sha256(data).hexdigest() != member.sha256:
+                yield Problem(name, "its bytes are not those that were written", entry.key, extension)
+            else:
+                members[extension] = data
+            if file.read(len(padding)) != padding:
+                yield Problem(name, "the filling zeros after it are damaged", entry.key, extension)
+        yield from _check_sample(name, entry, members, decode)
+    file.seek(position)
+    if file.read() != tar_tail(position):
+        yield Problem(name, "the end of its tar is damaged or missing")
+
+
+def _check_sample(name: str, entry: Entry, members: Mapping[str, bytes], decode: Decode | None) -> Iterator[Problem]:
+    if "json" in members:
+        try:
+            described = json.loads(members["json"])
+            found = {field: described[field] for field in ("frames", "text", "speaker") if field in described}
+        except (ValueError, TypeError) as error:
+            yield Problem(name, f"it is not a JSON record ({error})", entry.key, "json")
+        else:
+            for field, value in found.items():
+                if value != getattr(entry, field):
+                    yield Problem(
+                        name, f"{field} is {value!r}, but {getattr(entry, field)!r} in the index", entry.key, "json"
+                    )
+    if decode is not None and members.keys() == entry.members.keys():  # damaged bytes were reported already
+        wrong = decode(entry, members)
+        if wrong:
+            yield Problem(name, wrong, entry.key)
+
+
+def _check_tracks(path: Path, name: str, samples: Sequence[Entry]) -> Iterator[Problem]:
+    try:
+        tracks = read_tracks(path)
+    except FileNotFoundError:
+        yield Problem(name, "its tracks.npz is missing")
+        return
+    except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
+        yield Problem(name, f"its tracks.npz cannot be read: {error}")
+        return
+    expected = {entry.key: entry for entry in samples if entry.track}
+    for key in tracks.keys() - expected.keys():
+        yield Problem(name, "has a face track that the index does not name", key, "tracks.npz")
+    for key, entry in expected.items():
+        if key not in tracks:
+            yield Problem(name, "its face track is missing", key, "tracks.npz")
+        elif len(tracks[key]) != entry.frames:
+            yield Problem(name, f"its face track has {len(tracks[key])} frames, not {entry.frames}", key, "tracks.npz")

@@ -1,0 +1,82 @@
+"""The corpus on disk: its manifest for the `folder` reader, and which clips are still to be made."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+
+from avsr_bench.records import Refused
+from avsr_bench.synth.clip import render
+from avsr_bench.synth.settings import SynthSettings, Utterance, utterances
+
+SETTINGS_FILE = "synth.json"
+MANIFEST = "manifest.jsonl"
+VERSION = 1  # of the drawing: raised when the same settings give other clips than before
+
+
+def write_manifest(settings: SynthSettings, folder: Path) -> None:
+    """Claim `folder` for these settings and list in `manifest.jsonl` all that will be in it, made or not.
+
+    A folder that holds a corpus of other settings is refused.
+    """
+    _check(settings, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = (
+        {"path": u.path, "text": u.text, "split": u.split, "speaker": u.speaker} for u in utterances(settings)
+    )
+    _write(folder / SETTINGS_FILE, json.dumps({"version": VERSION, **asdict(settings)}, indent=1) + "\n")
+    _write(folder / MANIFEST, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def missing(settings: SynthSettings, folder: Path) -> list[Utterance]:
+    """The clips that are not in `folder` yet, in the order of `utterances`."""
+    _check(settings, folder)
+    there = {str(p.relative_to(folder)) for p in folder.glob("*/*/*") if not p.name.startswith(".")}
+    return [u for u in utterances(settings) if not (u.path in there and u.truth_path in there)]
+
+
+def is_made(settings: SynthSettings, folder: Path) -> bool:
+    """Whether the manifest and every clip are there."""
+    return not missing(settings, folder) and (folder / MANIFEST).exists() and (folder / SETTINGS_FILE).exists()
+
+
+def make(settings: SynthSettings, folder: Path, workers: int) -> Iterator[Utterance]:
+    """Make what is missing, in processes; yields each clip when it is made."""
+    write_manifest(settings, folder)
+    todo = missing(settings, folder)
+    # Spawned, not forked: the parent may hold threads of torch or mediapipe.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        made = {pool.submit(render, utterance, folder, settings): utterance for utterance in todo}
+        for future in as_completed(made):
+            future.result()
+            yield made[future]
+
+
+def _check(settings: SynthSettings, folder: Path) -> None:
+    path = folder / SETTINGS_FILE
+    if not path.exists():
+        return
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        found = {}
+    wanted = {"version": VERSION, **asdict(settings)}
+    differ = [name for name in wanted if not isinstance(found, dict) or found.get(name) != wanted[name]]
+    if differ:
+        name = differ[0]
+        have = found.get(name) if isinstance(found, dict) else None
+        raise Refused(
+            f"{folder} holds a synthetic corpus with {name}={have!r}, not {wanted[name]!r}: "
+            "give another folder, the old settings, or remove it"
+        )
+
+
+def _write(path: Path, text: str) -> None:
+    half = path.with_name(f".{os.getpid()}.{path.name}")
+    half.write_text(text, encoding="utf-8")
+    half.replace(path)

@@ -18,9 +18,8 @@ import numpy as np
 
 from . import faces, media, shards
 from .faces import FaceSettings
-from .records import FPS, SAMPLES_PER_FRAME, Clip, FaceTrack, Sample, Skipped, Unusable
-
-SOUND_TOLERANCE = 2  # frames by which sound and picture may differ in length before the sample says so
+from .media.picture import Colour
+from .records import FPS, Clip, FaceTrack, Sample, Skipped, Unusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class CropSettings:
     """What a mouth clip looks like."""
 
     size: int = faces.MOUTH  # pixels of a side; the region is the same at any size
-    colour: media.Colour = "grey"
+    colour: Colour = "grey"
     lossless: bool = False  # 5 times the bytes, for work on compression itself
     already_cropped: bool = False  # the videos are mouths: only scaled, no face is sought
 
@@ -102,10 +101,11 @@ def _make_sample(job: ClipJob, settings: SampleSettings, report_length: Callable
     about["frames"] = len(mouths)
     _check_length(len(mouths), settings.clips.min_frames)
     members = {"mouth.mp4": media.encode_mouth(mouths, settings.crop.lossless)}
-    sound = media.read_sound(clip.audio or clip.video, len(mouths), clip.start, clip.end)
+    origin = None if clip.audio else video.info.origin
+    sound = media.read_sound(clip.audio or clip.video, len(mouths), clip.start, clip.end, origin)
     if sound is not None:
         members["flac"] = media.encode_flac(sound.samples)
-        about["sound"] = _sound_facts(sound)
+        about["sound"] = {"difference": round(sound.difference, 3), **sound.notes()}
     if video.notes:
         about["source"]["notes"] = dict(video.notes)
     members["json"] = json.dumps(about, ensure_ascii=False, sort_keys=True).encode()
@@ -186,12 +186,3 @@ def _face_facts(track: FaceTrack) -> dict[str, Any]:
         "width": round(float(np.median(track.boxes[:, 2])), 1),
         "eyes" if track.points.shape[1] == 4 else "span": round(float(np.median(eyes)), 1),
     }
-
-
-def _sound_facts(sound: media.Sound) -> dict[str, Any]:
-    frames = sound.difference * FPS
-    facts: dict[str, Any] = {"difference": round(sound.difference, 3)}
-    if abs(frames) > SOUND_TOLERANCE:
-        word = "cut from" if frames > 0 else "added to"
-        facts["note"] = f"{abs(frames):.0f} frames {word} its end ({SAMPLES_PER_FRAME} samples each)"
-    return facts

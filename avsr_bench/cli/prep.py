@@ -181,7 +181,7 @@ def validate(
     else:
         for problem in report.problems:
             print(problem)
-        for line in report.mend():
+        for line in report.mend:
             print(line)
         if not report.problems:
             print(f"{folder}: {report.samples:,} samples in {report.shards:,} shards, all whole")

@@ -49,7 +49,9 @@ def list_recipes(
             for name, path in paths.items():
                 mine = "" if path.is_relative_to(recipes.shipped(kind)) else f" [yours: {path}]"
                 table.add_row(name, recipes.headline(path) + mine)
-            Console(highlight=False, markup=False).print(table)
+            console = Console(highlight=False, markup=False)
+            console.print(table)
+            console.print()
 
 
 def _copy(name: str, found: dict[str, dict[str, Path]]) -> str:

@@ -41,16 +41,16 @@ def read(root: Path, settings: Lrs2Settings) -> Corpus:
         raise Refused(f"LRS2 is split by its lists, and none of {', '.join(LISTS)} lies in {base} or beside it")
     notes = [f"there is no {name} in {base} or beside it: its clips are left out" for name in LISTS.keys() - lists]
     clips: list[Clip] = []
+    wanted: set[str] = set()
     for name, path in lists.items():
         subset, split = LISTS[name]
         longest = settings.segment_seconds if subset == "pretrain" else None
         for listed in _names(path):
             clip = f"{subset}/{listed}"
-            utterance = found.pop(clip) if clip in found else _absent(clip, name, found)
-            clips += lrs.clips(base, utterance, split, longest)
-    found = {name: utterance for name, utterance in found.items() if not utterance.problem}
-    if found:
-        notes.append(f"{len(found):,} clips are in no list and left out (the first: {min(found)})")
+            wanted.add(clip)
+            clips += lrs.clips(base, found.get(clip) or _absent(clip, name, found), split, longest)
+    if others := [name for name, utterance in found.items() if name not in wanted and not utterance.problem]:
+        notes.append(f"{len(others):,} clips are in no list and left out (the first: {min(others)})")
     if "test.txt" in lists:
         notes += lrs.compare((clip for clip in clips if clip.split == "test"), TEST)
     return Corpus(tuple(clips), tuple(sorted(notes)))

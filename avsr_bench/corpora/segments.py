@@ -51,15 +51,20 @@ def cut(words: Sequence[Word], longest: float) -> list[int]:
     """
     # best[n], for the first n words: how many segments, minus the seconds of pause at the cuts, where the last begins.
     best: list[tuple[int, float, int]] = [(0, 0.0, 0)]
+    earliest = 0  # where the last segment may begin
     for stop in range(1, len(words) + 1):
+        last = words[stop - 1]
+        if stop > 1 and last.start - words[stop - 2].end > LONGEST_PAUSE:
+            earliest = stop - 1
+        while earliest < stop - 1 and last.end - words[earliest].start > longest:
+            earliest += 1
+        fewest = best[earliest][0]  # more words never need fewer segments
         options = []
-        for first in range(stop - 1, -1, -1):
-            if first < stop - 1:
-                too_long = words[stop - 1].end - words[first].start > longest
-                if too_long or words[first + 1].start - words[first].end > LONGEST_PAUSE:
-                    break
-            pause = words[first].start - words[first - 1].end if first else 0.0
+        for first in range(earliest, stop):
             count, pauses, _ = best[first]
+            if count > fewest:
+                break
+            pause = words[first].start - words[first - 1].end if first else 0.0
             options.append((count + 1, pauses - pause, first))
         best.append(min(options))
     cuts: list[int] = []

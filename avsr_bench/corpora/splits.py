@@ -34,14 +34,16 @@ def deal(sizes: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, str
     waiting = dict.fromkeys(sorted(sizes, key=lambda name: (fraction(name), name)))
     total = sum(sizes.values())
     dealt: dict[str, str] = {}
-    for split, share in shares.items():
-        missing = max(1, round(share * total)) if share > 0 else 0
+    splits = [split for split, share in shares.items() if share > 0]
+    for place, split in enumerate(splits, 1):
+        keep = 1 + len(splits) - place  # a name for train and for each split to come
+        missing = max(1, round(shares[split] * total))
         for name in list(waiting):
-            if missing > 0 and sizes[name] <= 2 * missing and len(waiting) > 1:
+            if missing > 0 and sizes[name] <= 2 * missing and len(waiting) > keep:
                 dealt[name] = split
                 missing -= sizes[name]
                 del waiting[name]
-        if share > 0 and split not in dealt.values() and len(waiting) > 1:
+        if split not in dealt.values() and len(waiting) > 1:
             smallest = min(waiting, key=lambda name: sizes[name])
             dealt[smallest] = split
             del waiting[smallest]
@@ -63,7 +65,7 @@ def overlap(clips: Iterable[Clip]) -> list[str]:
     for clip in clips:
         if clip.source:
             sources[clip.split][clip.source] += 1
-    if len(sources) < 2 or sum(sources.values(), Counter()).most_common(1)[0][1] < 2:
+    if len(sources) < 2 or max(sum(sources.values(), Counter()).values()) < 2:
         return []
     notes = []
     for one, other in combinations(sorted(sources), 2):

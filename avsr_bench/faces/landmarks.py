@@ -89,23 +89,31 @@ def _from_pickle(data: bytes) -> tuple[Any, None]:
 _READERS = {".npz": _from_npz, ".npy": _from_npy, ".json": _from_json, ".pkl": _from_pickle}
 
 
-class _DataUnpickler(pickle.Unpickler):
-    """Reads pickled lists, numbers, None and numpy arrays of numbers, and calls nothing else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name in ("_reconstruct", "scalar"):
-            return getattr(np.core.multiarray, name)
-        if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")):
-            return getattr(np, name)
-        if (module, name) == ("_codecs", "encode"):  # how protocol 2 writes the bytes of an array
-            return _encode_latin1
-        raise pickle.UnpicklingError(f"it holds {module}.{name}; only arrays, lists, numbers and None are read")
-
-
 def _encode_latin1(text: str, encoding: str) -> bytes:
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"it encodes text as {encoding}")
     return text.encode("latin1")
+
+
+# All that pickled arrays of numbers name, in any protocol.
+_NUMPY: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("numpy.core.multiarray", "_reconstruct"): np.core.multiarray._reconstruct,  # type: ignore[attr-defined]
+    ("numpy.core.multiarray", "scalar"): np.core.multiarray.scalar,  # type: ignore[attr-defined]
+    ("numpy.core.numeric", "_frombuffer"): np.core.numeric._frombuffer,  # type: ignore[attr-defined]
+    ("_codecs", "encode"): _encode_latin1,  # how protocol 2 writes the bytes of an array
+}
+
+
+class _DataUnpickler(pickle.Unpickler):
+    """Reads pickled lists, numbers, None and numpy arrays of numbers, and calls nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        known = _NUMPY.get((module.replace("numpy._core", "numpy.core"), name))  # numpy 2 moved its core
+        if known is None:
+            raise pickle.UnpicklingError(f"it holds {module}.{name}; only arrays, lists, numbers and None are read")
+        return known
 
 
 def track_from_landmarks(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -11,8 +12,13 @@ import numpy as np
 
 from ..media import Picture
 from ..records import FPS, FaceTrack, Unusable
-from .detector import Detector, load_detector
+from .detector import Detector, Faces, load_detector
 from .watch import SAME_PLACE, Sighting, nearest, watch
+
+SAME_LOOK = (
+    0.55  # correlation of two faces' patches below which they are two people; measured: the same person in another
+)
+# clip 0.63 to 0.92, two people 0.28 to 0.45 (GRID s1 and a portrait)
 
 Choice = Literal["largest", "center"] | tuple[float, float]
 
@@ -23,7 +29,9 @@ class FaceSettings:
 
     face: str = "largest"  # which face is kept: largest (and longest in view), center, or X,Y in pixels of the picture
     stride: int = 8  # frames between two looks where nothing happens; 1 looks at every frame
-    tolerance: float = 0.006  # how far interpolation may err, in eye distances: 0.3 px of a 96-px crop
+    tolerance: float = (
+        0.012  # how far interpolation may err, in eye distances: 0.6 px of a 96-px crop; jitter stays below
+    )
     max_gap: int = 12  # frames without the face that are interpolated; more and the clip is left out
     min_eyes: float = 5.0  # eye distance in pixels: below it a mouth is two or three pixels high
 
@@ -60,7 +68,7 @@ def find_track(pictures: Iterable[Picture], settings: FaceSettings) -> FaceTrack
 
 def _track(pictures: Iterable[Picture], detect: Detector, settings: FaceSettings) -> FaceTrack:
     sighting = watch(pictures, detect, settings.stride, settings.tolerance)
-    trails = link(sighting, settings.max_gap)
+    trails = link(sighting)
     if not trails:
         raise Unusable("no-face", f"no face in {len(sighting.seen)} of {sighting.frames} frames that were looked at")
     trail = choose(trails, settings.choice(), sighting.width, sighting.height)
@@ -78,13 +86,15 @@ class Trail:
     boxes: list[np.ndarray] = field(default_factory=list)
     points: list[np.ndarray] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
+    patch: np.ndarray = field(default_factory=lambda: np.zeros(0))  # how it looked last
 
-    def add(self, t: int, box: np.ndarray, points: np.ndarray, score: float) -> None:
+    def add(self, t: int, faces: Faces, face: int, patch: np.ndarray) -> None:
         """Lengthen the trail by one sighting."""
         self.at.append(t)
-        self.boxes.append(box)
-        self.points.append(points)
-        self.scores.append(score)
+        self.boxes.append(faces.boxes[face])
+        self.points.append(faces.points[face])
+        self.scores.append(float(faces.scores[face]))
+        self.patch = patch
 
     @property
     def weight(self) -> float:
@@ -96,42 +106,34 @@ class Trail:
         return np.mean([box[:2] + box[2:] / 2 for box in self.boxes], axis=0)
 
 
-def link(sighting: Sighting, max_gap: int) -> list[Trail]:
-    """Join the faces of successive looks into trails: nearest pairs first, never across a cut or a longer gap."""
+def link(sighting: Sighting) -> list[Trail]:
+    """Join the faces of successive looks into trails, nearest pairs first.
+
+    After a jump of the picture, or after looks in vain, a face must also look the same as the one that was there.
+    """
     trails: list[Trail] = []
-    alive: list[Trail] = []
-    cuts = sorted(sighting.cuts)
+    jumps = sorted(sighting.jumps)
+    previous = -1
     for t in sighting.looks():
-        faces = sighting.seen[t]
-        while cuts and t >= cuts[0]:
-            alive = []
-            cuts.pop(0)
-        # A face looked for and not found may come back within max_gap frames.
-        alive = [trail for trail in alive if t - trail.at[-1] <= max_gap + _step(sighting, trail.at[-1])]
-        pairs = []
-        for a, trail in enumerate(alive):
-            if len(faces):
-                face, distance = nearest(faces, trail.boxes[-1])
-                pairs.append((distance, a, face))
-        taken_trails: set[int] = set()
-        taken_faces: set[int] = set()
-        for distance, a, face in sorted(pairs):
-            if distance <= SAME_PLACE and a not in taken_trails and face not in taken_faces:
-                taken_trails.add(a)
-                taken_faces.add(face)
-                alive[a].add(t, faces.boxes[face], faces.points[face], float(faces.scores[face]))
+        faces, patches = sighting.seen[t], sighting.patches[t]
+        pairs: list[tuple[float, int, int, Trail]] = []
+        for trail in trails if len(faces) else ():
+            face, distance = nearest(faces, trail.boxes[-1])
+            doubtful = trail.at[-1] != previous or bisect(jumps, t) > bisect(jumps, previous)
+            if distance <= SAME_PLACE and (not doubtful or float(trail.patch @ patches[face]) >= SAME_LOOK):
+                pairs.append((distance, len(pairs), face, trail))
+        taken: set[int] = set()
+        for _, _, face, trail in sorted(pairs, key=lambda pair: pair[:2]):
+            if face not in taken:
+                taken.add(face)
+                trail.add(t, faces, face, patches[face])
         for face in range(len(faces)):
-            if face not in taken_faces:
+            if face not in taken:
                 trail = Trail()
-                trail.add(t, faces.boxes[face], faces.points[face], float(faces.scores[face]))
+                trail.add(t, faces, face, patches[face])
                 trails.append(trail)
-                alive.append(trail)
+        previous = t
     return trails
-
-
-def _step(sighting: Sighting, t: int) -> int:
-    """Frames from a look to the next one: a sparse look is no gap."""
-    return min((look for look in sighting.seen if look > t), default=t) - t
 
 
 def choose(trails: list[Trail], choice: Choice, width: int, height: int) -> Trail:
@@ -178,7 +180,7 @@ def _check_gaps(at: np.ndarray, sighting: Sighting, max_gap: int) -> None:
         away = after - before - 1
         if away > max_gap and ((missed > before) & (missed < after)).any():
             where = f"from {max(before + 1, 0) / FPS:.2f} s to {after / FPS:.2f} s of {sighting.frames / FPS:.2f} s"
-            cut = next((cut for cut in sighting.cuts if before < cut <= after), None)
-            if cut is not None:
-                raise Unusable("cut", f"the picture cuts at {cut / FPS:.2f} s and the face is gone {where}")
+            jump = next((jump for jump in sighting.jumps if before < jump <= after), None)
+            if jump is not None:
+                raise Unusable("cut", f"the picture cuts at {jump / FPS:.2f} s and the face is gone {where}")
             raise Unusable("face-lost", f"no face {where}")

@@ -20,10 +20,9 @@ from ..records import FPS
 from .crop import REFERENCE_4, similarity
 from .detector import Detector, Faces
 
-CUT_CHANGE = 18.0  # mean change of a thumbnail's grey levels between two frames that may be a cut
-CUT_RATIO = 4.0  # ... and how many times the clip's usual change it must be: noise and hand-held cameras change always
+JUMP = 18.0  # mean change of a thumbnail's grey levels between two frames that may be a cut
+JUMP_RATIO = 4.0  # ... and how many times the clip's usual change it must be: noise and hand-held cameras change always
 SAME_PLACE = 0.5  # faces further apart than this share of their width are two faces, or two places
-SAME_LOOK = 0.5  # correlation of the two faces' grey patches below which a cut shows somebody else
 
 
 @dataclass(slots=True)
@@ -31,7 +30,8 @@ class Sighting:
     """All faces of a clip in the frames that were looked at."""
 
     seen: dict[int, Faces] = field(default_factory=dict)
-    cuts: list[int] = field(default_factory=list)  # the first frame of each new scene
+    patches: dict[int, np.ndarray] = field(default_factory=dict)  # N, 1024: each face upright and small, to compare
+    jumps: list[int] = field(default_factory=list)  # frames at which the whole picture changed: a cut, or a flash
     frames: int = 0
     width: int = 0
     height: int = 0
@@ -76,12 +76,10 @@ class _Watcher:
         self.window[t] = picture
         self.window.pop(t - 2 * self.stride - 1, None)
         sighting.frames += 1
-        if self._may_be_cut(picture):
+        if self._jumped(picture):
             self.mark(t - 1)
-            self.look(t)
-            if self._scene_changed(t):
-                sighting.cuts.append(t)
-                self.recent = [t]  # nothing is interpolated across a cut
+            sighting.jumps.append(t)
+            self.recent = []  # nothing is interpolated across it
             self.mark(t)
         elif t - self.last_mark >= self.stride:
             self.mark(t)
@@ -94,7 +92,11 @@ class _Watcher:
 
     def look(self, t: int) -> None:
         if t not in self.sighting.seen:
-            self.sighting.seen[t] = self.detect(self.window[t].rgb())
+            faces = self.detect(self.window[t].rgb())
+            self.sighting.seen[t] = faces
+            self.sighting.patches[t] = (
+                np.stack([_patch(self.window[t], face) for face in faces.points]) if faces else _NONE
+            )
             insort(self.recent, t)
 
     def mark(self, t: int) -> None:
@@ -141,33 +143,23 @@ class _Watcher:
         off = centres[1] - (centres[0] * after + centres[2] * before) / (before + after)
         return float(2 * np.hypot(off[0], off[1]) / (before * after))
 
-    def _may_be_cut(self, picture: Picture) -> bool:
+    def _jumped(self, picture: Picture) -> bool:
         previous, self.thumbnail = self.thumbnail, picture.thumbnail()
         if previous is None:
             return False
         change = float(np.abs(self.thumbnail.astype(np.int16) - previous).mean())
-        usual = float(np.median(self.changes)) if self.changes else 0.0
+        jumped = change > JUMP and change > JUMP_RATIO * float(np.median(self.changes or [0.0]))
         self.changes.append(change)
-        return change > CUT_CHANGE and change > CUT_RATIO * usual
-
-    def _scene_changed(self, t: int) -> bool:
-        """Whether the picture's jump at frame t took the faces with it; a flash or a cut-in of titles does not."""
-        before, after = self.sighting.seen[t - 1], self.sighting.seen[t]
-        if not len(before) or not len(after):
-            return True
-        largest = int(np.argmax(before.boxes[:, 2]))
-        other, distance = nearest(after, before.boxes[largest])
-        if distance > SAME_PLACE:
-            return True
-        patches = [
-            _patch(self.window[t - 1], before.points[largest]),
-            _patch(self.window[t], after.points[other]),
-        ]
-        return float(np.corrcoef(patches[0].ravel(), patches[1].ravel())[0, 1]) < SAME_LOOK
+        return jumped
 
 
 def _patch(picture: Picture, points: np.ndarray) -> np.ndarray:
-    """A face as 32x32 grey, upright by its eyes, to compare two faces by."""
+    """A face as 32x32 grey, upright by its eyes, of mean 0 and norm 1: the product of two is their correlation."""
     matrix = similarity(points[None].astype(np.float64), REFERENCE_4)[0]
     matrix[:, 2] -= 64  # the middle half of the reference frame: brows to chin
-    return picture.warp(matrix / 4, 32, "grey").astype(np.float64)
+    patch = picture.warp(matrix / 4, 32, "grey").astype(np.float32).ravel()
+    patch -= patch.mean()
+    return patch / max(float(np.linalg.norm(patch)), 1e-6)
+
+
+_NONE = np.zeros((0, 1024), np.float32)

@@ -1,7 +1,23 @@
 """Video and sound files in, frames at 25 a second and 16 kHz sound out; and the small files that hold a mouth."""
 
 from .clock import constant_rate, frame_count
+from .mouth import decode_mouth, encode_mouth
 from .picture import Picture, Upright
+from .sound import Sound, decode_flac, encode_flac, read_sound
 from .video import Video, VideoInfo, probe
 
-__all__ = ["Picture", "Upright", "Video", "VideoInfo", "constant_rate", "frame_count", "probe"]
+__all__ = [
+    "Picture",
+    "Sound",
+    "Upright",
+    "Video",
+    "VideoInfo",
+    "constant_rate",
+    "decode_flac",
+    "decode_mouth",
+    "encode_flac",
+    "encode_mouth",
+    "frame_count",
+    "probe",
+    "read_sound",
+]

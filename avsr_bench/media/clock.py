@@ -26,9 +26,9 @@ def constant_rate(
 ) -> Iterator[T]:
     """Choose, for every 1/25 s from `start`, the frame whose time is nearest; the earlier one of two equally near.
 
-    `frames` yields (time, duration, frame) with rising times. The last frame lasts for its duration, any other until the
-    next: a gap holds the frame before it and then the one after. As many frames come out as fit between `start` and the
-    earlier of `end` and the end of the last frame, at least one.
+    `frames` yields (time, duration, frame) with rising times. The last frame lasts for its duration, any other until
+    the next: a gap holds the frame before it and then the one after. As many frames come out as fit between `start`
+    and the earlier of `end` and the end of the last frame, at least one.
 
     >>> fifty = [(n / 50, 1 / 50, n) for n in range(10)]
     >>> list(constant_rate(fifty))

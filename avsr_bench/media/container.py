@@ -22,7 +22,7 @@ _FORMATS = (
 )
 _MAX_PIXELS = 1 << 26  # twice 8K: a damaged header may announce any size, and the decoder would allocate it
 
-# How files begin that a video recorder or muxer wrote: if such a file cannot be opened it is broken, not something else.
+# How files begin that a recorder or muxer wrote: if such a file cannot be opened it is broken, not something else.
 _MAGIC = (b"\x1a\x45\xdf\xa3", b"RIFF", b"\x00\x00\x01\xba", b"\x00\x00\x01\xb3", b"FLV\x01", b"\x30\x26\xb2\x75")
 _ATOMS = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 

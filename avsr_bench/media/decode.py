@@ -54,11 +54,14 @@ class Tally:
         return notes
 
 
+def single_threaded(stream: VideoStream) -> None:
+    """Decode with one thread: one clip a worker, so that threads of a decoder only get in each other's way."""
+    stream.codec_context.thread_count = 1
+
+
 def decode(container: InputContainer, stream: VideoStream, tally: Tally) -> Iterator[VideoFrame]:
     """The frames of a picture stream in the order they are shown."""
-    stream.codec_context.thread_count = (
-        1  # one clip a worker: threads of the decoder would only get in each other's way
-    )
+    single_threaded(stream)
     packets = container.demux(stream)
     while True:
         try:
@@ -96,8 +99,8 @@ def with_times(
     """Each frame with its time and duration in seconds from `origin`, rising whatever the file says.
 
     `base` is the seconds of one tick, `period` those of one frame at the announced rate: it stands in where a time is
-    missing or does not rise (broken muxers, clocks that start again), and for the last frame's duration. What went wrong
-    before `start` is forgotten: it belongs to no frame of this clip.
+    missing or does not rise (broken muxers, clocks that start again), and for the last frame's duration. What went
+    wrong before `start` is forgotten: it belongs to no frame of this clip.
     """
     last: float | None = None
     for frame in frames:

@@ -80,7 +80,8 @@ def upright_of(frame: VideoFrame, aspect: float) -> tuple[Upright, int]:
     `aspect` is the width of a stored pixel to its height; within 2 % of square, or absurd, it counts as square.
     """
     turn = np.eye(2)
-    display: Any = frame.side_data.get(SideData.DISPLAYMATRIX)
+    sides: Any = frame.side_data
+    display = sides.get(SideData.DISPLAYMATRIX)
     if display is not None:
         a, b, _, c, d = np.frombuffer(display, np.int32)[:5].astype(float)  # x' = ax + cy, y' = bx + dy
         matrix = np.array([[a, c], [b, d]])

@@ -55,10 +55,10 @@ def probe(path: Path) -> VideoInfo:
 class Video:
     """A frame source: the pictures of `path` from `start` to `end` at 25 a second, as often as they are wanted.
 
-    `start` and `end` are seconds from the video's first frame. The first pass decodes, and keeps the pictures as long as
-    they fit in `keep_bytes`; later passes come from memory, or decode again where they did not fit, so that memory does
-    not grow with length. A video that cannot be used raises `Unusable`, from `info` or while it is read: pictures before
-    a break are yielded first, so a pass is only good once it has come to its end.
+    `start` and `end` are seconds from the video's first frame. The first pass decodes, and keeps the pictures as long
+    as they fit in `keep_bytes`; later passes come from memory, or decode again where they did not fit, so that memory
+    does not grow with length. A video that cannot be used raises `Unusable`, from `info` or while it is read: pictures
+    before a break are yielded first, so a pass is only good once it has come to its end.
 
     >>> video = Video(Path("clip.mp4"))  # doctest: +SKIP
     >>> mouths = [picture.warp(matrix, 96) for picture in video]  # doctest: +SKIP
@@ -93,7 +93,7 @@ class Video:
             return
         kept: list[Picture] | None = []
         count = held = 0
-        last, picture = None, None
+        last: VideoFrame | None = None
         for frame in constant_rate(self._timed(), self.start, self.end):
             if frame is not last:
                 picture, last = self._picture(frame), frame
@@ -202,7 +202,7 @@ def _announced_frames(stream: VideoStream) -> int | None:
 def _announced_seconds(container: InputContainer, stream: VideoStream) -> float | None:
     """The length of the picture, or of the whole file where that has no sound which might be longer."""
     if stream.duration is not None:
-        return float(stream.duration * stream.time_base)
+        return float(stream.duration * (stream.time_base or 0))
     tag = stream.metadata.get("DURATION", "")  # "00:01:02.340000000", of the track's last frame's end
     if re.fullmatch(r"\d+:\d\d:\d\d(\.\d+)?", tag):
         hours, minutes, seconds = map(float, tag.split(":"))

@@ -159,14 +159,15 @@ class _Pool:
         collected: list[tuple[int, Result | Reason | _Death]] = []
         for pipe in wait(list(busy)):
             worker = busy[pipe]  # type: ignore[index]
-            assert worker.index is not None
+            index = worker.index
+            assert index is not None
             try:
-                collected.append((worker.index, worker.pipe.recv()))
+                collected.append((index, worker.pipe.recv()))
                 worker.index = None
             except (EOFError, OSError):
                 worker.process.join(5)  # so that its exit code is its own and not that of our kill
                 self.workers.remove(worker)
-                collected.append((worker.index, _Death(worker.close())))
+                collected.append((index, _Death(worker.close())))
         return collected
 
     def close(self) -> None:

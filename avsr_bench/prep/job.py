@@ -135,6 +135,7 @@ def _select(corpus: Corpus, request: PrepRequest) -> list[Clip]:
 
 def _make_corpus(recipe: PrepRecipe, settings: synth.SynthSettings, request: PrepRequest, progress: Progress) -> None:
     """Write the clips of the synthetic corpus that are not there yet."""
+    synth.write_manifest(settings, recipe.root)
     missing = synth.missing(settings, recipe.root)
     if missing:
         progress.say(f"making {len(missing):,} clips in {recipe.root}")
@@ -143,7 +144,6 @@ def _make_corpus(recipe: PrepRecipe, settings: synth.SynthSettings, request: Pre
             if isinstance(outcome, Reason):
                 raise Refused(f"a clip of the synthetic corpus could not be made: {outcome}")
             progress.step(None)
-    synth.write_manifest(settings, recipe.root)
 
 
 def _make_clip(root: Path, settings: synth.SynthSettings, utterance: synth.Utterance, limit: object) -> None:

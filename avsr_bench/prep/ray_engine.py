@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ def run_ray(work: Work[Task, Result], tasks: Iterable[Task], address: str | None
     started_here = not ray.is_initialized()
     if started_here:
         try:
-            ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level="ERROR")
+            ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise Refused(
                 f"no Ray cluster at {address or 'this machine'}: {' '.join(str(error).split())[:200]}"

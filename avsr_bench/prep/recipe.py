@@ -7,8 +7,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from .. import corpora, faces, recipes, samples, shards, synth
-from ..records import Refused
+from .. import corpora, recipes
+from ..faces import FaceSettings
+from ..records import Misused
+from ..samples import ClipSettings, CropSettings
+from ..shards import ShardSettings
+from ..synth import SynthSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +26,10 @@ class TrainDefaults:
 class PrepSettings:
     """The sections that every corpus recipe may have."""
 
-    clips: samples.ClipSettings = field(default_factory=samples.ClipSettings)
-    faces: faces.FaceSettings = field(default_factory=faces.FaceSettings)
-    crop: samples.CropSettings = field(default_factory=samples.CropSettings)
-    shards: shards.ShardSettings = field(default_factory=shards.ShardSettings)
+    clips: ClipSettings = field(default_factory=ClipSettings)
+    faces: FaceSettings = field(default_factory=FaceSettings)
+    crop: CropSettings = field(default_factory=CropSettings)
+    shards: ShardSettings = field(default_factory=ShardSettings)
     train: TrainDefaults = field(default_factory=TrainDefaults)
 
 
@@ -37,7 +41,7 @@ class PrepRecipe:
     reader: str
     root: Path
     corpus: Any  # the reader's own settings
-    synth: synth.SynthSettings | None  # for a corpus that we make
+    synth: SynthSettings | None  # for a corpus that we make
     settings: PrepSettings
 
 
@@ -49,18 +53,18 @@ def load_recipe(name: str, root: Path | None, assignments: Iterable[str]) -> Pre
     corpus = dict(content.pop("corpus", {}) or {})
     reader = corpus.pop("reader", None)
     if reader not in corpora.READERS:
-        raise Refused(f"{where}: corpus.reader = {reader!r}.{recipes.nearest(str(reader), corpora.READERS)}")
+        raise Misused(f"{where}: corpus.reader = {reader!r}.{recipes.nearest(str(reader), corpora.READERS)}")
     given_root = corpus.pop("root", None)
     root = root or (Path(given_root) if given_root else None)
     if root is None:
-        raise Refused(f"{where} names no root: say where the clips are with --root DIR")
+        raise Misused(f"{where} names no root: say where the clips are with --root DIR")
     made = content.pop("synth", None)
     return PrepRecipe(
         path=path,
         reader=reader,
         root=root.expanduser(),
         corpus=_section(corpora.READERS[reader].settings, corpus, where, "corpus"),
-        synth=_section(synth.SynthSettings, made or {}, where, "synth") if made is not None else None,
+        synth=_section(SynthSettings, made or {}, where, "synth") if made is not None else None,
         settings=recipes.build(PrepSettings, content, where),
     )
 
@@ -79,5 +83,5 @@ def deciding(recipe: PrepRecipe, only_detect: bool) -> dict[str, Any]:
 
 def _section(settings_type: type, content: dict[str, Any], where: str, section: str) -> Any:
     """Settings of one section, named in full where they are wrong: corpus.split, not split."""
-    wrapper = dataclass(frozen=True)(type("Section", (), {"__annotations__": {section: settings_type}}))
+    wrapper: type = dataclass(frozen=True)(type("Section", (), {"__annotations__": {section: settings_type}}))
     return getattr(recipes.build(wrapper, {section: content}, where), section)

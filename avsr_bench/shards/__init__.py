@@ -1,13 +1,13 @@
 """Shards: prepared clips in tars that plain WebDataset reads, planned before the work, whole or not there.
 
 `plan` says what goes where, `lock` who may work on it, `store` what the folder was made from; `write` makes one shard,
-`read`, `index` and `tracks` take it apart, `finish` counts, `validate` reads all of it back. The format: docs/shards.md.
+`read`, `index` and `tracks` take it apart, `finish` counts, `validate` reads it all back. The format: docs/shards.md.
 """
 
-from avsr_bench.shards.finish import SplitSummary, Summary, finish, summarise
-from avsr_bench.shards.index import Entry, Member, parse_index, read_index
-from avsr_bench.shards.lock import Hold, hold_part
-from avsr_bench.shards.plan import (
+from .finish import SplitSummary, Summary, finish, summarise
+from .index import Entry, Member, parse_index, read_index
+from .lock import Hold, hold_part
+from .plan import (
     Plan,
     PlannedShard,
     ShardSettings,
@@ -18,11 +18,11 @@ from avsr_bench.shards.plan import (
     shard_name,
     take_part,
 )
-from avsr_bench.shards.read import iterate, read_member, shard_indexes, unfinished_indexes
-from avsr_bench.shards.store import clear_store, is_whole, missing_shards, open_store, read_prep
-from avsr_bench.shards.tracks import read_tracks
-from avsr_bench.shards.validate import Problem, Report, check_shard, join_reports, planned_shards, validate
-from avsr_bench.shards.write import ShardWriter
+from .read import iterate, read_member, shard_indexes, unfinished_indexes
+from .store import clear_store, is_whole, missing_shards, open_store, read_prep
+from .tracks import read_tracks
+from .validate import Problem, Report, check_shard, join_reports, planned_shards, validate
+from .write import ShardWriter
 
 __all__ = [
     "Entry",

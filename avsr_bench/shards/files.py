@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
-from avsr_bench.records import Refused
+from ..records import Refused
 
 _DENIED = {
     errno.EACCES: "you may not write there",

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from avsr_bench.records import FPS, REASONS, Refused, Skipped
-from avsr_bench.shards.files import json_bytes, write_whole
-from avsr_bench.shards.index import read_index
-from avsr_bench.shards.lock import guard
-from avsr_bench.shards.read import iterate, shard_indexes, unfinished_indexes
-from avsr_bench.shards.store import SKIPPED, read_prep, write_prep
+from ..records import FPS, REASONS, Refused, Skipped
+from .files import json_bytes, write_whole
+from .index import read_index
+from .lock import guard
+from .read import iterate, shard_indexes, unfinished_indexes
+from .store import SKIPPED, read_prep, write_prep
 
 
 @dataclass(frozen=True, slots=True)

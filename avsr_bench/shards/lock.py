@@ -22,8 +22,8 @@ from math import gcd
 from pathlib import Path
 from typing import BinaryIO
 
-from avsr_bench.records import Refused
-from avsr_bench.shards.files import refusing, sweep_temporaries, temporary_name
+from ..records import Refused
+from .files import refusing, sweep_temporaries, temporary_name
 
 BEAT = 15.0  # seconds between two heartbeats
 SILENCE = 120.0  # seconds without one until another host's lock is dead; NFS may show a time stamp 60 s late

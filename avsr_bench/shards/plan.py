@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from avsr_bench.records import Clip, Refused
+from ..records import Clip, Refused
 
 
 @dataclass(frozen=True, slots=True)

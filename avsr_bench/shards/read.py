@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from avsr_bench.records import Refused
-from avsr_bench.shards.index import Entry, read_index
+from ..records import Refused
+from .index import Entry, read_index
 
 
 def shard_indexes(out: Path, split: str) -> tuple[Path, ...]:

@@ -13,10 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from avsr_bench.records import Refused
-from avsr_bench.shards.files import json_bytes, refusing, sweep_temporaries, write_whole
-from avsr_bench.shards.lock import guard, hold_part
-from avsr_bench.shards.plan import Plan, PlannedShard, SplitPlan
+from ..records import Refused
+from .files import json_bytes, refusing, sweep_temporaries, write_whole
+from .lock import guard, hold_part
+from .plan import Plan, PlannedShard, SplitPlan
 
 FORMAT = 1  # of the folder as a whole; raised when an older reader would go wrong
 PREP = "prep.json"

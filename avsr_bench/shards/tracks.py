@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avsr_bench.records import FaceTrack
+from ..records import FaceTrack
 
 
 def pack_tracks(tracks: Mapping[str, FaceTrack]) -> bytes:

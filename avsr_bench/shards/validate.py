@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from avsr_bench.shards.index import Entry, parse_index
-from avsr_bench.shards.plan import keys_digest, shard_name
-from avsr_bench.shards.store import read_prep
-from avsr_bench.shards.tracks import read_tracks
-from avsr_bench.shards.write import tar_header, tar_padding, tar_tail
+from .index import Entry, parse_index
+from .plan import keys_digest, shard_name
+from .store import read_prep
+from .tracks import read_tracks
+from .write import tar_header, tar_padding, tar_tail
 
 # Given a sample's entry and its members by extension, says what is wrong with the media inside, or nothing.
 Decode = Callable[[Entry, Mapping[str, bytes]], str | None]
@@ -147,21 +147,26 @@ def _check_tar(file: BinaryIO, name: str, samples: Sequence[Entry], decode: Deco
 
 def _check_sample(name: str, entry: Entry, members: Mapping[str, bytes], decode: Decode | None) -> Iterator[Problem]:
     if "json" in members:
-        try:
-            described = json.loads(members["json"])
-            found = {field: described[field] for field in ("frames", "text", "speaker") if field in described}
-        except (ValueError, TypeError) as error:
-            yield Problem(name, f"it is not a JSON record ({error})", entry.key, "json")
-        else:
-            for field, value in found.items():
-                if value != getattr(entry, field):
-                    yield Problem(
-                        name, f"{field} is {value!r}, but {getattr(entry, field)!r} in the index", entry.key, "json"
-                    )
+        yield from _check_record(name, entry, members["json"])
     if decode is not None and members.keys() == entry.members.keys():  # damaged bytes were reported already
         wrong = decode(entry, members)
         if wrong:
             yield Problem(name, wrong, entry.key)
+
+
+def _check_record(name: str, entry: Entry, data: bytes) -> Iterator[Problem]:
+    try:
+        described = json.loads(data)
+    except ValueError as error:
+        yield Problem(name, f"it is not JSON: {error}", entry.key, "json")
+        return
+    if not isinstance(described, dict):
+        yield Problem(name, "it is not a JSON object", entry.key, "json")
+        return
+    for field in ("frames", "text", "speaker"):
+        if field in described and described[field] != getattr(entry, field):
+            what = f"{field} is {described[field]!r} in it, but {getattr(entry, field)!r} in the index"
+            yield Problem(name, what, entry.key, "json")
 
 
 def _check_tracks(path: Path, name: str, samples: Sequence[Entry]) -> Iterator[Problem]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from avsr_bench.records import FaceTrack, Sample, Skipped
-from avsr_bench.shards.files import (
+from ..records import FaceTrack, Sample, Skipped
+from .files import (
     put_in_place,
     refusing,
     sweep_temporaries,
@@ -17,9 +17,9 @@ from avsr_bench.shards.files import (
     temporary_name,
     write_whole,
 )
-from avsr_bench.shards.index import Entry, Member, format_entry
-from avsr_bench.shards.plan import PlannedShard
-from avsr_bench.shards.tracks import pack_tracks
+from .index import Entry, Member, format_entry
+from .plan import PlannedShard
+from .tracks import pack_tracks
 
 
 def tar_header(name: str, size: int) -> bytes:

@@ -50,11 +50,17 @@ def make(settings: SynthSettings, folder: Path, workers: int) -> Iterator[Uttera
     write_manifest(settings, folder)
     todo = missing(settings, folder)
     # Spawned, not forked: the parent may hold threads of torch or mediapipe.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
         made = {pool.submit(render, utterance, folder, settings): utterance for utterance in todo}
         for future in as_completed(made):
             future.result()
             yield made[future]
+
+
+def _one_thread() -> None:
+    import cv2
+
+    cv2.setNumThreads(1)  # the workers share out the cores between them
 
 
 def _check(settings: SynthSettings, folder: Path) -> None:

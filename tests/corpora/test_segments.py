@@ -1,3 +1,4 @@
+import itertools
 from itertools import pairwise
 
 from hypothesis import given
@@ -50,7 +51,6 @@ def test_laws(words, longest):
         inside = words[first:stop]
         assert 0 <= part.start < part.end + MILLISECOND
         assert len(inside) == 1 or part.end - part.start <= longest + MILLISECOND
-        assert part.start <= inside[0].start + ROOM or first  # never cut into the first word
         assert all(b.start - a.end <= LONGEST_PAUSE for a, b in pairwise(inside))
     for before, after in pairwise(parts):
         assert before.end <= after.start
@@ -101,3 +101,28 @@ def test_words_that_overlap_meet_in_the_middle():
     words = [Word("A", 0.0, 10.0), Word("B", 9.8, 18.0)]
     first, second = segments(words, 16.0)
     assert first.end == second.start == 9.9
+
+
+def every_way(words, longest):
+    """All ways to cut a few words, as tuples of first words, that break no limit."""
+    for cuts in itertools.product([False, True], repeat=len(words) - 1):
+        firsts = [0, *(number for number, here in enumerate(cuts, 1) if here)]
+        for first, stop in pairwise([*firsts, len(words)]):
+            pauses = [b.start - a.end for a, b in pairwise(words[first:stop])]
+            if stop - first > 1 and words[stop - 1].end - words[first].start > longest:
+                break
+            if max(pauses, default=0.0) > LONGEST_PAUSE:
+                break
+        else:
+            yield firsts
+
+
+@given(tables.map(lambda words: words[:9]), st.sampled_from([1.0, 4.0, 16.0]))
+def test_no_other_way_needs_fewer_segments_or_cuts_at_longer_pauses(words, longest):
+    def cost(firsts):
+        return len(firsts), -sum(words[first].start - words[first - 1].end for first in firsts[1:])
+
+    count, pauses = cost(cut(words, longest))
+    best_count, best_pauses = min(cost(firsts) for firsts in every_way(words, longest))
+    assert count == best_count
+    assert pauses <= best_pauses + 1e-9

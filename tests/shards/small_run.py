@@ -16,10 +16,19 @@ from pathlib import Path
 import numpy as np
 
 from avsr_bench.records import Clip, FaceTrack, Reason, Sample, Skipped, make_key
-from avsr_bench.shards import ShardSettings, ShardWriter, finish, hold_part, make_plan, missing_shards, open_store
-from avsr_bench.shards import parse_part, take_part
+from avsr_bench.shards import (
+    ShardSettings,
+    ShardWriter,
+    finish,
+    hold_part,
+    make_plan,
+    missing_shards,
+    open_store,
+    parse_part,
+    take_part,
+)
 
-WORDS = "bin blue at f two now place red with j nine soon".split()
+WORDS = ["bin", "blue", "at", "f", "two", "now", "place", "red", "with", "j", "nine", "soon"]
 SPLITS = {"test": 5, "train": 9, "val": 2}
 SETTINGS = ShardSettings(max_samples=3)
 RECIPE = {"corpus": "folder", "mouth": {"size": 96, "crf": 10}}
@@ -100,7 +109,7 @@ def count_lines(stop_at=None):
                 os.kill(os.getpid(), signal.SIGKILL)
         return on_line
 
-    folder = os.sep + os.path.join("avsr_bench", "shards") + os.sep
+    folder = "/avsr_bench/shards/"
     sys.settrace(lambda frame, event, argument: on_line if folder in frame.f_code.co_filename else None)
     return seen
 

@@ -64,8 +64,7 @@ def full_disk(size, script):
     """Run shell lines in a user namespace, in a tmpfs of `size` that is the working directory."""
     if not shutil.which("unshare") or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
         pytest.skip("this machine permits no user namespaces (unshare -rm)")
-    lines = f'set -e; mkdir "$1"; mount -t tmpfs -o size={size} none "$1"; cd "$1"; {script}'
-    return lines
+    return f'set -e; mkdir "$1"; mount -t tmpfs -o size={size} none "$1"; cd "$1"; {script}'
 
 
 def run_in_small_disk(tmp_path, size, script):
@@ -78,9 +77,7 @@ SIZES = ["12k", "24k", "40k", "64k"]  # the whole takes about 80 kB
 
 @pytest.mark.parametrize("size", SIZES)
 def test_a_full_disk_is_one_line_and_nothing_half_written(small, undisturbed, tmp_path, size):
-    done = run_in_small_disk(
-        tmp_path, size, f'code=0; "$2" "$3" out || code=$?; cp -r out {tmp_path}/seen; exit $code'
-    )
+    done = run_in_small_disk(tmp_path, size, f'code=0; "$2" "$3" out || code=$?; cp -r out {tmp_path}/seen; exit $code')
     last = done.stderr.strip().splitlines()[-1]
     assert done.returncode == 1
     assert "Refused: cannot write " in last and "the disk is full (it takes at least" in last and "make room" in last
@@ -93,7 +90,9 @@ def test_a_full_disk_is_one_line_and_nothing_half_written(small, undisturbed, tm
 
 def test_after_a_full_disk_the_next_run_goes_on(small, undisturbed, tmp_path):
     done = run_in_small_disk(
-        tmp_path, "64k", f'"$2" "$3" out && exit 9; mount -o remount,size=1m .; "$2" "$3" out; cp -r out {tmp_path}/seen'
+        tmp_path,
+        "64k",
+        f'"$2" "$3" out && exit 9; mount -o remount,size=1m .; "$2" "$3" out; cp -r out {tmp_path}/seen',
     )
     assert done.returncode == 0, done.stderr
     assert small.contents(tmp_path / "seen") == undisturbed[0]

@@ -9,7 +9,9 @@ from avsr_bench.shards import finish, iterate, read_prep, shard_indexes, summari
 def test_counts_add_up_over_the_plan(small, tmp_path):
     plan = small.make_small_plan()
     small.prepare(tmp_path, plan)
-    outcomes = {split: [small.make_outcome(clip) for clip in small.make_clips() if clip.split == split] for split in plan.splits}
+    outcomes = {
+        split: [small.make_outcome(clip) for clip in small.make_clips() if clip.split == split] for split in plan.splits
+    }
     for split, summary in summarise(tmp_path).splits.items():
         samples = [outcome for outcome in outcomes[split] if isinstance(outcome, Sample)]
         assert summary.clips == plan.splits[split].clips == summary.samples + sum(summary.skipped.values())

@@ -49,7 +49,9 @@ def test_splits_may_come_one_after_another(small, tmp_path):
 def test_other_clips_are_refused_with_both_counts(small, tmp_path):
     open_with(tmp_path, small.make_small_plan())
     fewer = small.make_small_plan(small.make_clips({"test": 4, "train": 9, "val": 2}))
-    with pytest.raises(Refused, match=r"test had 5 clips, now 4\): choose another --out, or start it over with --force"):
+    with pytest.raises(
+        Refused, match=r"test had 5 clips, now 4\): choose another --out, or start it over with --force"
+    ):
         open_with(tmp_path, fewer)
 
 
@@ -121,7 +123,14 @@ def test_a_shard_without_one_of_its_files_is_made_again(small, tmp_path, gone):
 def test_clear_removes_what_prep_made_and_nothing_else(small, tmp_path):
     small.prepare(tmp_path)
     ours = small.contents(tmp_path)
-    others = ["notes.txt", "test/readme.txt", "test/test-000000.tar.bak", "train/other-000000.tar", "test-000000.tar", "mine/a"]
+    others = [
+        "notes.txt",
+        "test/readme.txt",
+        "test/test-000000.tar.bak",
+        "train/other-000000.tar",
+        "test-000000.tar",
+        "mine/a",
+    ]
     for name in others:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("precious")

@@ -128,7 +128,9 @@ def test_an_index_that_does_not_agree_is_found(folder, change):
 def test_tracks_that_do_not_agree_are_found(folder):
     path = folder / "train" / "train-000001.tracks.npz"
     tracks, entry = read_tracks(path), first_sample(folder)
-    path.write_bytes(pack_tracks({"stranger": tracks[entry.key]} | {key: tracks[key] for key in tracks if key != entry.key}))
+    path.write_bytes(
+        pack_tracks({"stranger": tracks[entry.key]} | {key: tracks[key] for key in tracks if key != entry.key})
+    )
     assert [(problem.key, problem.member) for problem in validate(folder).problems] == [
         ("stranger", "tracks.npz"),
         (entry.key, "tracks.npz"),
@@ -156,7 +158,9 @@ def test_a_record_that_does_not_agree_is_found(small, tmp_path, described):
     plan = small.make_small_plan(small.make_clips({"test": 1}))
     with small.hold_part(tmp_path, 1, 1):
         small.open_store(tmp_path, plan, {})
-        small.write_shard(tmp_path, plan.shards[0], lambda clip: Sample(clip.key, "test", 10, "a", "s", {"json": described}))
+        small.write_shard(
+            tmp_path, plan.shards[0], lambda clip: Sample(clip.key, "test", 10, "a", "s", {"json": described})
+        )
     (problem,) = validate(tmp_path).problems
     assert problem.member == "json"
 

@@ -1,0 +1,170 @@
+"""The contact sheet: mouths of clips spread over the whole folder, with their text, to judge a prep run by eye."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from .. import media, shards
+from ..records import FPS, Refused
+from ..shards import Entry
+
+COLUMNS = 2
+TILE = 96  # pixels of one mouth
+GAP = 2  # between the mouths of a strip
+MARGIN = 28
+LINE = 21  # of a caption
+PAPER, INK, FAINT, WARNING = (255, 255, 255), (24, 24, 24), (120, 120, 120), (190, 40, 30)
+DOUBTFUL = 0.9  # a detection rate below it is shown in red
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """What one cell of the sheet shows."""
+
+    split: str
+    entry: Entry
+    mouths: tuple[np.ndarray, ...]
+    detected: float | None
+
+
+def contact_sheet(out: Path, path: Path, clips: int = 24, frames: int = 8) -> None:
+    """Draw `frames` mouths of each of `clips` clips, evenly spaced over the keys of each split, into the PNG `path`."""
+    summary = shards.summarise(out)
+    strips = list(choose_strips(out, list(summary.splits), clips, frames))
+    if not strips:
+        raise Refused(f"{out} has no mouths to draw: no finished shard holds a sample with a mouth.mp4")
+    image = _draw(out, summary, strips, frames)
+    try:
+        image.save(path, "PNG")
+    except (OSError, ValueError) as error:
+        raise Refused(f"cannot write {path}: {error}") from error
+
+
+def choose_strips(out: Path, splits: Sequence[str], clips: int, frames: int) -> Iterator[Strip]:
+    """The clips to show: as many of each split as of the next, evenly spaced in the order of their keys."""
+    found = {split: list(_with_mouths(out, split)) for split in splits}
+    left, waiting = clips, sorted((split for split in splits if found[split]), key=lambda split: len(found[split]))
+    share = {}
+    for place, split in enumerate(waiting):  # the smallest first: what it does not need goes to the others
+        share[split] = min(len(found[split]), left // (len(waiting) - place))
+        left -= share[split]
+    for split in splits:
+        chosen = evenly(len(found[split]), share.get(split, 0))
+        for tar, entry in (found[split][i] for i in chosen):
+            mouths = media.decode_mouth(shards.read_member(tar, entry, "mouth.mp4"))
+            shown = tuple(mouths[i] for i in evenly(len(mouths), frames))
+            yield Strip(split, entry, shown, _detected(tar, entry))
+
+
+def _with_mouths(out: Path, split: str) -> Iterator[tuple[Path, Entry]]:
+    for index in shards.shard_indexes(out, split):
+        for entry in shards.read_index(index):
+            if "mouth.mp4" in entry.members:
+                yield index.with_suffix(".tar"), entry
+
+
+def _detected(tar: Path, entry: Entry) -> float | None:
+    if "json" not in entry.members:
+        return None
+    return (json.loads(shards.read_member(tar, entry, "json")).get("faces") or {}).get("detected")
+
+
+def evenly(total: int, count: int) -> list[int]:
+    """At most `count` different places of `total`, evenly spaced, the first and the last among them."""
+    return np.unique(np.linspace(0, total - 1, min(total, count)).round().astype(int)).tolist() if total else []
+
+
+def _draw(out: Path, summary: shards.Summary, strips: Sequence[Strip], frames: int) -> Image.Image:
+    cell = frames * TILE + (frames - 1) * GAP
+    columns = min(COLUMNS, len(strips))
+    width = max(columns * (cell + MARGIN) + MARGIN, 680)
+    # Drawn on paper that is surely long enough, then cut: how many lines a text takes is known when it is drawn.
+    image = Image.new("RGB", (width, 100 + len(strips) * (TILE + 4 * LINE + MARGIN + 60)), PAPER)
+    draw = ImageDraw.Draw(image)
+    draw.text((MARGIN, 18), _fit(str(out), width - 2 * MARGIN, _font(22, bold=True)), INK, _font(22, bold=True))
+    draw.text((MARGIN, 50), _fit(_left_out(summary), width - 2 * MARGIN, _font(15)), FAINT, _font(15))
+    y = 78
+    for split, group in groupby(strips, key=lambda strip: strip.split):
+        y += 14
+        draw.text((MARGIN, y), _counted(split, summary.splits[split]), INK, _font(15, bold=True))
+        y += 28
+        cells = list(group)
+        for row in (cells[start : start + columns] for start in range(0, len(cells), columns)):
+            bottoms = [
+                _draw_strip(image, draw, strip, MARGIN + column * (cell + MARGIN), y, cell)
+                for column, strip in enumerate(row)
+            ]
+            y = max(bottoms) + 18
+    return image.crop((0, 0, width, y))
+
+
+def _draw_strip(image: Image.Image, draw: ImageDraw.ImageDraw, strip: Strip, x: int, y: int, width: int) -> int:
+    """Draw one clip with its caption; gives the y below it."""
+    for number, mouth in enumerate(strip.mouths):
+        tile = Image.fromarray(mouth)
+        tile = tile if tile.size == (TILE, TILE) else tile.resize((TILE, TILE), Image.Resampling.LANCZOS)
+        image.paste(tile, (x + number * (TILE + GAP), y))
+    y += TILE + 5
+    text, small = _font(17), _font(13)
+    spoken = strip.entry.text
+    for line in _wrap(spoken if spoken else "(no transcript)", width, text, most=2):
+        draw.text((x, y), line, INK if spoken else FAINT, text)
+        y += LINE
+    facts = f"{strip.entry.frames / FPS:.1f} s"
+    if strip.detected is not None:
+        facts += f", face in {strip.detected:.0%}"
+    doubtful = strip.detected is not None and strip.detected < DOUBTFUL
+    draw.text((x + width, y + 2), facts, WARNING if doubtful else FAINT, small, anchor="ra")
+    draw.text((x, y + 2), _fit(strip.entry.key, width - small.getlength(facts) - 16, small), FAINT, small)
+    return y + LINE
+
+
+def _counted(name: str, split: shards.SplitSummary) -> str:
+    detected = f", face in {np.mean(split.detected):.1%}" if split.detected else ""
+    minutes = split.frames / FPS / 60
+    length = f"{minutes / 60:,.1f} hours" if minutes >= 60 else f"{minutes:.1f} minutes"
+    return f"{name}: {split.samples:,} samples, {length}, {len(split.speakers):,} speakers{detected}"
+
+
+def _left_out(summary: shards.Summary) -> str:
+    codes = Counter(clip.reason.code for clip in summary.skipped)
+    reasons = ", ".join(f"{code} {count:,}" for code, count in codes.most_common())
+    waiting = sum(split.waiting for split in summary.splits.values())
+    line = f"{codes.total():,} clips left out ({reasons})" if codes else "no clip left out"
+    return line + (f"; {waiting:,} clips still to do" if waiting else "")
+
+
+def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """DejaVu as matplotlib ships it: the same on every machine, with Latin, Greek, Cyrillic and Arabic letters."""
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
+
+
+def _wrap(text: str, width: float, font: ImageFont.FreeTypeFont, most: int) -> list[str]:
+    words = text.split()
+    lines: list[str] = []
+    while words and len(lines) < most - 1:
+        taken = 1
+        while taken < len(words) and font.getlength(" ".join(words[: taken + 1])) <= width:
+            taken += 1
+        lines.append(_fit(" ".join(words[:taken]), width, font))
+        words = words[taken:]
+    return [*lines, _fit(" ".join(words), width, font)] if words else lines
+
+
+def _fit(text: str, width: float, font: ImageFont.FreeTypeFont) -> str:
+    text = text.encode(errors="replace").decode()  # half a surrogate cannot be drawn
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text + "…"

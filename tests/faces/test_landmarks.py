@@ -1,0 +1,126 @@
+import json
+import os
+import pickle
+
+import numpy as np
+import pytest
+from people import clip, pictures, place
+
+from avsr_bench.faces import FaceSettings, find_landmarks, find_track, load_landmarks, track_from_landmarks
+from avsr_bench.faces.landmarks import Landmarks
+from avsr_bench.records import Unusable
+
+FRAMES = clip(20, lambda t: [("astronaut", place((150 + t, 120), 90))])
+
+
+@pytest.fixture(scope="module")
+def points():
+    return find_track(list(pictures(FRAMES)), FaceSettings(stride=1)).points
+
+
+def write(path, points, size=None):
+    frames = [None if np.isnan(frame).any() else frame for frame in points]
+    if path.suffix == ".npy":
+        np.save(path, points)
+    elif path.suffix == ".npz":
+        np.savez(path, points=points, **({"width": size[0], "height": size[1]} if size else {}))
+    elif path.suffix == ".json":
+        plain = [None if frame is None else frame.tolist() for frame in frames]
+        path.write_text(json.dumps({"points": plain, "width": size[0], "height": size[1]} if size else plain))
+    else:
+        path.write_bytes(pickle.dumps(frames, protocol=2 if path.stem == "old" else 5))
+    return path
+
+
+def code_of(call, *args):
+    with pytest.raises(Unusable) as caught:
+        call(*args)
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.json", "a.pkl", "old.pkl"])
+def test_every_form_gives_the_same_track(tmp_path, points, name):
+    landmarks = load_landmarks(write(tmp_path / name, points))
+    track = track_from_landmarks(landmarks, pictures(FRAMES), 0, True, 12)
+    np.testing.assert_allclose(track.points, points, atol=1e-3)
+    assert (track.width, track.height) == (320, 240)
+
+
+def test_frames_without_a_face_are_filled(tmp_path, points):
+    holed = points.copy()
+    holed[5:9] = np.nan
+    track = track_from_landmarks(load_landmarks(write(tmp_path / "a.pkl", holed)), pictures(FRAMES), 0, True, 12)
+    np.testing.assert_allclose(track.points, points, atol=4.0)
+    assert (track.scores == 0).sum() == 4
+    assert code_of(track_from_landmarks, Landmarks(holed), pictures(FRAMES), 0, True, 3).code == "face-lost"
+    assert code_of(track_from_landmarks, Landmarks(holed * np.nan), pictures(FRAMES), 0, True, 3).code == "no-face"
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("touch /tmp/avsr-bench-was-here",)
+
+
+class Sly:
+    """Calls an allowed function with an argument that is not."""
+
+    def __reduce__(self):
+        import codecs
+
+        return codecs.encode, ("x", "rot13")
+
+
+@pytest.mark.parametrize("thing", [Evil(), [Evil()], Sly(), np.dtype("V8").__class__, print, {"a": 1}, 3, [], [None]])
+def test_a_pickle_of_anything_else_is_refused(tmp_path, thing):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(pickle.dumps(thing))
+    assert code_of(load_landmarks, path).code == "bad-landmarks"
+    assert not os.path.exists("/tmp/avsr-bench-was-here")  # noqa: PTH110
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.json", "a.pkl"])
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"\x80\x05", b"[[1, 2], [3]]", b'{"width": 3}', b"[[[1,2,3]]]"])
+def test_a_damaged_file_is_refused(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    reason = code_of(load_landmarks, path)
+    assert reason.code == "bad-landmarks"
+    assert name in reason.detail
+
+
+def test_another_length_is_refused(points):
+    reason = code_of(track_from_landmarks, Landmarks(points[:-1]), pictures(FRAMES), 0, True, 12)
+    assert reason.code == "landmarks-mismatch"
+    assert "19 frames" in reason.detail and "20" in reason.detail
+    assert (
+        code_of(track_from_landmarks, Landmarks(points), pictures(FRAMES[:-1]), 0, True, 12).code
+        == "landmarks-mismatch"
+    )
+
+
+def test_another_stated_resolution_is_refused(points):
+    reason = code_of(track_from_landmarks, Landmarks(points, (224, 224)), pictures(FRAMES), 0, True, 12)
+    assert reason.code == "landmarks-mismatch"
+    assert "224" in reason.detail
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.7, 2.0])
+def test_another_unstated_resolution_is_seen_by_the_face(points, factor):
+    reason = code_of(track_from_landmarks, Landmarks(points * factor), pictures(FRAMES), 0, True, 12)
+    assert reason.code == "landmarks-mismatch"
+
+
+def test_a_segment_takes_its_own_frames(points):
+    track = track_from_landmarks(Landmarks(points), pictures(FRAMES[5:15]), 5, False, 12)
+    np.testing.assert_allclose(track.points, points[5:15], atol=1e-3)
+    assert (
+        code_of(track_from_landmarks, Landmarks(points), pictures(FRAMES[5:]), 8, False, 12).code
+        == "landmarks-mismatch"
+    )
+
+
+def test_a_file_is_found_by_the_name_of_its_video(tmp_path, points):
+    (tmp_path / "s1").mkdir()
+    path = write(tmp_path / "s1" / "clip.v2.npz", points)
+    assert find_landmarks(tmp_path, path.relative_to(tmp_path).with_suffix(".mp4")) == path
+    assert find_landmarks(tmp_path, path.relative_to(tmp_path).parent / "other.mp4") is None

@@ -34,7 +34,7 @@ leaderboard: $(READY)
 	$(BIN)/avsr-bench inspect data/synth --out data/synth/sheet.png
 
 bench: $(READY)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(ONLY) $(GRID)
 
 clean:
 	rm -rf .venv

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -55,52 +55,57 @@ def read(root: Path, settings: GridSettings) -> Corpus:
     """List GRID."""
     videos: list[tuple[str, Path]] = []  # "s1/bbaf2n" and where it lies
     aligns: dict[str, Path] = {}
-    closed: list[Clip] = []
-    strays: list[str] = []
+    closed: list[Clip] = []  # folders that may not be read
+    strays: list[str] = []  # videos of no speaker
+    top = root.resolve().name
     for folder in files.walk(root):
-        speaker = next((part for part in reversed((root.resolve().name, *folder.name.lower().split("/")))
-                        if SPEAKER.fullmatch(part)), None)  # fmt: skip
+        parts = (top, *folder.name.lower().split("/"))
+        speaker = next((part for part in reversed(parts) if SPEAKER.fullmatch(part)), "")
         if folder.problem:
-            clip = Clip(make_key(folder.name), folder.path, "train", speaker or "", problem=folder.problem)
-            closed.append(clip)
+            closed.append(Clip(make_key(folder.name), folder.path, "train", speaker, problem=folder.problem))
         for file in folder.files:
             code, suffix = files.split_suffix(file)
-            if suffix == ".align" and speaker:
+            if suffix == ".align":
                 aligns[f"{speaker}/{code}"] = folder.path / file
             elif suffix in files.VIDEOS and speaker:
                 videos.append((f"{speaker}/{code}", folder.path / file))
             elif suffix in files.VIDEOS:
                 strays.append(folder.inside(file))
 
-    split_of, notes = _split({name for name, _ in videos}, settings)
+    names = {name for name, _ in videos}
+    speakers = {name.partition("/")[0] for name in names}
+    split_of, notes = _split(names, settings)
     clips: list[Clip] = []
     spelt, differ = [], []
     for name, video in videos:
         speaker, _, code = name.partition("/")
-        text, problem = spell(code), None
+        clip = Clip(make_key(name), video, split_of[name], speaker, text=spell(code))
         if name in aligns:
             try:
-                text, by_name = aligned(aligns[name]), text
-                if by_name not in (None, text):
-                    differ.append(f"{name}: {text!r}")
+                said = aligned(aligns[name])
+                if clip.text not in (None, said):
+                    differ.append(name)
+                clip = replace(clip, text=said)
             except Unusable as error:
-                text, problem = None, error.reason
-        elif text:
+                clip = replace(clip, text=None, problem=error.reason)
+        elif clip.text:
             spelt.append(name)
         else:
-            problem = Reason("no-text", f"no {code}.align, and the file name is not the code of a sentence")
-        clips.append(Clip(make_key(name), video, split_of[name], speaker, text, problem=problem))
+            detail = f"no {code}.align, and the file name is not the code of a sentence"
+            clip = replace(clip, problem=Reason("no-text", detail))
+        clips.append(clip)
 
-    if len(videos) != CLIPS:
-        speakers = len({name.partition("/")[0] for name, _ in videos})
-        notes.append(f"{len(videos):,} of the {CLIPS:,} clips of GRID, {speakers} of its 33 speakers with video")
-    for what, names in (
+    if len(names) != CLIPS:
+        notes.append(f"{len(names):,} of the {CLIPS:,} clips of GRID, {len(speakers)} of its 33 speakers with video")
+    alone = [name for name in aligns.keys() - names if name.partition("/")[0] in speakers]
+    for what, found in (
         ("clips have no .align: their text is spelt by the file name", spelt),
         ("clips whose .align and file name say different words: the .align is taken", differ),
+        (".align files have no video", alone),
         ("videos lie in no speaker's folder (s1 ... s34) and are left out", strays),
     ):
-        if names:
-            notes.append(f"{len(names):,} {what} (the first: {min(names)})")
+        if found:
+            notes.append(f"{len(found):,} {what} (the first: {min(found)})")
     return Corpus((*clips, *closed), tuple(notes))
 
 

@@ -31,6 +31,7 @@ class Tally:
     frames: int = 0  # decoded
     corrupt: int = 0  # decoded, but flagged as corrupt by the decoder
     errors: int = 0  # packets that gave an error in place of a frame
+    trouble: int = -9  # number of the frame at which the last error or corruption was met
     hidden: int = 0  # packets that are not meant to show a frame: cut off by an edit list, or repeats
     untimed: int = 0  # frames whose time was missing, or not after the one before
     interlaced: int = 0
@@ -61,7 +62,6 @@ def single_threaded(stream: VideoStream) -> None:
 
 def decode(container: InputContainer, stream: VideoStream, tally: Tally) -> Iterator[VideoFrame]:
     """The frames of a picture stream in the order they are shown."""
-    single_threaded(stream)
     packets = container.demux(stream)
     while True:
         try:
@@ -71,6 +71,7 @@ def decode(container: InputContainer, stream: VideoStream, tally: Tally) -> Iter
         except FFmpegError as error:  # the container itself cannot be read on
             _raise_memory(error)
             tally.errors += 1
+            tally.trouble = tally.frames
             break
         if packet.is_discard or (packet.size == 0 and packet.dts is not None):
             tally.hidden += 1
@@ -79,10 +80,13 @@ def decode(container: InputContainer, stream: VideoStream, tally: Tally) -> Iter
         except FFmpegError as error:
             _raise_memory(error)
             tally.errors += 1
+            tally.trouble = tally.frames
             continue
         for frame in frames:
             tally.frames += 1
-            tally.corrupt += frame.is_corrupt
+            if frame.is_corrupt:
+                tally.corrupt += 1
+                tally.trouble = tally.frames
             tally.interlaced += frame.interlaced_frame
             yield frame
     tally.ended = True
@@ -121,8 +125,14 @@ def with_times(
 
 
 def check_whole(tally: Tally, announced: int | None) -> None:
-    """Raise "damaged" if more than `MAX_LOST` frames were corrupt, or missing from the `announced` number."""
+    """Raise "damaged" if more than `MAX_LOST` frames were corrupt, or missing from the `announced` number.
+
+    A stream that announces nothing (MPEG-1, MPEG-TS, FLV with sound) and is broken at its very end was cut off there:
+    by how much cannot be known.
+    """
     missing = 0 if announced is None else max(0, announced - tally.frames)
     if max(missing, tally.errors) + tally.corrupt > MAX_LOST:
         total = tally.frames + max(missing, tally.errors)
         raise Unusable("damaged", f"{tally.frames - tally.corrupt} of {total} frames could be read")
+    if announced is None and tally.ended and tally.frames - tally.trouble <= 2:  # B-frames show the last packet early
+        raise Unusable("damaged", f"breaks off within a frame, after {tally.finish:.2f} s and {tally.frames} frames")

@@ -14,7 +14,7 @@ from av.error import FFmpegError
 from ..records import FPS, Unusable
 from .clock import constant_rate
 from .container import open_media, picture_stream
-from .decode import Tally, Timed, check_whole, decode, with_times
+from .decode import Tally, Timed, check_whole, decode, single_threaded, with_times
 from .frames import to_picture, upright_of
 from .picture import Matrix, Picture, Upright
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MIN_SIDE = 8  # pixels; nothing smaller shows a face
 END_SLACK = 0.5  # seconds by which a clip may end after the video: word times are rounded, and run over
 _SEEK_FROM = 3.0  # seconds into a video from which seeking costs less than decoding up to there
+# Streams without a container's index: what lavf says of their length is a guess, and after a seek their times are too.
+_UNINDEXED = frozenset({"mpeg", "mpegvideo", "h264", "hevc", "m4v", "mjpeg", "obu", "vc1"})
 _SEEK_MARGIN = 1.0  # seconds before the start to aim at: seeking is inexact, decoding again is cheap
 
 
@@ -125,6 +127,7 @@ class Video:
                 raise Unusable("no-video-stream", f"{self.path.name} holds {container.format.long_name}")
             if stream.codec_context is None:
                 raise Unusable("not-video", f"{self.path.name} is in a video codec that FFmpeg cannot decode")
+            single_threaded(stream)
             self._tally = Tally()
             frames = decode(container, stream, self._tally)
             first = next(frames, None)
@@ -135,6 +138,8 @@ class Video:
                 self._size = first.width, first.height
             base, origin = float(stream.time_base or 0), self._info.origin
             if seek:
+                if container.format.name in _UNINDEXED:
+                    return
                 try:
                     container.seek(int((origin + self.start - _SEEK_MARGIN) / base), stream=stream)
                 except FFmpegError:
@@ -176,15 +181,15 @@ def _describe(container: InputContainer, stream: VideoStream, first: VideoFrame)
     if min(upright.width, upright.height) < MIN_SIDE:
         raise Unusable("too-small", f"the picture has {upright.width}x{upright.height} pixels")
     picture = to_picture(first, upright, stream.codec_context.name)
-    base = float(stream.time_base or 0)
+    origin = (first.pts or 0) * float(stream.time_base or 0)
     fps = float(stream.average_rate or stream.guessed_rate or FPS)
     return VideoInfo(
         width=upright.width,
         height=upright.height,
         fps=fps if 0.1 <= fps <= 1000 else float(FPS),
         frames=_announced_frames(stream),
-        seconds=_announced_seconds(container, stream),
-        origin=(first.pts or 0) * base,
+        seconds=_announced_seconds(container, stream, origin),
+        origin=origin,
         rotation=rotation,
         codec=stream.codec_context.name,
         pixel_format=first.format.name,
@@ -199,14 +204,18 @@ def _announced_frames(stream: VideoStream) -> int | None:
     return stream.frames or (int(tag) if tag.isdecimal() else None)
 
 
-def _announced_seconds(container: InputContainer, stream: VideoStream) -> float | None:
+def _announced_seconds(container: InputContainer, stream: VideoStream, origin: float) -> float | None:
     """The length of the picture, or of the whole file where that has no sound which might be longer."""
+    if container.format.name in _UNINDEXED or container.format.name == "mpegts":
+        return None
     if stream.duration is not None:
         return float(stream.duration * (stream.time_base or 0))
-    tag = stream.metadata.get("DURATION", "")  # "00:01:02.340000000", of the track's last frame's end
+    tag = stream.metadata.get(
+        "DURATION", ""
+    )  # Matroska's "00:01:02.340000000": where the track ends on the file's clock
     if re.fullmatch(r"\d+:\d\d:\d\d(\.\d+)?", tag):
         hours, minutes, seconds = map(float, tag.split(":"))
-        return hours * 3600 + minutes * 60 + seconds
+        return hours * 3600 + minutes * 60 + seconds - max(origin, 0.0)
     if container.duration is not None and not container.streams.audio:
-        return container.duration / 1e6
+        return container.duration / 1e6 - max(origin, 0.0)
     return None

@@ -129,23 +129,24 @@ def render(inspection: Inspection) -> Group:
     if detection.counts:
         labels = [f"{low:.0%}-{high:.0%}" for low, high in pairwise(detection.edges[:-1])]
         parts.append(_bars("Face detected, of the frames looked at", [*labels, "100%"], detection.counts))
-    parts += [Text(f"- {line}") for line in _remarks(inspection)]
-    return Group(*parts)
+    remarks = [Text(f"- {line}") for line in _remarks(inspection)]
+    return Group(*(line for part in parts for line in (part, Text())), *remarks)
 
 
 def _table(title: str) -> Table:
-    from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
 
+    # Without lines the counts of a corpus like LRS3 fit into 80 columns.
     return Table(
-        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
-    )  # in 80 columns
+        title=Text(title), title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False
+    )
 
 
 def _counts_table(inspection: Inspection) -> Table:
     table = _table(str(inspection.out))
     table.add_column("split", no_wrap=True)
-    for heading in ("clips", "samples", "left out", "to do", "hours", "words", "speakers", "face in"):
+    for heading in ("clips", "samples", "left out", "to do", "hours", "words", "speakers", "face"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, split in inspection.summary.splits.items():
         table.add_row(
@@ -165,7 +166,7 @@ def _counts_table(inspection: Inspection) -> Table:
 def _skip_table(splits: Mapping[str, shards.SplitSummary]) -> Table:
     codes = sorted(
         {code for split in splits.values() for code in split.skipped},
-        key=lambda code: -sum(split.skipped.get(code, 0) for split in splits.values()),
+        key=lambda code: (-sum(split.skipped.get(code, 0) for split in splits.values()), code),
     )
     table = _table("Left out")
     table.add_column("reason", no_wrap=True)
@@ -199,6 +200,7 @@ def _remarks(inspection: Inspection) -> list[str]:
         for name, split in splits.items()
         if split.finished < split.shards
     ]
-    for (one, other), count in inspection.shared_speakers.items():
-        remarks.append(f"{one} and {other} share {count:,} of {len(splits[other].speakers):,} speakers of {other}")
+    shared = [f"{one} and {other} {count:,}" for (one, other), count in inspection.shared_speakers.items()]
+    if shared:
+        remarks.append(f"speakers in common: {', '.join(shared)}")
     return [*remarks, *inspection.notes]

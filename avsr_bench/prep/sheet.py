@@ -124,7 +124,8 @@ def _draw_strip(image: Image.Image, draw: ImageDraw.ImageDraw, strip: Strip, x: 
         facts += f", face in {strip.detected:.0%}"
     doubtful = strip.detected is not None and strip.detected < DOUBTFUL
     draw.text((x + width, y + 2), facts, WARNING if doubtful else FAINT, small, anchor="ra")
-    draw.text((x, y + 2), _fit(strip.entry.key, width - small.getlength(facts) - 16, small), FAINT, small)
+    key = _fit(strip.entry.key[::-1], width - small.getlength(facts) - 16, small)[::-1]  # its end tells clips apart
+    draw.text((x, y + 2), key, FAINT, small)
     return y + LINE
 
 
@@ -132,7 +133,8 @@ def _counted(name: str, split: shards.SplitSummary) -> str:
     detected = f", face in {np.mean(split.detected):.1%}" if split.detected else ""
     minutes = split.frames / FPS / 60
     length = f"{minutes / 60:,.1f} hours" if minutes >= 60 else f"{minutes:.1f} minutes"
-    return f"{name}: {split.samples:,} samples, {length}, {len(split.speakers):,} speakers{detected}"
+    speakers = f"{len(split.speakers):,} speaker" + "s" * (len(split.speakers) != 1)
+    return f"{name}: {split.samples:,} samples, {length}, {speakers}{detected}"
 
 
 def _left_out(summary: shards.Summary) -> str:

@@ -100,6 +100,12 @@ def test_videos_of_no_speaker_are_said(tree):
     assert any(note.startswith("2 videos lie in no speaker's folder") for note in corpus.notes)
 
 
+def test_sentences_without_a_video_are_said(tree):
+    files = {"s1/bbaf2n.mpg": b"", "align/s1/bbaf2n.align": ALIGN, "align/s1/lgwz9s.align": ALIGN}
+    corpus = read(tree(files | {"align/s21/bbaf2n.align": ALIGN}))  # a speaker with no video at all is not at hand
+    assert any(note.startswith("1 .align files have no video (the first: s1/lgwz9s)") for note in corpus.notes)
+
+
 def test_unseen_tests_the_four_speakers_of_the_literature(tree):
     corpus = read(tree(speakers((1, 2, 3, 4, 20, 22), 100)))
     splits = {

@@ -1,0 +1,1 @@
+"""What is measured; RESULTS.md holds what came out."""

@@ -1,0 +1,115 @@
+"""How fast prep is: against the straightforward pipeline, against decoding alone, and two processes against one.
+
+python -m benchmarks prep_speed [GRID FOLDER]
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+
+from . import straightforward
+from .results import record, table
+
+CLIPS = 40  # a turn; 3,000 frames
+TURNS = 5  # each of the three once a turn, so that what slows the machine slows all of them
+WHOLE = 600  # clips of the comparison of processes: starting them must not weigh
+
+
+def main(grid: Path) -> None:
+    """Measure and record."""
+    videos = sorted((grid / "s1").glob("*.mp4"))[:CLIPS]
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    turns = _turns(videos)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    frames = {name: statistics.median(times) for name, times in turns.items()}
+    to_reference = statistics.median(r / o for r, o in zip(turns["straightforward"], turns["ours"], strict=True))
+    to_floor = statistics.median(o / f for o, f in zip(turns["ours"], turns["floor"], strict=True))
+    one, two = (min(_whole_run(grid, workers) for _ in range(2)) for workers in (1, 2))
+    rows = [
+        [
+            "straightforward: RGB, full-range detection of every frame, 256x256, 96x96",
+            f"{frames['straightforward']:.2f}",
+            f"{1 / to_reference:.2f}",
+        ],
+        ["avsr-bench prep", f"{frames['ours']:.2f}", "1"],
+        ["floor: decoding luma and sound alone", f"{frames['floor']:.2f}", f"{1 / to_floor:.2f}"],
+    ]
+    record(
+        "prep: speed on GRID clips",
+        "make bench ONLY=prep_speed",
+        table(["one core, end to end (decode, detect, crop, encode, sound, write)", "ms a frame", "of ours"], rows)
+        + f"\n\n- **{to_reference:.1f}x** the speed of the straightforward pipeline (goal: 7x)."
+        + f"\n- **{to_floor:.2f}x** the time of decoding alone (goal: at most 3x)."
+        + f"\n- {40 / frames['ours']:.0f}x real time on one core."
+        + f"\n- Two processes: **{one / two:.2f}x** one, on {WHOLE} clips, {one:.1f} s and {two:.1f} s with the start (goal: 1.8x)."
+        + f"\n- Memory of the process that did the work: {_peak_memory(videos):.0f} MB (goal: under 500 MB)."
+        + f"\n\nMedians of {TURNS} turns over {CLIPS} clips; in each turn all three run one after another. CPU time.",
+    )
+
+
+def _turns(videos: list[Path]) -> dict[str, list[float]]:
+    """Milliseconds a frame of each way, turn by turn."""
+    detector = straightforward.load_detector()
+    ways = {"straightforward": functools.partial(_straightforward, detector), "ours": _ours, "floor": _floor}
+    for way in ways.values():
+        way(videos[:2])  # models load, caches fill
+    turns: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(TURNS):
+        for name, way in ways.items():
+            start = time.process_time()
+            frames = way(videos)
+            turns[name].append((time.process_time() - start) / frames * 1e3)
+    return turns
+
+
+def _straightforward(detector, videos: list[Path]) -> int:
+    with tempfile.NamedTemporaryFile(suffix=".tar") as file, tarfile.open(fileobj=file, mode="w") as tar:
+        return sum(straightforward.prepare(video, detector, tar) for video in videos)
+
+
+def _floor(videos: list[Path]) -> int:
+    return sum(straightforward.decode_only(video) for video in videos)
+
+
+def _ours(videos: list[Path]) -> int:
+    from avsr_bench import shards
+    from avsr_bench.records import Clip
+    from avsr_bench.samples import ClipJob, SampleSettings, make_sample
+
+    clips = tuple(Clip(video.stem, video, "train", "s1", "") for video in videos)
+    with tempfile.TemporaryDirectory() as folder:
+        with shards.ShardWriter(Path(folder), shards.PlannedShard("train", 0, clips)) as writer:
+            for clip in clips:
+                writer.add(make_sample(ClipJob(clip, clip.video.name), SampleSettings()))
+            writer.commit()
+        entries = shards.read_index(Path(folder) / "train/train-000000.jsonl")
+    assert all(entry.reason is None for entry in entries)
+    return sum(entry.frames for entry in entries)
+
+
+def _whole_run(grid: Path, workers: int) -> float:
+    """Seconds of the command itself."""
+    with tempfile.TemporaryDirectory() as out:
+        command = ["prep", "grid", "--root", grid, "--out", out, "--workers", workers, "--limit", WHOLE // 3]
+        start = time.monotonic()
+        subprocess.run([sys.executable, "-m", "avsr_bench", *map(str, command)], check=True, capture_output=True)
+        return time.monotonic() - start
+
+
+def _peak_memory(videos: list[Path]) -> float:
+    """MB resident at most of a fresh process that prepares the clips."""
+    code = (
+        "import sys, resource; from pathlib import Path; from benchmarks.prep_speed import _ours;"
+        "_ours([Path(name) for name in sys.argv[1:]]);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *map(str, videos)], check=True, capture_output=True, text=True)
+    return int(done.stdout.split()[-1]) / 1024

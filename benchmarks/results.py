@@ -1,0 +1,35 @@
+"""RESULTS.md: one section a benchmark, each with its command, machine and date; a benchmark rewrites only its own."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import re
+from pathlib import Path
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+HEAD = "# Results\n\nMeasured, not promised. Ratios are taken in one run, because machines differ and are noisy.\n"
+
+
+def machine() -> str:
+    """The processor and how much of it this process may use."""
+    cpuinfo = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else None
+    return f"{found[1] if found else platform.processor()}, {len(os.sched_getaffinity(0))} cores"
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table; all columns but the first are numbers."""
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def record(title: str, command: str, body: str) -> None:
+    """Put a section into RESULTS.md in place of the one of the same title, and print it."""
+    section = f"## {title}\n\n`{command}` · {machine()} · {datetime.date.today()}\n\n{body.strip()}\n"
+    text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else HEAD
+    old = re.compile(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", re.M | re.S)
+    text = old.sub(lambda _: section + "\n", text) if old.search(text) else f"{text.rstrip()}\n\n{section}\n"
+    RESULTS.write_text(text.rstrip() + "\n", encoding="utf-8")
+    print(section)

@@ -90,12 +90,10 @@ def _opencv() -> Finding:
 
 
 def _face_model() -> Finding:
-    import numpy as np
-
     from . import faces
 
     for reach in ("short", "full"):
-        faces.load_detector(reach)(np.zeros((64, 64, 3), np.uint8))
+        faces.load_detector(reach)  # and runs it once
     return Finding("face models", "ok", f"mediapipe {importlib.metadata.version('mediapipe')}, short and full range")
 
 

@@ -74,7 +74,7 @@ def _crop(frame: np.ndarray, points: np.ndarray, t: int) -> np.ndarray:
     whole = cv2.warpAffine(frame, matrix, (256, 256), flags=cv2.INTER_LINEAR)
     x, y = matrix[:, :2] @ shape[3] + matrix[:, 2]
     top, left = round(y - 48), round(x - 48)
-    return cv2.cvtColor(whole[top : top + 96, left : left + 96], cv2.COLOR_RGB2GRAY)
+    return whole[top : top + 96, left : left + 96]
 
 
 def _encode(mouths: list[np.ndarray]) -> bytes:
@@ -85,7 +85,7 @@ def _encode(mouths: list[np.ndarray]) -> bytes:
         stream.pix_fmt = "yuv420p"
         stream.thread_count = 1
         for mouth in mouths:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(mouth, format="gray")))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(mouth, format="rgb24")))
         container.mux(stream.encode(None))
     return memory.getvalue()
 

@@ -88,8 +88,8 @@ def write_video(
                     layout = "mono" if sound.ndim == 1 else {2: "stereo", 6: "5.1"}[len(sound)]
                     track = container.add_stream(sound_codec, rate=sound_rate, layout=layout)
             if frame.format.name != pix_fmt:
-                source = {"src_color_range": 2, "dst_color_range": 2 if full_range else 1} if matrix is None else {}
-                frame = frame.reformat(format=pix_fmt, threads=1, **source)
+                full = full_range or pix_fmt.startswith("gray")  # untagged grey is full range
+                frame = frame.reformat(format=pix_fmt, threads=1, src_color_range=2, dst_color_range=2 if full else 1)
             frame.pts = index if times is None else round(times[index] / tick)
             frame.time_base = tick
             container.mux(stream.encode(frame))
@@ -101,7 +101,9 @@ def write_video(
     return path
 
 
-def write_sound(path: Path, sound: np.ndarray, rate: int = 44_100, codec: str = "pcm_s16le", start: float = 0.0) -> Path:
+def write_sound(
+    path: Path, sound: np.ndarray, rate: int = 44_100, codec: str = "pcm_s16le", start: float = 0.0
+) -> Path:
     """Write int16 samples (N or channels, N) as a sound file."""
     with av.open(str(path), "w") as container:
         layout = "mono" if sound.ndim == 1 else {2: "stereo", 6: "5.1"}[len(sound)]

@@ -145,7 +145,7 @@ def track_from_landmarks(
 
 def _distance_to_face(points: np.ndarray, picture: Picture) -> list[float]:
     """How far the landmarks' mouth is from that of the nearest face, in eye distances; empty where no face is found."""
-    faces = load_detector("short")(picture.rgb())
+    faces = load_detector("short")(picture)
     if not len(faces):
         return []
     corner, extent = points.min(axis=0), np.ptp(points, axis=0)

@@ -28,7 +28,7 @@ class FaceSettings:
     """How faces are found and followed."""
 
     face: str = "largest"  # which face is kept: largest (and longest in view), center, or X,Y in pixels of the picture
-    stride: int = 8  # frames between two looks where nothing happens; 1 looks at every frame
+    stride: int = 12  # frames between two looks where nothing happens; 1 looks at every frame
     tolerance: float = (
         0.012  # how far interpolation may err, in eye distances: 0.6 px of a 96-px crop; jitter stays below
     )

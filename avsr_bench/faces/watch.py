@@ -1,8 +1,8 @@
 """Where to look: faces are sought in few frames, and in more only where they move, vanish or where the picture cuts.
 
-Looking at every 8th frame of GRID leaves a crop as near to the lips as looking at every frame (mean 1.07 against 1.10
-px of 96, 95th percentile 2.23 against 2.26; each frame's own detection jitters by more than interpolation errs). So we
-look at every `stride`-th frame and halve an interval until straight lines between the looks are good enough.
+Looking sparsely leaves a crop as near to the lips as looking at every frame, whose own jitter is above 1 px of 96
+(benchmarks/RESULTS.md). So we look at every `stride`-th frame, and halve an interval until straight lines between the
+looks are good enough.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class _Watcher:
 
     def look(self, t: int) -> None:
         if t not in self.sighting.seen:
-            faces = self.detect(self.window[t].rgb())
+            faces = self.detect(self.window[t])
             self.sighting.seen[t] = faces
             self.sighting.patches[t] = (
                 np.stack([_patch(self.window[t], face) for face in faces.points]) if faces else _NONE

@@ -39,15 +39,20 @@ def open_media(path: Path) -> Iterator[av.container.InputContainer]:
             container_options={"format_whitelist": _FORMATS, "protocol_whitelist": "file"},
             metadata_errors="replace",
         )
-    except av.error.MemoryError:
-        raise
     except av.error.FFmpegError as error:
+        spare_memory(error)
         if head.startswith(_MAGIC) or head[4:8] in _ATOMS:
             detail = f"the container cannot be read, its index is missing or broken ({error.strerror})"
             raise Unusable("damaged", detail) from None
         raise Unusable("not-video", f"{path.name} is in no known video format") from None
     with container:
         yield container
+
+
+def spare_memory(error: av.error.FFmpegError) -> None:
+    """Tell a machine short of memory from a damaged size field: both make FFmpeg say ENOMEM. Raises for the first."""
+    if isinstance(error, MemoryError):
+        bytearray(64 << 20)  # raises MemoryError itself where there is none; not touched, so it costs nothing
 
 
 def _head(path: Path) -> bytes:

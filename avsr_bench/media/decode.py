@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from av.error import FFmpegError
 
 from ..records import Unusable
+from .container import spare_memory
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -69,7 +70,7 @@ def decode(container: InputContainer, stream: VideoStream, tally: Tally) -> Iter
         except StopIteration:
             break
         except FFmpegError as error:  # the container itself cannot be read on
-            _raise_memory(error)
+            spare_memory(error)
             tally.errors += 1
             tally.trouble = tally.frames
             break
@@ -78,7 +79,7 @@ def decode(container: InputContainer, stream: VideoStream, tally: Tally) -> Iter
         try:
             frames = stream.decode(packet)
         except FFmpegError as error:
-            _raise_memory(error)
+            spare_memory(error)
             tally.errors += 1
             tally.trouble = tally.frames
             continue
@@ -90,11 +91,6 @@ def decode(container: InputContainer, stream: VideoStream, tally: Tally) -> Iter
             tally.interlaced += frame.interlaced_frame
             yield frame
     tally.ended = True
-
-
-def _raise_memory(error: FFmpegError) -> None:
-    if isinstance(error, MemoryError):  # the machine's trouble, not the clip's
-        raise error
 
 
 def with_times(

@@ -14,7 +14,7 @@ from av.codec.context import Flags
 from av.error import FFmpegError
 
 from ..records import FPS, RATE, SAMPLES_PER_FRAME, Unusable
-from .container import open_media, picture_stream
+from .container import open_media, picture_stream, spare_memory
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -149,15 +149,19 @@ class _Reader:
             except StopIteration:
                 return
             except FFmpegError as error:
-                if isinstance(error, MemoryError):
-                    raise
+                spare_memory(error)
                 self.broken += 1
                 continue
             yield from frames
 
 
 def _resampled(resampler: av.AudioResampler | None, frame: AudioFrame | None) -> Iterator[np.ndarray]:
-    for out in resampler.resample(frame) if resampler is not None else ():
+    try:
+        pieces = resampler.resample(frame) if resampler is not None else []
+    except FFmpegError as error:
+        spare_memory(error)
+        raise Unusable("damaged", f"the sound cannot be resampled: {error.strerror}") from None
+    for out in pieces:
         memory: Any = out.planes[0]
         yield np.frombuffer(memory, np.int16, out.samples)
 
@@ -183,7 +187,11 @@ def decode_flac(data: bytes) -> np.ndarray:
     """The int16 samples of `encode_flac`. Broken data raises `Unusable`."""
     try:
         with av.open(io.BytesIO(data), "r", format="flac") as container:
+            announced = container.streams.audio[0].duration or 0
             blocks = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
-    except FFmpegError as error:
+    except (FFmpegError, IndexError) as error:
         raise Unusable("damaged", f"a FLAC of {len(data)} bytes: {error}") from None
-    return np.concatenate([np.zeros(0, np.int16), *blocks])
+    samples = np.concatenate([np.zeros(0, np.int16), *blocks])
+    if len(samples) != announced or not data.startswith(b"fLaC"):
+        raise Unusable("damaged", f"{len(samples)} of {announced} samples could be read")
+    return samples

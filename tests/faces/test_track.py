@@ -158,10 +158,10 @@ def test_a_long_clip_holds_few_pictures():
 
     counts = []
 
-    def detect(rgb):
+    def detect(picture):
         gc.collect()
         counts.append(held())
-        return load_detector("short")(rgb)
+        return load_detector("short")(picture)
 
     watch(stream(), detect, 8, 0.012)
     assert max(counts) <= 2 * 8 + 3

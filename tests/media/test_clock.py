@@ -62,7 +62,7 @@ def test_no_frames() -> None:
 
 def test_start_and_end() -> None:
     assert list(constant_rate(steady(25, 75), start=1.0, end=1.2)) == [25, 26, 27, 28, 29]
-    assert list(constant_rate(steady(25, 75), start=2.9, end=9.0)) == [72, 73]
+    assert list(constant_rate(steady(25, 75), start=2.9, end=9.0)) == [72, 73, 74]
 
 
 def test_an_end_stops_reading() -> None:

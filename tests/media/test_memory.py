@@ -1,0 +1,61 @@
+"""Memory does not grow with the length of a video."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import pytest
+from videos import tone, write_video
+
+READ = """
+import resource, sys
+from pathlib import Path
+from avsr_bench.media import Video, read_sound
+video = Video(Path(sys.argv[1]))
+for _ in range(int(sys.argv[2])):
+    count = 0
+    for picture in video:
+        picture.thumbnail()
+        count += 1
+sound = read_sound(Path(sys.argv[1]), count)
+print(count, len(sound.samples), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def still(count: int, width: int, height: int) -> Iterator[av.VideoFrame]:
+    """The same picture again and again, as fresh frames."""
+    for n in range(count):
+        frame = av.VideoFrame(width, height, "yuv420p")
+        for plane in frame.planes:
+            plane.update(bytes([(n // 250) % 200 + 20]) * plane.buffer_size)
+        yield frame
+
+
+def read(path: Path, passes: int) -> tuple[int, int, int]:
+    """Frames, samples and MiB at the peak of a process that reads a video and its sound."""
+    done = subprocess.run(
+        [sys.executable, "-c", READ, str(path), str(passes)], capture_output=True, text=True, check=True
+    )
+    frames, samples, peak = map(int, done.stdout.split())
+    return frames, samples, peak
+
+
+def test_ten_times_the_length_costs_no_more(tmp_path: Path) -> None:
+    peaks = []
+    for seconds in (10, 100):
+        path = write_video(tmp_path / f"{seconds}.mp4", still(seconds * 25, 640, 360), sound=tone(seconds))
+        frames, samples, peak = read(path, 2)
+        assert frames == seconds * 25 and samples == frames * 640
+        peaks.append(peak)
+    assert peaks[1] < peaks[0] + 150, peaks  # 128 MiB are kept of either, the longer one at first; and 3 MiB of sound
+
+
+@pytest.mark.slow
+def test_an_hour_of_720p_stays_under_a_gigabyte(tmp_path: Path) -> None:
+    sound = tone(3600)
+    path = write_video(tmp_path / "hour.mp4", still(90_000, 1280, 720), sound=sound, options={"crf": "40"})
+    frames, samples, peak = read(path, 1)
+    assert frames == 90_000 and samples == 90_000 * 640
+    assert peak < 1024, peak

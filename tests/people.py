@@ -58,3 +58,8 @@ def pictures(frames: Iterable[np.ndarray]) -> Iterator[Picture]:
     """Frames as a video would give them."""
     for frame in frames:
         yield Picture((frame,), Upright(frame.shape[1], frame.shape[0]), full_range=True)
+
+
+def talking(frames: int, shift: float = 0.0) -> list[np.ndarray]:
+    """Frames of a face that moves a little."""
+    return clip(frames, lambda t: [("astronaut", place((160 + shift + t / 2, 120), 90))])

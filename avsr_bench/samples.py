@@ -108,7 +108,7 @@ def _make_sample(job: ClipJob, settings: SampleSettings, report_length: Callable
         about["sound"] = {"difference": round(sound.difference, 3), **sound.notes()}
     if video.notes:
         about["source"]["notes"] = dict(video.notes)
-    members["json"] = json.dumps(about, ensure_ascii=False, sort_keys=True).encode()
+    members["json"] = json.dumps(about, ensure_ascii=False, sort_keys=True).encode("utf-8", "backslashreplace")
     return Sample(clip.key, clip.split, len(mouths), clip.text, clip.speaker, members, track)
 
 

@@ -20,6 +20,8 @@ _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegvideo,mpegts,flv,asf,ogg,nut,mxf,gif,rm,dv,ivf,h264,hevc,m4v,"
     "mjpeg,obu,vc1,wtv,yuv4mpegpipe,mp3,wav,w64,flac,aac,ac3,eac3,aiff,au,caf,amr,ape,tta,wv"
 )
+# Streams without a container's index: what lavf says of their length is a guess, and after a seek their times are too.
+UNINDEXED = frozenset(["mpeg", "mpegvideo", "h264", "hevc", "m4v", "mjpeg", "obu", "vc1", "mp3", "aac", "ac3", "eac3"])
 _MAX_PIXELS = 1 << 26  # twice 8K: a damaged header may announce any size, and the decoder would allocate it
 
 # How files begin that a recorder or muxer wrote: if such a file cannot be opened it is broken, not something else.

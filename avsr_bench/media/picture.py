@@ -23,9 +23,7 @@ _LUMA_WEIGHTS: dict[Matrix, tuple[float, float]] = {
     "bt709": (0.2126, 0.0722),
     "bt2020": (0.2627, 0.0593),
 }
-_EXPAND = np.clip(np.round((np.arange(256) - 16) * 255 / 219), 0, 255).astype(
-    np.uint8
-)  # limited luma 16..235 to 0..255
+_EXPAND = np.clip(np.rint((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)  # luma of 16..235 to 0..255
 _THUMBNAIL = 48  # pixels on the longer side of a thumbnail: enough to see a cut, 2 us to take
 
 

@@ -14,7 +14,7 @@ from av.codec.context import Flags
 from av.error import FFmpegError
 
 from ..records import FPS, RATE, SAMPLES_PER_FRAME, Unusable
-from .container import open_media, picture_stream, spare_memory
+from .container import UNINDEXED, open_media, picture_stream, spare_memory
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -26,7 +26,6 @@ _MAX_GAP = 10.0  # seconds of silence put in for a gap in the times; beyond that
 _MAX_BROKEN = 0.05  # share of the packets that may fail to decode: their place stays silent
 _SEEK_FROM = 3.0  # seconds, as for the picture
 _SEEK_MARGIN = 1.0
-_UNINDEXED = frozenset({"mp3", "aac", "ac3", "eac3"})  # raw streams: seeking guesses the time from the bit rate
 _BLOCK = 4608  # samples a FLAC frame, the encoder's own choice at this rate
 
 
@@ -74,18 +73,18 @@ def read_sound(
             video = float((own.start_time or 0) * (own.time_base or 0))
         reader = _Reader(stream, video + start)
         samples = np.zeros(frames * SAMPLES_PER_FRAME, np.int16)
-        seek = start > _SEEK_FROM and container.format.name not in _UNINDEXED
+        seek = start > _SEEK_FROM and container.format.name not in UNINDEXED
         for place, piece in reader.pieces(container, seek):
             left, right = max(place, 0), min(place + len(piece), len(samples))
             if left < right:
                 samples[left:right] = piece[left - place : right - place]
             elif place >= len(samples) and end is not None:
                 break
-    if reader.packets == 0:
+    if reader.packets == reader.broken == 0:
         return None
     if reader.broken > _MAX_BROKEN * reader.packets:
         raise Unusable("damaged", f"{reader.broken} of {reader.packets} packets of sound could not be decoded")
-    difference = reader.finish - frames / FPS
+    difference = max(reader.finish, 0.0) - frames / FPS
     return Sound(
         samples=samples,
         difference=difference if end is None else min(difference, 0.0),
@@ -108,11 +107,9 @@ class _Reader:
     def pieces(self, container: InputContainer, seek: bool) -> Iterator[tuple[int, np.ndarray]]:
         """Runs of int16 samples at 16 kHz, each with the place of its first one, in rising order."""
         base = float(self.stream.time_base or 0)
-        if seek:
-            container.seek(int((self.origin - _SEEK_MARGIN) / base), stream=self.stream)
         resampler, place, shape = None, 0, None
         expected: float | None = None
-        for frame in self._frames(container):
+        for frame in self._sought(container, base) if seek else self._frames(container):
             time = None if frame.pts is None else frame.pts * base - self.origin
             if expected is None:
                 expected = self.lead = time or 0.0
@@ -138,6 +135,22 @@ class _Reader:
         for piece in _resampled(resampler, None):
             yield place, piece
             place += len(piece)
+
+    def _sought(self, container: InputContainer, base: float) -> Iterator[AudioFrame]:
+        """The frames from a little before the origin; from the very first where seeking does not lead there."""
+        try:
+            container.seek(int((self.origin - _SEEK_MARGIN) / base), stream=self.stream)
+        except FFmpegError:
+            yield from self._frames(container)  # nothing was read yet
+            return
+        frames = self._frames(container)
+        first = next(frames, None)
+        if first is None or first.pts is None or first.pts * base > self.origin:
+            container.seek(self.stream.start_time or 0, stream=self.stream)
+            yield from self._frames(container)
+            return
+        yield first
+        yield from frames
 
     def _frames(self, container: InputContainer) -> Iterator[AudioFrame]:
         packets = container.demux(self.stream)

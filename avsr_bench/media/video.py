@@ -13,7 +13,7 @@ from av.error import FFmpegError
 
 from ..records import FPS, Unusable
 from .clock import constant_rate
-from .container import open_media, picture_stream
+from .container import UNINDEXED, open_media, picture_stream
 from .decode import Tally, Timed, check_whole, decode, single_threaded, with_times
 from .frames import to_picture, upright_of
 from .picture import Matrix, Picture, Upright
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 MIN_SIDE = 8  # pixels; nothing smaller shows a face
 END_SLACK = 0.5  # seconds by which a clip may end after the video: word times are rounded, and run over
 _SEEK_FROM = 3.0  # seconds into a video from which seeking costs less than decoding up to there
-# Streams without a container's index: what lavf says of their length is a guess, and after a seek their times are too.
-_UNINDEXED = frozenset({"mpeg", "mpegvideo", "h264", "hevc", "m4v", "mjpeg", "obu", "vc1"})
 _SEEK_MARGIN = 1.0  # seconds before the start to aim at: seeking is inexact, decoding again is cheap
 
 
@@ -60,10 +58,10 @@ class Video:
     `start` and `end` are seconds from the video's first frame. The first pass decodes, and keeps the pictures as long
     as they fit in `keep_bytes`; later passes come from memory, or decode again where they did not fit, so that memory
     does not grow with length. A video that cannot be used raises `Unusable`, from `info` or while it is read: pictures
-    before a break are yielded first, so a pass is only good once it has come to its end.
+    before a break are yielded first, so a pass is only good once it has come to its end::
 
-    >>> video = Video(Path("clip.mp4"))  # doctest: +SKIP
-    >>> mouths = [picture.warp(matrix, 96) for picture in video]  # doctest: +SKIP
+        video = Video(Path("clip.mp4"))
+        mouths = [picture.warp(matrix, 96) for picture in video]
     """
 
     def __init__(self, path: Path, start: float = 0.0, end: float | None = None, keep_bytes: int = 128 << 20) -> None:
@@ -138,7 +136,7 @@ class Video:
                 self._size = first.width, first.height
             base, origin = float(stream.time_base or 0), self._info.origin
             if seek:
-                if container.format.name in _UNINDEXED:
+                if container.format.name in UNINDEXED:
                     return
                 try:
                     container.seek(int((origin + self.start - _SEEK_MARGIN) / base), stream=stream)
@@ -206,7 +204,7 @@ def _announced_frames(stream: VideoStream) -> int | None:
 
 def _announced_seconds(container: InputContainer, stream: VideoStream, origin: float) -> float | None:
     """The length of the picture, or of the whole file where that has no sound which might be longer."""
-    if container.format.name in _UNINDEXED or container.format.name == "mpegts":
+    if container.format.name in UNINDEXED or container.format.name == "mpegts":
         return None
     if stream.duration is not None:
         return float(stream.duration * (stream.time_base or 0))

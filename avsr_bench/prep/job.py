@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from .. import corpora, faces, shards, synth
-from ..records import Clip, Corpus, Reason, Refused, Sample, Skipped
+from ..records import Clip, Reason, Refused, Sample, Skipped
 from ..samples import ClipJob, SampleSettings, make_sample
 from .engine import run_local
 from .recipe import PrepRecipe, deciding, load_recipe
+
+InSplit = TypeVar("InSplit", Clip, synth.Utterance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def prep(request: PrepRequest, progress: Progress) -> PrepReport:
     corpus = corpora.read(recipe.reader, recipe.root, recipe.corpus)
     for note in corpus.notes:
         progress.say(note)
-    clips = _select(corpus, request)
+    clips = _first_of_each_split(corpus.clips, request, lambda clip: clip.key)
     plan = shards.make_plan(
         clips,
         recipe.settings.shards,
@@ -92,7 +94,6 @@ def prep(request: PrepRequest, progress: Progress) -> PrepReport:
         progress.begin("prep", len(jobs))
         outcomes = _run(jobs, recipe, request)
         for shard in missing:
-            hold.check()
             with shards.ShardWriter(out, shard) as writer:
                 for clip in shard.clips:
                     outcome = next(outcomes)
@@ -100,6 +101,7 @@ def prep(request: PrepRequest, progress: Progress) -> PrepReport:
                         outcome = Skipped(clip.key, clip.split, outcome)
                     writer.add(outcome)
                     progress.step(outcome)
+                hold.check()  # a machine that slept may have lost its lock
                 writer.commit()
         summary = shards.finish(out)
     whole = [shard for shard in mine if shards.is_whole(out, shard)]
@@ -121,22 +123,25 @@ def versions() -> dict[str, str]:
     return {**found, "python": platform.python_version(), "machine": platform.machine()}
 
 
-def _select(corpus: Corpus, request: PrepRequest) -> list[Clip]:
-    """The clips of the splits asked for, the first `limit` of each."""
-    by_split: dict[str, list[Clip]] = {}
-    for clip in sorted(corpus.clips, key=lambda clip: clip.key):
-        by_split.setdefault(clip.split, []).append(clip)
+def _first_of_each_split(
+    things: Iterable[InSplit], request: PrepRequest, name: Callable[[InSplit], str]
+) -> list[InSplit]:
+    """Of the splits asked for, the first `limit` by name."""
+    by_split: dict[str, list[InSplit]] = {}
+    for thing in sorted(things, key=name):
+        by_split.setdefault(thing.split, []).append(thing)
     for split in request.splits:
         if split not in by_split:
             raise Refused(f"--split {split}: the corpus has {', '.join(sorted(by_split))}")
     chosen = request.splits or tuple(by_split)
-    return [clip for split in chosen for clip in by_split[split][: request.limit]]
+    return [thing for split in chosen for thing in by_split[split][: request.limit]]
 
 
 def _make_corpus(recipe: PrepRecipe, settings: synth.SynthSettings, request: PrepRequest, progress: Progress) -> None:
     """Write the clips of the synthetic corpus that are not there yet."""
     synth.write_manifest(settings, recipe.root)
-    missing = synth.missing(settings, recipe.root)
+    chosen = set(_first_of_each_split(synth.utterances(settings), request, lambda utterance: utterance.path))
+    missing = [utterance for utterance in synth.missing(settings, recipe.root) if utterance in chosen]
     if missing:
         progress.say(f"making {len(missing):,} clips in {recipe.root}")
         progress.begin("make", len(missing))

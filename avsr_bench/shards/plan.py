@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..records import Clip, Refused
+from ..records import Clip, Misused, Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def parse_part(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text.strip(), re.ASCII)
     if match and 1 <= int(match[1]) <= int(match[2]):
         return int(match[1]), int(match[2])
-    raise Refused(f"--part {text}: write it as i/n with 1 <= i <= n, such as 2/4 for the second of four parts")
+    raise Misused(f"--part {text}: write it as i/n with 1 <= i <= n, such as 2/4 for the second of four parts")
 
 
 def take_part(shards: Iterable[PlannedShard], part: int, parts: int) -> tuple[PlannedShard, ...]:

@@ -1,0 +1,100 @@
+"""The command line as a user meets it, in an empty folder."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+VERBS = ("prep", "inspect", "validate", "list", "doctor")
+HEAVY = ("torch", "cv2", "mediapipe", "av", "pydantic", "matplotlib", "pandas")
+
+
+@pytest.fixture
+def avsr(tmp_path):
+    def run(*arguments, expect=0, **kwargs):
+        environment = {**os.environ, "COLUMNS": "100"}
+        command = [sys.executable, "-m", "avsr_bench", *map(str, arguments)]
+        done = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False, **kwargs
+        )
+        assert done.returncode == expect, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+def test_help_lists_every_verb(avsr):
+    out = avsr("--help").stdout
+    assert all(f"\n  {verb} " in out for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(avsr, verb):
+    assert f"avsr-bench {verb}" in avsr(verb, "--help").stdout.replace("python -m avsr_bench", "avsr-bench")
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys, avsr_bench.cli; print(*[name for name in sys.argv[1:] if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code, *HEAVY], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("prep", "grit"), 2, "Did you mean grid?"),
+        (("prep", "grid", "--root", "nowhere"), 1, "nowhere"),
+        (("prep", "folder", "--root", "."), 1, "videos at any depth"),
+        (("prep", "grid", "--root", ".", "crop.sise=3"), 2, "Did you mean crop.size?"),
+        (("prep", "grid", "--root", ".", "crop.size=95"), 2, "even"),
+        (("prep", "grid", "--root", ".", "corpus.split=odd"), 2, "corpus.split"),
+        (("prep", "grid", "--root", ".", "corpus.reader=lrs9"), 2, "Did you mean lrs"),
+        (("prep", "grid", "--root", ".", "--part", "3/2"), 2, "i/n"),
+        (("prep", "grid", "--root", ".", "--face", "leftmost"), 2, "largest, center or X,Y"),
+        (("prep", "grid", "--root", ".", "--limit", "0"), 2, "--limit"),
+        (("inspect", "nowhere"), 1, "prep"),
+        (("validate", "."), 1, "prep.json"),
+        (("list", "--copy", "nothing"), 1, "avsr-bench list"),
+        (("fly",), 2, "fly"),
+    ],
+)
+def test_a_wrong_command_is_answered_in_one_line_with_the_way_out(avsr, arguments, code, says):
+    err = avsr(*arguments, expect=code).stderr
+    assert says in err
+    assert len([line for line in err.splitlines() if line.startswith("avsr-bench: ")]) <= 1
+
+
+def test_list_shows_recipes_and_copies_one(avsr, tmp_path):
+    assert "grid" in avsr("list").stdout
+    rows = json.loads(avsr("list", "--json").stdout)
+    assert {"grid", "lrs2", "lrs3", "folder", "synth"} <= {row["name"] for row in rows["pipelines"]}
+    avsr("list", "--copy", "grid")
+    assert (tmp_path / "pipelines/grid.yaml").is_file()
+    assert "yours" in avsr("list").stdout
+    assert "already" in avsr("list", "--copy", "grid", expect=1).stderr
+    assert "recipe " + str(tmp_path / "pipelines/grid.yaml") in avsr("prep", "grid", "--root", "x", expect=1).stderr
+
+
+def test_doctor_finds_this_machine_ready(avsr):
+    out = avsr("doctor").stdout
+    for name in ("python", "torch", "torchaudio", "face models", "codecs", "disk"):
+        assert f"ok    {name}" in out
+    findings = json.loads(avsr("doctor", "--json").stdout)
+    assert all(finding["state"] in ("ok", "warn") for finding in findings)
+
+
+def test_doctor_says_what_is_broken_and_what_to_do(avsr, tmp_path):
+    (tmp_path / "torchaudio.py").write_text("raise ImportError('libcudart.so.13: cannot open shared object file')")
+    (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
+    out = avsr("doctor", expect=1).stdout
+    assert "fail  torchaudio" in out and "libcudart" in out
+    assert "libgl1" in out
+
+
+def test_output_into_a_closed_pipe_is_no_crash(tmp_path):
+    command = f"{sys.executable} -m avsr_bench list | head -1"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr

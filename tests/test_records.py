@@ -1,0 +1,29 @@
+import pickle
+import re
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from avsr_bench.records import REASONS, Reason, Unusable, make_key
+
+
+@given(st.text(), st.text())
+def test_keys_are_plain_and_never_collide(a, b):
+    assert re.fullmatch(r"[A-Za-z0-9_%-]*", make_key(a))
+    assert unquote(make_key(a)) == a or "\ud800" <= max(a) <= "\udfff"
+    assert (make_key(a) == make_key(b)) == (a == b)
+
+
+def test_a_reason_is_one_of_those_that_are_known():
+    with pytest.raises(ValueError, match="unknown reason"):
+        Reason("bad-luck", "")
+    for code, (kind, meaning) in REASONS.items():
+        assert Reason(code, "x").kind == kind
+        assert meaning and "|" not in meaning
+
+
+def test_an_unusable_clip_travels_between_processes():
+    sent = Unusable("no-face", "in 3 frames")
+    assert pickle.loads(pickle.dumps(sent)).reason == sent.reason

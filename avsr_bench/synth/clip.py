@@ -32,7 +32,7 @@ def render(utterance: Utterance, folder: Path, settings: SynthSettings) -> None:
     frames = int(np.ceil((lead + len(speech.sound) / RATE + tail) * settings.fps))
     phones = tuple(Phone(p.label, p.start + lead, p.end + lead) for p in speech.phones)
     moments = (np.arange(frames) + 0.5) / settings.fps  # the middle of each frame's exposure
-    mouth = articulate(phones, moments, speaker.strength * rng.uniform(0.9, 1.1))
+    mouth = articulate(phones, moments, speaker.strength * rng.uniform(0.85, 1.1))
     scene = make_scene(speaker, frames, settings.fps, settings.size, settings.motion, settings.light, rng)
     drawing = compose(speaker, scene, mouth)
     sound = _lay_out(speech, lead, round(frames * RATE / settings.fps), rng)
@@ -87,7 +87,7 @@ def _write_mp4(path: Path, pictures: Iterable[np.ndarray], sound: np.ndarray, si
     from av.codec.context import Flags
 
     with av.open(path, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-        video = container.add_stream("libx264", rate=fps, options={"preset": "veryfast", "crf": "20"})
+        video = container.add_stream("libx264", rate=fps, options={"preset": "veryfast", "crf": "23"})
         video.width = video.height = size
         video.pix_fmt = "yuv420p"
         audio = container.add_stream("aac", rate=RATE, layout="mono", bit_rate=64_000)

@@ -154,7 +154,7 @@ def make_teeth(white: float, size: float) -> Teeth:
     y = ((np.arange(height) + 0.5) / PLANE_SCALE - PLANE[1] / 2)[:, None]
     back = np.exp(-((x / 20) ** 4))  # the row bends away into the dark
     cavity = (np.array([0.20, 0.07, 0.07]) * (0.5 + 0.5 * back[None, :, None]) * np.ones((height, 1, 1))).astype(np.float32)
-    tooth = np.array([white, white * 0.96, white * 0.86])
+    tooth = np.array([white, white * 0.93, white * 0.82])
 
     def row(edges: np.ndarray, above: np.ndarray) -> np.ndarray:
         gap = np.abs(x[:, None] - edges[None]).min(1)  # the dark lines between teeth

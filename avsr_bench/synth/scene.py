@@ -176,6 +176,11 @@ def draw(drawing: Drawing, frame: int) -> np.ndarray:
 
 
 @cache
+def _orientation() -> np.ndarray:
+    return np.sign(np.linalg.det(_texture_sides()))
+
+
+@cache
 def _texture_sides() -> np.ndarray:
     corners = portrait().points[portrait().triangles, :2]
     return (corners[:, 1:] - corners[:, :1]).transpose(0, 2, 1)
@@ -189,16 +194,18 @@ def _inverse(places: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     now = places[triangles]
     # A map for each triangle, in closed form: 1,180 two by two inverses by LAPACK take 2 ms, this 0.1.
     side = now[:, 1:] - now[:, :1]
-    determinant = side[:, 0, 0] * side[:, 1, 1] - side[:, 0, 1] * side[:, 1, 0]
-    determinant = np.where(np.abs(determinant) < 1e-3, 1e-3, determinant)
+    area = side[:, 0, 0] * side[:, 1, 1] - side[:, 0, 1] * side[:, 1, 0]
     adjugate = np.stack([side[:, 1, 1], -side[:, 1, 0], -side[:, 0, 1], side[:, 0, 0]], -1).reshape(-1, 2, 2)
-    linear = _texture_sides() @ (adjugate / determinant[:, None, None])
+    # One that the movement squeezed flat or turned over is drawn first, in one colour, and shows only in a gap.
+    flat = area * _orientation() < 0.3
+    linear = _texture_sides() @ (adjugate / np.where(flat, np.inf, area)[:, None, None])
     offset = portrait().points[triangles[:, 0], :2] + MARGIN - np.einsum("mij,mj->mi", linear, now[:, 0])
     maps = np.concatenate([linear.reshape(-1, 4), offset], 1).astype(np.float32)
 
     which = np.zeros((size, size), np.int32)
-    for k, corners in enumerate(np.round(now * 8).astype(np.int32)):
-        cv2.fillConvexPoly(which, corners, k, cv2.LINE_8, 3)
+    corners = np.round(now * 8).astype(np.int32)
+    for k in np.argsort(~flat, kind="stable").tolist():
+        cv2.fillConvexPoly(which, corners[k], k, cv2.LINE_8, 3)
     chosen = maps.take(which.ravel(), 0).reshape(size, size, 6)
     grid = np.arange(size, dtype=np.float32)
     x, y = grid[None], grid[:, None]

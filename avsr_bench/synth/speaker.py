@@ -50,7 +50,7 @@ def make_speaker(name: str, seed: int, variety: float, articulation: float) -> S
 
     voice = Voice(
         name=f"{rng.choice(_ACCENTS)}+{rng.choice(_VARIANTS)}",
-        rate=int(rng.integers(140, 181)),
+        rate=int(rng.integers(120, 156)),
         pitch=int(rng.integers(30, 71)),
         pitch_range=int(rng.integers(30, 71)),
     )
@@ -125,7 +125,7 @@ def _repaint(texture: np.ndarray, around, rng: np.random.Generator, variety: flo
     hair_tone = np.array([1, around(0.97, 0.05), around(0.92, 0.12)]) * (1 + (shade - 1) * min(variety, 1.0))
     image = image * (1 + p.hair[..., None] * (hair_tone - 1))
     lips = area(*UPPER_OUTER, *LOWER_OUTER[::-1], soft=1.2)
-    red = np.array([1 - 0.05 * dark, around(0.90, 0.06), around(0.92, 0.05)])
+    red = np.array([0.92, around(0.80, 0.06), around(0.84, 0.06)])
     image = image * (1 + lips * (red - 1))
     beard = max(around(-0.15, 0.25), 0.0)
     y = np.arange(FRAME + 2 * MARGIN)[:, None, None] - MARGIN

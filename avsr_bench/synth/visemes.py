@@ -89,8 +89,7 @@ _FADE = 0.032  # seconds: outside its phoneme dominance falls like a Gaussian so
 def articulate(phones: Sequence[Phone], times: np.ndarray, strength: float = 1.0) -> np.ndarray:
     """The mouth at each of `times` (seconds in the same clock as the phones): float32 of T x `CONTROLS`.
 
-    `strength` scales every movement away from the mouth at rest, but for what must close: a weak speaker still shuts
-    the lips for a p.
+    `strength` scales how far jaw and lips travel, but for what must close: a weak speaker still shuts the lips for a p.
     """
     parts = [(_REST, -1e3, phones[0].start - 0.06)] if phones else []
     for phone in phones:
@@ -112,5 +111,6 @@ def articulate(phones: Sequence[Phone], times: np.ndarray, strength: float = 1.0
     away = np.maximum(outside, 0.0) / _FADE
     fade = -0.5 * away**2
     dominance = np.exp(fade - fade.max(1, keepdims=True))[:, :, None] * weight  # T x phones x controls
-    mouth = (dominance * np.where(wanted > 0, wanted * strength, wanted)).sum(1) / dominance.sum(1)
+    wanted[:, :3] *= np.where((wanted[:, :3] < 0) & (np.arange(3) == CONTROLS.index("part")), 1.0, strength)
+    mouth = (dominance * wanted).sum(1) / dominance.sum(1)
     return mouth.astype(np.float32)

@@ -1,0 +1,28 @@
+"""Noise: seven visual families at ten levels. Usable alone, from a notebook:
+
+harmed = noise.apply(mouths, "motion", 4, noise.draw_for(0, "s1%2Fbbaf2n", "motion"))
+
+`levels` is the table of strengths, `families` the seven functions, `visual` applies them, `training` draws from them.
+"""
+
+from .families import FAMILIES, SEEN, Family, Harm
+from .training import augment, choose
+from .visual import LEVELS, SIDE, VERSION, On, apply, begin, check, draw_for, parse
+
+__all__ = [
+    "FAMILIES",
+    "LEVELS",
+    "SEEN",
+    "SIDE",
+    "VERSION",
+    "Family",
+    "Harm",
+    "On",
+    "apply",
+    "augment",
+    "begin",
+    "check",
+    "choose",
+    "draw_for",
+    "parse",
+]

@@ -1,0 +1,44 @@
+"""Babble: many voices at once, none of them the speaker's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+
+import numpy as np
+
+from ..records import Refused
+from .sound import Recording
+
+VOICES = 30  # that speak at once, where there are as many; so did AV-HuBERT (arXiv 2201.01763) mix its babble
+
+
+class Voices:
+    """Speakers and what each of them says, from which babble is mixed; a `noise.sound.Source`.
+
+    An utterance hears 30 of the others, or all there are, each from a random place on and all equally loud.
+    """
+
+    def __init__(self, speech: Mapping[str, np.ndarray]) -> None:
+        if len(speech) < 2:
+            raise Refused(
+                f"babble needs at least two speakers and there is {next(iter(speech), 'none')}: "
+                "give a sound file (--sound FILE.wav:DB), or set sound.babble=synth"
+            )
+        self._voices = {speaker: Recording(speech[speaker], f"the voice of {speaker}") for speaker in sorted(speech)}
+        contents = "\0".join(f"{speaker} {voice.name}" for speaker, voice in self._voices.items())
+        self.name = f"babble-{blake2b(contents.encode(errors='surrogatepass'), digest_size=4).hexdigest()}"
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Whose voices there are, in order."""
+        return tuple(self._voices)
+
+    def draw(self, samples: int, rng: np.random.Generator, speaker: str = "") -> np.ndarray:
+        """Babble for an utterance of `speaker`, who is not heard in it."""
+        others = [other for other in self._voices if other != speaker]
+        chosen = rng.choice(len(others), min(VOICES, len(others)), replace=False)
+        babble = np.zeros(samples)
+        for voice in (self._voices[others[index]] for index in chosen):
+            babble += voice.draw(samples, rng) / np.sqrt(voice.power)
+        return babble.astype(np.float32)

@@ -1,0 +1,233 @@
+"""The seven families. To add one: write a function here, ten values in `levels`, and a row in `FAMILIES`.
+
+A family is a function of (strength, scale, shape of a frame, generator). It takes from the generator what is drawn once
+a clip, and returns the function that harms the clip's frames, whole or chunk by chunk. What is drawn must not depend on
+the strength, so that a level only scales what every other level of that clip has too. `scale` is how many pixels of the
+frame make one mouth pixel.
+
+All is computed in whole numbers, or in floats whose rounding does not depend on how wide the processor's vectors are,
+so that a golden hash holds on any machine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+
+from . import levels
+
+Harm: TypeAlias = Callable[[np.ndarray], np.ndarray]
+Shape: TypeAlias = tuple[int, ...]  # H, W or H, W, 3
+
+_GREY = 128  # of the blocks, as in DeeperForensics
+_IN_CACHE = 1 << 18  # values worked on at once, so that what one step writes is in the cache for the next
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One kind of noise."""
+
+    begin: Callable[[float, float, Shape, np.random.Generator], Harm]
+    levels: tuple[float, ...]
+    what: str
+    label: str  # how a strength is written in tables and pictures
+    seen: bool = False  # one of the four that the paper trained with
+
+
+def blockwise(coverage: float, scale: float, shape: Shape, rng: np.random.Generator) -> Harm:
+    """Grey squares that stand still. They lie on a grid with a drawn offset, so that each new one hides something."""
+    height, width = shape[:2]
+    side = max(1, round(levels.BLOCK * scale))
+    top, left = (int(offset * side) for offset in rng.random(2))
+    rows, columns = (np.arange(height) + top) // side, (np.arange(width) + left) // side
+    count = int(rows[-1] + 1) * int(columns[-1] + 1)
+    rank = rng.permutation(count)  # the order in which the squares of the grid are hidden
+    hidden = rank[rows[:, None] * int(columns[-1] + 1) + columns] < max(1, math.floor(coverage * count))
+    if len(shape) == 3:
+        hidden = np.repeat(hidden[..., None], shape[2], axis=2)
+    kept = np.where(hidden, 0, 255).astype(np.uint8)
+    painted = np.where(hidden, _GREY, 0).astype(np.uint8)
+    return lambda frames: (frames & kept) | painted
+
+
+def blur(sigma: float, scale: float, shape: Shape, rng: np.random.Generator) -> Harm:
+    """A Gaussian blur, as a lens out of focus."""
+    # OpenCV filters 8-bit pictures with 8-bit weights in whole numbers, then rounds a half up or to even, depending on
+    # the width of the processor's vectors. Even weights down the columns and an odd addend leave no halves.
+    across = _gaussian_weights(sigma * scale, 256) / 256
+    down = _gaussian_weights(sigma * scale, 128) / 128
+
+    def harm(frames: np.ndarray) -> np.ndarray:
+        blurred = np.empty_like(frames)
+        for frame, target in zip(frames, blurred, strict=True):
+            cv2.sepFilter2D(frame, -1, across, down, target, delta=2**-16, borderType=cv2.BORDER_REPLICATE)
+        return blurred
+
+    return harm
+
+
+def _gaussian_weights(sigma: float, total: int) -> np.ndarray:
+    """A Gaussian in whole numbers that add up to `total`, float32; never the identity, however small `sigma` is."""
+    reach = math.ceil(3 * sigma)
+    shares = [math.exp(-0.5 * (k / sigma) ** 2) for k in range(reach, 0, -1)]
+    whole = 2 * sum(shares) + 1
+    outside = np.rint(np.cumsum(shares) * total / whole)  # rounding the sums spreads what rounding each would lose
+    side = np.diff(outside, prepend=0)
+    side[-1] = max(side[-1], 1)
+    return np.concatenate([side, [total - 2 * side.sum()], side[::-1]]).astype(np.float32)
+
+
+def motion(length: float, scale: float, shape: Shape, rng: np.random.Generator) -> Harm:
+    """A smear along a line through each pixel: a camera shaken in one direction, drawn once."""
+    angle = math.pi * rng.random()
+    reach = (length * scale - 1) / 2
+    whole, part = math.floor(reach), round(4 * (reach % 1))  # the ends of the line count in quarters
+    line = [(round(k * math.sin(angle)), round(k * math.cos(angle))) for k in range(-whole - 1, whole + 2)]
+    weight = 4 * (2 * whole + 1) + 2 * part
+    pad = whole + 1
+    height, width, channels = (*shape, 1)[:3]
+    high, wide = height + 2 * pad, width + 2 * pad
+    margin = (pad * wide + pad) * channels
+    sums = np.uint16 if weight <= 257 else np.uint32  # 257 x 255 still fits
+
+    def harm(frames: np.ndarray) -> np.ndarray:
+        # Frames with their borders laid end to end: a shift of all pixels is then one slice, and adding one costs 50 us
+        # for a clip of mouths. A filter of that size goes through Fourier space at 3,800 us.
+        smeared = np.empty_like(frames)
+        step = max(1, _IN_CACHE // (high * wide * channels))
+        for first in range(0, len(frames), step):
+            chunk = frames[first : first + step]
+            padded = np.empty((len(chunk), high, wide, *shape[2:]), np.uint8)
+            for frame, target in zip(chunk, padded, strict=True):
+                cv2.copyMakeBorder(frame, pad, pad, pad, pad, cv2.BORDER_REPLICATE, dst=target)
+            flat = padded.reshape(-1).astype(sums)
+            added = np.zeros_like(flat)
+            inner = added[margin : len(flat) - margin]
+            shifts = [flat[margin + o : len(flat) - margin + o] for o in ((y * wide + x) * channels for y, x in line)]
+            for shifted in shifts[1:-1]:
+                inner += shifted
+            inner *= 4
+            inner += part * (shifts[0] + shifts[-1])
+            cut = added.reshape(padded.shape)[:, pad:-pad, pad:-pad].astype(np.float32)
+            smeared[first : first + step] = np.rint(cut * np.float32(1 / weight))
+        return smeared
+
+    return harm
+
+
+def pixelate(cell: float, scale: float, shape: Shape, rng: np.random.Generator) -> Harm:
+    """Cells of one value each, its mean, as a picture shown larger than it was taken."""
+    (down, row), (across, column) = _cells(shape[0], cell * scale), _cells(shape[1], cell * scale)
+    share = 1 / np.outer(np.diff(down), np.diff(across))
+    if len(shape) == 3:
+        share = share[..., None]
+
+    def harm(frames: np.ndarray) -> np.ndarray:
+        sums = np.stack([cv2.integral(frame).take(down, 0).take(across, 1) for frame in frames])
+        cells = sums[:, 1:, 1:] - sums[:, 1:, :-1] - sums[:, :-1, 1:] + sums[:, :-1, :-1]
+        return np.rint(cells * share).astype(np.uint8).take(column, 2).take(row, 1)
+
+    return harm
+
+
+def _cells(length: int, cell: float) -> tuple[np.ndarray, np.ndarray]:
+    """The edges of the cells along one side, and for each pixel its cell; at least one cell is wider than a pixel."""
+    count = min(max(1, round(length / cell)), length - 1)
+    edges = np.arange(count + 1) * length // count
+    return edges, np.repeat(np.arange(count), np.diff(edges))
+
+
+def jpeg(quality: float, scale: float, shape: Shape, rng: np.random.Generator) -> Harm:
+    """Real JPEG of each frame. It knows no mouth pixels: the same quality harms a larger picture less, as it does."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, int(quality)]
+    if len(shape) == 3:
+        return lambda frames: np.stack([_through_jpeg(frame[..., ::-1], options)[..., ::-1] for frame in frames])
+    # A grey JPEG treats every 8 rows alone, so frames laid under one another, each filled up to whole blocks by its last
+    # row as the encoder would do, come out as they would one by one. One call a clip saves a third of the time.
+    height, width = shape
+    filled = -(-height // 8) * 8
+    step = max(1, 65_500 // filled)  # the format ends at 65,535 rows
+
+    def harm(frames: np.ndarray) -> np.ndarray:
+        if filled > height:
+            frames = frames.take(np.minimum(np.arange(filled), height - 1), 1)
+        tall = [frames[first : first + step].reshape(-1, width) for first in range(0, len(frames), step)]
+        decoded = np.concatenate([_through_jpeg(strip, options) for strip in tall])
+        return np.ascontiguousarray(decoded.reshape(-1, filled, width)[:, :height])
+
+    return harm
+
+
+def _through_jpeg(picture: np.ndarray, options: list[int]) -> np.ndarray:
+    _, data = cv2.imencode(".jpg", picture, options)
+    return cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+
+
+def gaussian(sigma: float, scale: float, shape: Shape, rng: np.random.Generator) -> Harm:
+    """Noise of a sensor: new in every frame and pixel, the same field at every level. Its grain is a mouth pixel."""
+    table = _gaussian_table(sigma)
+    grain = max(1, round(scale))
+    height, width, channels = (*shape, 1)[:3]
+    rows, columns = -(-height // grain), -(-width // grain)
+    count = rows * columns * channels
+    even = count + count % 2  # bytes are drawn by fours: a frame takes whole ones, so that chunks make no difference
+
+    def harm(frames: np.ndarray) -> np.ndarray:
+        drawn = np.frombuffer(rng.bytes(2 * even * len(frames)), "<u2").reshape(-1, even)[:, :count]
+        field = np.take(table, drawn, mode="wrap")  # "wrap" spares a check of the bounds, which 16 bits cannot leave
+        if grain > 1:
+            field = field.reshape(-1, rows, columns, channels).repeat(grain, 1).repeat(grain, 2)[:, :height, :width]
+        tall = frames.reshape(-1, width * channels)
+        return cv2.add(field.reshape(tall.shape), tall, dtype=cv2.CV_8U).reshape(frames.shape)
+
+    return harm
+
+
+@lru_cache(maxsize=16)
+def _gaussian_table(sigma: float) -> np.ndarray:
+    """What 16 drawn bits become: the quantile in their place, to whole grey levels, int16. It ends at 4.3 sigma."""
+    upper = [NormalDist(0, sigma).inv_cdf((2**15 + k + 0.5) / 2**16) for k in range(2**15)]
+    half = np.rint(upper).astype(np.int16)
+    return np.concatenate([-half[::-1], half])
+
+
+def contrast(kept: float, scale: float, shape: Shape, rng: np.random.Generator) -> Harm:
+    """Every pixel drawn towards the mean of its frame."""
+    tables = _contrast_tables(kept)
+
+    def harm(frames: np.ndarray) -> np.ndarray:
+        faded = np.empty_like(frames)
+        values = frames[0].size
+        for frame, target in zip(frames, faded, strict=True):
+            total = int(sum(cv2.sumElems(frame)))
+            cv2.LUT(frame, tables[(2 * total + values) // (2 * values)], target)
+        return faded
+
+    return harm
+
+
+@lru_cache(maxsize=16)
+def _contrast_tables(kept: float) -> np.ndarray:
+    """For each mean what each value becomes, uint8 256, 256."""
+    values = np.arange(256)
+    mean = values[:, None]
+    return (mean + np.rint(kept * (values - mean))).astype(np.uint8)
+
+
+FAMILIES: dict[str, Family] = {
+    "blockwise": Family(blockwise, levels.BLOCKWISE, "grey squares that stand still", "{:.0%} hidden", seen=True),
+    "blur": Family(blur, levels.BLUR, "Gaussian blur", "σ {:g} px", seen=True),
+    "motion": Family(motion, levels.MOTION, "smear along a line, direction drawn once a clip", "{:g} px", seen=True),
+    "pixelate": Family(pixelate, levels.PIXELATE, "cells of one value each", "{:g} px", seen=True),
+    "jpeg": Family(jpeg, levels.JPEG, "JPEG, frame by frame", "quality {:g}"),
+    "gaussian": Family(gaussian, levels.GAUSSIAN, "sensor noise, new in every frame", "σ {:g} of 255"),
+    "contrast": Family(contrast, levels.CONTRAST, "contrast about the mean of the frame", "{:g} left"),
+}
+SEEN = tuple(name for name, family in FAMILIES.items() if family.seen)

@@ -1,0 +1,92 @@
+"""Harming a clip: the request is checked, its generator drawn, its family applied."""
+
+from __future__ import annotations
+
+import hashlib
+import operator
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from ..records import Misused
+from .families import FAMILIES, Harm, Shape
+
+On: TypeAlias = Literal["mouth", "frame"]
+
+VERSION = 1  # stored with every result; raised when any output changes, for that is another benchmark
+LEVELS = 10
+SIDE: dict[str, int] = {"mouth": 96, "frame": 256}  # pixels of the shorter side at which a strength is taken as it is
+MIN_SIDE = 8  # pixels; nothing smaller shows a mouth
+_MIN_SCALE = 0.5  # of still smaller pictures the low levels would change nothing
+
+
+def apply(frames: np.ndarray, family: str, level: int, rng: np.random.Generator, on: On = "mouth") -> np.ndarray:
+    """Harm a clip: uint8 T, H, W (grey) or T, H, W, 3 (RGB) in, the same out; the input is left as it is.
+
+    Level 0 gives a copy, 1 to 10 harm more and more. `on` says what the frames show: mouths, 96 pixels of which count as
+    96, or whole pictures, whose shorter side counts as 256 whatever it is. A generator from `draw_for` makes the
+    levels of a clip comparable: each then scales one and the same draw.
+
+    >>> clip = np.full((5, 96, 96), 90, np.uint8)
+    >>> apply(clip, "blockwise", 3, draw_for(0, "s1%2Fbbaf2n", "blockwise")).max()
+    128
+    """
+    _check_frames(frames)
+    return begin(family, level, rng, frames.shape[1:], on)(frames)
+
+
+def begin(family: str, level: int, rng: np.random.Generator, shape: Shape, on: On = "mouth") -> Harm:
+    """For video that does not fit in memory: a function to call with the clip's chunks of frames, in their order.
+
+    What stands still is drawn here, once. `shape` is H, W or H, W, 3. The chunks end to end are what `apply` gives.
+    """
+    check(family, level)
+    if on not in SIDE:
+        raise Misused(f"noise is applied on {' or '.join(SIDE)}, not on {on!r}")
+    if level == 0:
+        return np.copy
+    kind = FAMILIES[family]
+    scale = max(min(shape[:2]) / SIDE[on], _MIN_SCALE)
+    harm = kind.begin(kind.levels[level - 1], scale, tuple(shape), rng)
+    return lambda frames: harm(np.ascontiguousarray(frames))
+
+
+def draw_for(seed: int, key: str, family: str) -> np.random.Generator:
+    """The generator of one clip and family: the same on every machine, and no other clip's."""
+    digest = hashlib.blake2b(f"{seed}\n{key}\n{family}".encode(errors="surrogateescape"), digest_size=16).digest()
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "little")))
+
+
+def parse(text: str) -> tuple[str, int]:
+    """The family and level of "FAMILY:LEVEL".
+
+    >>> parse("jpeg:7")
+    ('jpeg', 7)
+    """
+    family, colon, level = text.partition(":")
+    if not colon or not level.isascii() or not level.isdecimal():
+        raise Misused(f"noise is written FAMILY:LEVEL, such as jpeg:7, not {text!r}")
+    check(family, int(level))
+    return family, int(level)
+
+
+def check(family: str, level: int) -> None:
+    """Refuse a family or a level that there is none of."""
+    if family not in FAMILIES:
+        raise Misused(f"no noise is called {family!r}: there are {', '.join(FAMILIES)}")
+    try:
+        whole = operator.index(level)
+    except TypeError:
+        whole = -1
+    if isinstance(level, bool) or not 0 <= whole <= LEVELS:
+        raise Misused(f"the level is a whole number from 0 (clean) to {LEVELS}, not {level!r}")
+
+
+def _check_frames(frames: np.ndarray) -> None:
+    if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8:
+        raise Misused(f"frames must be a uint8 array, not {getattr(frames, 'dtype', type(frames).__name__)}")
+    shape = frames.shape
+    if len(shape) not in (3, 4) or shape[3:] not in ((), (3,)):
+        raise Misused(f"frames must be T, H, W or T, H, W, 3, not {shape}")
+    if shape[0] == 0 or min(shape[1:3]) < MIN_SIDE:
+        raise Misused(f"at least one frame with sides of {MIN_SIDE} pixels is needed, not {shape}")

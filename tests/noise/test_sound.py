@@ -1,0 +1,445 @@
+"""Sound noise: what is refused, the ratio that is reached, and that the same noise comes whatever the ratio."""
+
+import hashlib
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from videos import numbered, tone, write_sound, write_video
+
+from avsr_bench import media
+from avsr_bench.noise.sound import (
+    Coloured,
+    Recording,
+    SoundNoise,
+    SoundSettings,
+    add,
+    draws,
+    make_pink,
+    mix,
+    parse,
+    read_recording,
+    source_of,
+    speech_mask,
+)
+from avsr_bench.records import Misused, Refused
+
+GRID = Path(__file__).parents[2] / "../shared/data/grid"
+SPEECH = np.random.default_rng(1).normal(0, 0.1, 16_000) * np.sin(np.arange(16_000) / 900)
+
+
+def power(samples):
+    return np.mean(np.square(samples, dtype=np.float64))
+
+
+def reached(noisy, speech, over=slice(None)):
+    """The ratio in dB between speech and what was added to it."""
+    speech = speech / 32768 if speech.dtype == np.int16 else speech.astype(np.float64)
+    return 10 * np.log10(power(speech[over]) / power(noisy - speech))
+
+
+def noise_at(pitch, seconds=1.0, rate=16_000):
+    return tone(seconds, rate, pitch)
+
+
+def pitches(samples):
+    """The loudest frequency, in Hz."""
+    return np.abs(np.fft.rfft(samples)).argmax() * 16_000 / len(samples)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("babble", "not of the form KIND:DB"),
+        ("", "not of the form"),
+        (":5", "not of the form"),
+        ("pink:", "not of the form"),
+        ("babel:5", "unknown sound 'babel': there is white, pink, babble or a sound file"),
+        ("White:5", "unknown sound"),
+        ("pink:loud", "'loud' is no number"),
+        ("pink:5dB", "'5dB' is no number"),
+        ("pink:5,,0", "'' is no number"),
+        ("pink:nan", "ratio of nan dB: give a number from -100 to 100"),
+        ("pink:5,inf", "ratio of inf dB"),
+        ("pink:-inf", "leave the noise out for clean sound"),
+        ("pink:101", "ratio of 101 dB"),
+    ],
+)
+def test_a_wrong_request_is_refused_in_one_line(text, says):
+    with pytest.raises(Misused, match=".*") as refusal:
+        parse(text)
+    assert says in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("speech", "says"),
+    [
+        (np.zeros(0, np.float32), "at least one"),
+        (np.zeros((2, 100), np.float32), "one channel"),
+        (np.ones(100, np.int32), "sound of int32: give int16, or float"),
+        (np.ones(100, bool), "sound of bool"),
+        (np.array([0.1, np.nan, np.inf]), "2 samples of the sound are NaN or infinite"),
+        (np.zeros(100, np.int16), "the speech is silent"),
+        (np.full(100, 1e-6, np.float32), "the speech is silent"),
+    ],
+)
+def test_what_is_no_speech_is_refused(speech, says):
+    with pytest.raises(Refused) as refusal:
+        mix(speech, source_of("white"), 5.0, draws(0, "clip"))
+    assert says in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("ratio", [np.nan, np.inf, -np.inf, 100.5])
+def test_a_ratio_that_is_none_is_refused(ratio):
+    with pytest.raises(Misused, match="give a number from -100 to 100"):
+        mix(SPEECH, source_of("pink"), ratio, draws(0, "clip"))
+
+
+def test_silent_noise_and_noise_of_another_length_are_refused():
+    with pytest.raises(Refused, match="the noise is silent.*white, pink, babble or a sound file"):
+        add(SPEECH, np.zeros(len(SPEECH)), 5.0)
+    with pytest.raises(Misused, match="16000 samples of speech and 99 of noise"):
+        add(SPEECH, np.ones(99), 5.0)
+
+
+def test_unknown_settings_are_refused():
+    with pytest.raises(Misused, match=r"sound\.snr_over is 'words': say utterance or speech"):
+        SoundSettings(snr_over="words")
+    with pytest.raises(Misused, match=r"sound\.babble is 'crowd': say corpus or synth"):
+        SoundSettings(babble="crowd")
+    with pytest.raises(Misused, match=r"sound\.snr_over is 'words'"):
+        add(SPEECH, SPEECH, 5.0, over="words")
+
+
+def test_babble_says_where_its_voices_come_from():
+    with pytest.raises(Misused, match=r"avsr_bench\.voices"):
+        source_of("babble")
+
+
+def write_wave(path, samples, channels=1, rate=16_000):
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return path
+
+
+def make_bad_file(kind, folder):
+    path = folder / "noise.wav"
+    if kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "text":
+        path.write_text("the wind in the willows\n" * 40)
+    elif kind == "bytes":
+        path.write_bytes(np.random.default_rng(0).bytes(5000))
+    elif kind == "header alone":
+        write_wave(path, np.zeros(0))
+    elif kind == "half a header":
+        path.write_bytes(write_wave(path, noise_at(300)).read_bytes()[:20])
+    elif kind == "silent":
+        write_wave(path, np.zeros(16_000))
+    elif kind == "picture alone":
+        write_video(folder / "noise.mp4", [numbered(n) for n in range(5)]).rename(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("missing", "does not exist"),
+        ("empty", "0 bytes"),
+        ("folder", "is not a file"),
+        ("text", "no known"),
+        ("bytes", "no known"),
+        ("header alone", "no sound"),
+        ("half a header", "cannot"),
+        ("silent", "silent"),
+        ("picture alone", "no sound"),
+    ],
+)
+def test_a_file_without_noise_is_refused_by_name(tmp_path, kind, says):
+    path = make_bad_file(kind, tmp_path)
+    with pytest.raises(Refused) as refusal:
+        source_of(str(path))
+    line = str(refusal.value)
+    assert says in line and "noise.wav" in line and "white, pink, babble or a sound file" in line and "\n" not in line
+
+
+# The request
+
+
+def test_a_request_may_name_several_ratios_and_a_path_with_colons():
+    assert parse("babble:12.5,0,-7.5,0") == tuple(SoundNoise("babble", ratio) for ratio in (12.5, 0.0, -7.5))
+    assert parse("a:b/cafe.wav:-0") == (SoundNoise("a:b/cafe.wav", 0.0),)
+
+
+@given(st.sampled_from(["white", "pink", "babble", "my noise.wav"]), st.floats(-100, 100))
+def test_a_condition_is_read_back_as_it_is_written(kind, ratio):
+    condition = SoundNoise(kind, ratio + 0.0)
+    assert parse(str(condition)) == (condition,)
+
+
+# The ratio
+
+
+def speech_like(seed, length, kind):
+    rng = np.random.default_rng(seed)
+    if kind == "int16":
+        return rng.integers(-32768, 32768, length).astype(np.int16)
+    if kind == "click":  # all power in one sample
+        return np.eye(1, length, rng.integers(length), dtype=np.float32)[0]
+    if kind == "loud":
+        return rng.normal(0, 30, length).astype(np.float32)
+    return rng.normal(0, 1e-3, length)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    seed=st.integers(0, 10**6),
+    length=st.one_of(st.integers(1, 50), st.integers(51, 40_000)),
+    kind=st.sampled_from(["int16", "click", "loud", "soft"]),
+    source=st.sampled_from([source_of("white"), source_of("pink"), Recording(noise_at(440, 0.3))]),
+    ratio=st.one_of(st.sampled_from([12.5, 7.5, 2.5, 0.0, -2.5, -7.5]), st.floats(-60, 60)),
+    over=st.sampled_from(["utterance", "speech"]),
+)
+def test_the_ratio_asked_for_is_reached(seed, length, kind, source, ratio, over):
+    speech = speech_like(seed, length, kind)
+    speech.setflags(write=False)
+    noisy = mix(speech, source, ratio, draws(seed, "clip", source.name), over=over)
+    assert noisy.dtype == np.float32 and noisy.shape == speech.shape
+    where = speech_mask(speech) if over == "speech" else slice(None)
+    assert abs(reached(noisy, speech, where) - ratio) < 0.1
+
+
+def test_nothing_is_clipped():
+    loud = noise_at(440) * 4  # -2 dB of full scale
+    noisy = mix(loud, source_of("white"), -7.5, draws(0, "clip"))
+    assert np.abs(noisy).max() > 4
+    assert abs(reached(noisy, loud) + 7.5) < 0.01
+
+
+def test_pauses_lower_the_noise_unless_only_speech_counts():
+    spoken = SPEECH[:8000]
+    pauses = np.zeros(24_000)
+    clip = np.concatenate([pauses, spoken, pauses])  # 1/7 of it is speech: 8.45 dB
+
+    def level(speech, over):
+        return 10 * np.log10(power(mix(speech, source_of("white"), 5.0, draws(0, "clip"), over=over) - speech))
+
+    assert level(spoken, "utterance") - level(clip, "utterance") == pytest.approx(8.45, abs=0.2)
+    assert level(spoken, "speech") == pytest.approx(level(clip, "speech"), abs=0.2)
+
+
+def test_speech_is_found_where_it_was_spoken():
+    espeak = pytest.importorskip("avsr_bench.synth.speech")
+    pytest.importorskip("espeakng_loader")
+    said = espeak.speak("place blue in u eight now", espeak.Voice("en-us+m3"))
+    rate = espeak.RATE
+    room = np.random.default_rng(0).normal(0, 10 ** (-65 / 20), 8000)
+    sound = np.concatenate(
+        [room, np.interp(np.arange(0, len(said.sound), rate / 16_000), np.arange(len(said.sound)), said.sound), room]
+    )
+    truth = np.zeros(len(sound), bool)
+    for phone in said.phones:
+        truth[8000 + int(phone.start * 16_000) : 8000 + int(phone.end * 16_000)] = True
+    mask = speech_mask(sound)
+    assert mask[truth].mean() > 0.8
+    assert mask[~truth].mean() < 0.03
+    assert 10 * np.log10(power(sound[mask]) / power(sound[truth])) == pytest.approx(0, abs=1)
+
+
+def test_grid_speech_reaches_the_ratios_of_published_tables():
+    videos = sorted((GRID / "s1").glob("*.mp4"))[:3]
+    if not videos:
+        pytest.skip(f"{GRID} is not there")
+    for video in videos:
+        speech = media.read_sound(video, 75).samples
+        for ratio in (12.5, 7.5, 2.5, -2.5, -7.5):
+            for over in ("utterance", "speech"):
+                noisy = mix(speech, source_of("pink"), ratio, draws(0, video.stem, "pink"), over=over)
+                where = speech_mask(speech) if over == "speech" else slice(None)
+                assert abs(reached(noisy, speech, where) - ratio) < 0.01
+
+
+# The draw
+
+
+@pytest.mark.parametrize("kind", ["white", "pink", "file"])
+def test_the_ratio_only_scales_the_noise(kind):
+    source = Recording(SPEECH_INT) if kind == "file" else source_of(kind)
+    added = [mix(SPEECH, source, ratio, draws(3, "clip", source.name)) - SPEECH for ratio in (20, 0, -20)]
+    for louder in added[1:]:
+        assert louder @ added[0] / np.sqrt((louder @ louder) * (added[0] @ added[0])) == pytest.approx(1, abs=1e-6)
+    assert power(added[1]) / power(added[0]) == pytest.approx(100, rel=1e-4)
+
+
+SPEECH_INT = (SPEECH * 32768).astype(np.int16)
+
+
+def test_another_seed_clip_or_kind_is_another_draw():
+    numbers = {draws(*names).integers(2**62) for names in [(0, "a", "b"), (1, "a", "b"), (0, "ab", ""), (0, "b", "a")]}
+    assert len(numbers) == 4
+    assert draws(0, "a", "b").integers(2**62) in numbers
+    assert draws(-1, "s1%2Fa", "\udcff").integers(2**62) not in numbers  # any seed, any name
+
+
+def fingerprint():
+    """A digest of one clip under each kind of noise."""
+    digest = hashlib.sha256()
+    for source in (source_of("white"), source_of("pink"), Recording(SPEECH_INT)):
+        digest.update(mix(SPEECH_INT, source, -2.5, draws(7, "s1%2Fclip", source.name)).tobytes())
+    return digest.hexdigest()
+
+
+def test_other_processes_and_global_states_change_nothing():
+    first = fingerprint()
+    code = f"import sys; sys.path[:0] = {sys.path!r}; import test_sound; print(test_sound.fingerprint())"
+    for seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=Path(__file__).parent, env={"PYTHONHASHSEED": seed}, capture_output=True
+        )
+        assert done.stdout.decode().strip() == first, done.stderr.decode()
+    before = np.random.get_state()  # noqa: NPY002
+    np.random.seed(5)  # noqa: NPY002
+    assert fingerprint() == first
+    np.random.set_state(before)  # noqa: NPY002
+
+
+def test_samples_are_those_of_version_1():
+    white = source_of("white").draw(16_000, draws(0, "s1%2Fbbaf2n", "white"))
+    pink = source_of("pink").draw(16_000, draws(0, "s1%2Fbbaf2n", "pink"))
+    recording = Recording(noise_at(440, 0.3))
+    assert np.allclose(white[:4], [-0.179802, 1.9536605, -0.4942505, -1.5125901], atol=1e-6)
+    assert np.allclose(pink[:4], [0.0538544, 0.1597349, 0.0677872, 0.0773149], atol=1e-6)
+    assert recording.name == "recording-db3cfce9"
+    assert np.allclose(
+        recording.draw(3, draws(0, "s1%2Fbbaf2n", recording.name)), [-0.2441406, -0.2404785, -0.2297058], atol=1e-6
+    )
+
+
+# The colours
+
+
+def test_white_noise_is_gaussian_and_flat():
+    noise = source_of("white").draw(400_000, draws(0, "clip")).astype(float)
+    assert noise.mean() == pytest.approx(0, abs=0.01)
+    assert noise.var() == pytest.approx(1, abs=0.01)
+    assert (noise**4).mean() == pytest.approx(3, abs=0.1)
+    bands = np.square(np.abs(np.fft.rfft(noise)))[1:].reshape(8, -1).mean(axis=1)
+    assert np.allclose(bands / bands.mean(), 1, atol=0.03)
+
+
+@given(st.integers(16_000, 50_000))
+@settings(deadline=None, max_examples=20)
+def test_pink_is_white_with_each_frequency_over_its_root(length):
+    white = draws(0, str(length)).standard_normal(length)
+    before, after = np.fft.rfft(white), np.fft.rfft(make_pink(white))
+    frequency = np.arange(len(before)) * 16_000 / length
+    heard = frequency >= 20
+    heard[-1] &= length % 2 == 1  # the highest of an even number is real, so only its size counts
+    assert np.allclose(np.abs(after[heard] / before[heard]), np.sqrt(20 / frequency[heard]), rtol=1e-6)
+    assert np.allclose(after[frequency < 20], 0, atol=1e-7)
+
+
+def test_the_power_of_pink_falls_by_3_db_an_octave():
+    spectra = [np.abs(np.fft.rfft(source_of("pink").draw(48_000, draws(0, str(n))))) ** 2 for n in range(60)]
+    frequency = np.fft.rfftfreq(48_000, 1 / 16_000)
+    edges = 20 * 2.0 ** np.arange(9)  # 20 to 5,120 Hz
+    bands = [(frequency >= low) & (frequency < 2 * low) for low in edges[:-1]]
+    octaves = np.array([np.mean(spectra, axis=0)[band].sum() for band in bands])
+    assert np.allclose(10 * np.log10(octaves / octaves.mean()), 0, atol=0.3)  # equal power in every octave
+    density = np.array([np.mean(spectra, axis=0)[band].mean() for band in bands])
+    slope = np.polyfit(np.log10(edges[:-1]), np.log10(density), 1)[0]
+    assert slope == pytest.approx(-1, abs=0.02)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 100, 15_999, 16_000, 16_001])
+@pytest.mark.parametrize("kind", ["white", "pink"])
+def test_short_noise_is_noise(kind, length):
+    noise = Coloured(kind).draw(length, draws(0, "clip"))
+    assert noise.shape == (length,) and noise.dtype == np.float32 and np.any(noise)
+
+
+# A file
+
+
+def test_a_file_of_any_rate_and_channels_is_heard(tmp_path):
+    left, right = noise_at(1000, 2.0, 8000), noise_at(1000, 2.0, 8000)
+    stereo = write_sound(tmp_path / "noise.wav", np.stack([left, right]), rate=8000)
+    high = write_sound(tmp_path / "noise.flac", noise_at(3000, 2.0, 48_000), rate=48_000, codec="flac")
+    for path, pitch in ((stereo, 1000), (high, 3000)):
+        source = source_of(str(path))
+        assert pitches(source.draw(16_000, draws(0, "clip"))) == pytest.approx(pitch, abs=2)
+        noisy = mix(SPEECH, source, 2.5, draws(0, "clip"))
+        assert abs(reached(noisy, SPEECH) - 2.5) < 0.01
+
+
+def test_one_channel_is_enough_to_be_heard(tmp_path):
+    silent = np.zeros(16_000, np.int16)
+    path = write_sound(tmp_path / "noise.wav", np.stack([silent, noise_at(700)]), rate=16_000)
+    assert pitches(read_recording(path).draw(16_000, draws(0, "clip"))) == pytest.approx(700, abs=2)
+
+
+def test_the_sound_of_a_video_may_be_noise(tmp_path):
+    path = write_video(tmp_path / "noise.mp4", [numbered(n) for n in range(50)], sound=tone(2.0, 44_100, 500))
+    assert pitches(source_of(str(path)).draw(16_000, draws(0, "clip"))) == pytest.approx(500, abs=2)
+
+
+def test_a_stretch_is_a_piece_of_the_file(tmp_path):
+    rng = np.random.default_rng(0)
+    whole = rng.integers(-9000, 9000, 80_000).astype(np.int16)
+    source = read_recording(write_wave(tmp_path / "noise.wav", whole))
+    starts = set()
+    for clip in range(20):
+        stretch = np.round(source.draw(4000, draws(0, str(clip))) * 32768).astype(np.int16)
+        inner = stretch[1000:1200]
+        found = [at for at in np.flatnonzero(whole == inner[0]) if np.array_equal(whole[at : at + 200], inner)]
+        starts.update(found)
+    assert len(starts) >= 18  # all but those that lie across the seam, each somewhere else
+
+
+def test_a_short_file_is_looped_without_a_click():
+    sound = noise_at(333.3, 0.5)  # ends in the middle of a wave
+    stretch = Recording(sound).draw(48_000, draws(0, "clip"))
+    period = len(sound) - 160
+    assert np.array_equal(stretch[:period], stretch[period : 2 * period])
+    steepest = np.abs(np.diff(sound / 32768.0)).max()
+    assert np.abs(np.diff(stretch)).max() < 2 * steepest
+
+
+@pytest.mark.parametrize("length", [1, 2, 160, 320, 639, 640])
+def test_a_file_of_a_few_samples_is_noise_too(length):
+    source = Recording(SPEECH_INT[4000 : 4000 + length])
+    assert abs(reached(mix(SPEECH, source, 0.0, draws(0, "clip")), SPEECH)) < 0.01
+
+
+def test_pauses_in_a_file_never_make_silence():
+    barks = np.zeros(160_000, np.int16)
+    barks[70_000:72_000] = noise_at(600)[:2000]
+    source = Recording(barks)
+    for clip in range(100):
+        assert np.any(source.draw(40, draws(0, str(clip))))
+
+
+def test_only_ten_minutes_of_a_file_are_used(tmp_path):
+    path = write_wave(tmp_path / "noise.wav", np.concatenate([np.tile(noise_at(400), 600), noise_at(3000, 5.0)]))
+    heard = read_recording(path).draw(606 * 16_000, draws(0, "clip"))
+    spectrum = np.abs(np.fft.rfft(heard))
+    assert spectrum[2990 * 606 : 3010 * 606].max() < 1e-4 * spectrum.max()
+
+
+def test_a_recording_is_named_after_its_sound(tmp_path):
+    here, there = write_wave(tmp_path / "a.wav", noise_at(400)), write_wave(tmp_path / "b.wav", noise_at(400))
+    other = write_wave(tmp_path / "c.wav", noise_at(401))
+    assert read_recording(here).name == read_recording(there).name != read_recording(other).name

@@ -27,7 +27,8 @@ class Voices:
             )
         self._voices = {speaker: Recording(speech[speaker], f"the voice of {speaker}") for speaker in sorted(speech)}
         contents = "\0".join(f"{speaker} {voice.name}" for speaker, voice in self._voices.items())
-        self.name = f"babble-{blake2b(contents.encode(errors='surrogatepass'), digest_size=4).hexdigest()}"
+        digest = blake2b(contents.encode(errors="surrogatepass"), digest_size=4)
+        self.name = f"babble-{digest.hexdigest()}"
 
     @property
     def speakers(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import operator
 from typing import Literal, TypeAlias
 
@@ -17,6 +18,7 @@ VERSION = 1  # stored with every result; raised when any output changes, for tha
 LEVELS = 10
 SIDE: dict[str, int] = {"mouth": 96, "frame": 256}  # pixels of the shorter side at which a strength is taken as it is
 MIN_SIDE = 8  # pixels; nothing smaller shows a mouth
+_AT_ONCE = 1 << 16  # values worked on at once: what one step of a family writes is in the cache for the next
 _MIN_SCALE = 0.5  # of still smaller pictures the low levels would change nothing
 
 
@@ -48,7 +50,16 @@ def begin(family: str, level: int, rng: np.random.Generator, shape: Shape, on: O
     kind = FAMILIES[family]
     scale = max(min(shape[:2]) / SIDE[on], _MIN_SCALE)
     harm = kind.begin(kind.levels[level - 1], scale, tuple(shape), rng)
-    return lambda frames: harm(np.ascontiguousarray(frames))
+    step = max(1, _AT_ONCE // math.prod(shape))
+
+    def harm_all(frames: np.ndarray) -> np.ndarray:
+        harmed = np.empty(frames.shape, np.uint8)
+        for first in range(0, len(frames), step):
+            chunk = slice(first, first + step)
+            harmed[chunk] = harm(np.ascontiguousarray(frames[chunk]))
+        return harmed
+
+    return harm_all
 
 
 def draw_for(seed: int, key: str, family: str) -> np.random.Generator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ def run_ray(work: Work[Task, Result], tasks: Iterable[Task], address: str | None
         raise Refused("--engine ray needs Ray: pip install 'avsr-bench[cluster]'") from None
     started_here = not ray.is_initialized()
     if started_here:
+        _check_address(address)
         try:
             ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
@@ -29,6 +31,17 @@ def run_ray(work: Work[Task, Result], tasks: Iterable[Task], address: str | None
     finally:
         if started_here:
             ray.shutdown()
+
+
+def _check_address(address: str | None) -> None:
+    """Refuse an address where nobody listens; Ray itself would go on trying for minutes."""
+    host, colon, port = (address or "").rpartition(":")
+    if not colon or "/" in host or not port.isdecimal():  # none, auto, ray://...: Ray's own business
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise Refused(f"no Ray cluster at {address}: {error.strerror or error}") from None
 
 
 def _run(ray: Any, work: Work[Task, Result], tasks: Iterable[Task]) -> Iterator[Result | Reason]:
@@ -64,5 +77,8 @@ def _run(ray: Any, work: Work[Task, Result], tasks: Iterable[Task]) -> Iterator[
 def _reason(ray: Any, error: Exception) -> Reason:
     if isinstance(error, ray.exceptions.OutOfMemoryError):
         return Reason("out-of-memory", "Ray ended the worker twice because its node ran out of memory")
+    if isinstance(error, ray.exceptions.RayTaskError | ray.exceptions.RaySystemError):  # our code never ran
+        last_line = str(error).strip().splitlines()[-1][:200]
+        return Reason("failed", f"{last_line} (is this version of avsr-bench installed on every node?)")
     first_line = " ".join(str(error).split())[:160]
     return Reason("worker-died", f"the worker died twice, or ran into its time limit: {first_line}")

@@ -31,6 +31,7 @@ from avsr_bench.records import Misused, Refused
 
 GRID = Path(__file__).parents[2] / "../shared/data/grid"
 SPEECH = np.random.default_rng(1).normal(0, 0.1, 16_000) * np.sin(np.arange(16_000) / 900)
+SPEECH_INT = (SPEECH * 32768).astype(np.int16)
 
 
 def power(samples):
@@ -74,7 +75,7 @@ def pitches(samples):
     ],
 )
 def test_a_wrong_request_is_refused_in_one_line(text, says):
-    with pytest.raises(Misused, match=".*") as refusal:
+    with pytest.raises(Misused) as refusal:
         parse(text)
     assert says in str(refusal.value) and "\n" not in str(refusal.value)
 
@@ -104,7 +105,7 @@ def test_a_ratio_that_is_none_is_refused(ratio):
 
 
 def test_silent_noise_and_noise_of_another_length_are_refused():
-    with pytest.raises(Refused, match="the noise is silent.*white, pink, babble or a sound file"):
+    with pytest.raises(Refused, match=r"the noise is silent.*white, pink, babble or a sound file"):
         add(SPEECH, np.zeros(len(SPEECH)), 5.0)
     with pytest.raises(Misused, match="16000 samples of speech and 99 of noise"):
         add(SPEECH, np.ones(99), 5.0)
@@ -210,7 +211,7 @@ def speech_like(seed, length, kind):
     length=st.one_of(st.integers(1, 50), st.integers(51, 40_000)),
     kind=st.sampled_from(["int16", "click", "loud", "soft"]),
     source=st.sampled_from([source_of("white"), source_of("pink"), Recording(noise_at(440, 0.3))]),
-    ratio=st.one_of(st.sampled_from([12.5, 7.5, 2.5, 0.0, -2.5, -7.5]), st.floats(-60, 60)),
+    ratio=st.one_of(st.sampled_from([12.5, 7.5, 2.5, 0.0, -2.5, -7.5]), st.floats(-100, 100)),
     over=st.sampled_from(["utterance", "speech"]),
 )
 def test_the_ratio_asked_for_is_reached(seed, length, kind, source, ratio, over):
@@ -282,9 +283,6 @@ def test_the_ratio_only_scales_the_noise(kind):
     for louder in added[1:]:
         assert louder @ added[0] / np.sqrt((louder @ louder) * (added[0] @ added[0])) == pytest.approx(1, abs=1e-6)
     assert power(added[1]) / power(added[0]) == pytest.approx(100, rel=1e-4)
-
-
-SPEECH_INT = (SPEECH * 32768).astype(np.int16)
 
 
 def test_another_seed_clip_or_kind_is_another_draw():

@@ -84,6 +84,7 @@ def _encode(mouths: list[np.ndarray]) -> bytes:
         stream.width = stream.height = 96
         stream.pix_fmt = "yuv420p"
         stream.thread_count = 1
+        stream.options = {"crf": "10"}  # as ours: about 49 dB
         for mouth in mouths:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(mouth, format="rgb24")))
         container.mux(stream.encode(None))

@@ -12,16 +12,19 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import dist, hypot
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from ..media import Picture
 from ..records import FPS
-from .crop import REFERENCE_4, similarity
 from .detector import Detector, Faces
 
-JUMP = 18.0  # mean change of a thumbnail's grey levels between two frames that may be a cut
+JUMP = 8.0  # mean change of a thumbnail's grey levels between two frames that may be a cut; within a scene it is 1 to 3
 JUMP_RATIO = 4.0  # ... and how many times the clip's usual change it must be: noise and hand-held cameras change always
+JITTER = 0.015  # eye distances by which the middle of a still face moves from look to look: no motion to follow
 SAME_PLACE = 0.5  # faces further apart than this share of their width are two faces, or two places
 
 
@@ -57,6 +60,31 @@ def nearest(faces: Faces, box: np.ndarray) -> tuple[int, float]:
     return index, float(distance[index])
 
 
+class _Place(NamedTuple):
+    """Where a face is, in plain numbers: arrays of four points cost more to handle than to detect."""
+
+    x: float  # the mean of its points
+    y: float
+    width: float
+    eyes: float  # their distance
+
+
+def _places(faces: Faces) -> list[_Place]:
+    return [
+        _Place(float(points[:, 0].mean()), float(points[:, 1].mean()), float(box[2]), dist(points[0], points[1]))
+        for points, box in zip(faces.points, faces.boxes, strict=True)
+    ]
+
+
+def _apart(face: _Place, other: _Place) -> float:
+    """The distance of two faces in widths of the wider one."""
+    return hypot(face.x - other.x, face.y - other.y) / max(face.width, other.width)
+
+
+def _nearest(places: list[_Place], face: _Place) -> _Place:
+    return places[0] if len(places) == 1 else min(places, key=lambda other: _apart(face, other))
+
+
 class _Watcher:
     """Holds the pictures of the last two strides, so that one pass over a stream is enough to look again."""
 
@@ -65,6 +93,7 @@ class _Watcher:
         self.sighting = Sighting()
         self.window: dict[int, Picture] = {}
         self.recent: list[int] = []  # looks of this scene within the last three strides, in order
+        self.places: dict[int, list[_Place]] = {}  # where the faces of those looks are
         self.last_mark = -stride
         self.thumbnail: np.ndarray | None = None
         self.changes: deque[float] = deque(maxlen=2 * FPS)
@@ -92,11 +121,11 @@ class _Watcher:
 
     def look(self, t: int) -> None:
         if t not in self.sighting.seen:
-            faces = self.detect(self.window[t])
+            picture = self.window[t]
+            faces = self.detect(picture)
             self.sighting.seen[t] = faces
-            self.sighting.patches[t] = (
-                np.stack([_patch(self.window[t], face) for face in faces.points]) if faces else _NONE
-            )
+            self.sighting.patches[t] = np.stack([_patch(picture, face) for face in faces.points]) if faces else _NONE
+            self.places[t] = _places(faces)
             insort(self.recent, t)
 
     def mark(self, t: int) -> None:
@@ -104,6 +133,7 @@ class _Watcher:
         self.look(t)
         self.last_mark = t
         self.recent = [look for look in self.recent if look >= t - 3 * self.stride]
+        self.places = {look: self.places[look] for look in self.recent}
         pairs = list(pairwise(self.recent))
         while pairs:
             a, b = pairs.pop()
@@ -113,41 +143,38 @@ class _Watcher:
                 pairs += [(a, middle), (middle, b)]
 
     def _uncertain(self, a: int, b: int) -> bool:
-        before, after = self.sighting.seen[a], self.sighting.seen[b]
+        before, after = self.places[a], self.places[b]
         if len(before) != len(after):
             return True  # somebody came or went: find the frame
-        for face in range(len(before)):
-            other, distance = nearest(after, before.boxes[face])
-            if distance > SAME_PLACE:
+        for face in before:
+            other = _nearest(after, face)
+            if _apart(face, other) > SAME_PLACE:
                 return True
-            eyes = float(np.hypot(*(before.points[face, 1] - before.points[face, 0])))
-            bend = max(self._bend(a, before.boxes[face]), self._bend(b, after.boxes[other]))
+            bend = max(self._bend(a, face), self._bend(b, other))
             # A straight line over h frames errs by at most h^2 / 8 times the acceleration.
-            if bend * (b - a) ** 2 / 8 > self.tolerance * max(eyes, 1.0):
+            if bend * (b - a) ** 2 / 8 > self.tolerance * max(face.eyes, 1.0):
                 return True
         return False
 
-    def _bend(self, t: int, box: np.ndarray) -> float:
-        """The acceleration (pixels a frame squared) of the face at frame t, from the looks on both sides of it."""
+    def _bend(self, t: int, face: _Place) -> float:
+        """The acceleration (pixels a frame squared) of a face at frame t, from the looks on both sides of it."""
         place = bisect_left(self.recent, t)
         if place == 0 or place == len(self.recent) - 1:
             return 0.0
         left, right = self.recent[place - 1], self.recent[place + 1]
-        centres = []
-        for look in (left, t, right):
-            faces = self.sighting.seen[look]
-            if not len(faces):
-                return 0.0
-            centres.append(faces.points[nearest(faces, box)[0]].mean(axis=0))
+        if not self.places[left] or not self.places[right]:
+            return 0.0
+        one, two = _nearest(self.places[left], face), _nearest(self.places[right], face)
         before, after = t - left, right - t
-        off = centres[1] - (centres[0] * after + centres[2] * before) / (before + after)
-        return float(2 * np.hypot(off[0], off[1]) / (before * after))
+        x = face.x - (one.x * after + two.x * before) / (before + after)
+        y = face.y - (one.y * after + two.y * before) / (before + after)
+        return 2 * max(0.0, hypot(x, y) - JITTER * face.eyes) / (before * after)
 
     def _jumped(self, picture: Picture) -> bool:
         previous, self.thumbnail = self.thumbnail, picture.thumbnail()
         if previous is None:
             return False
-        change = float(np.abs(self.thumbnail.astype(np.int16) - previous).mean())
+        change = cv2.norm(self.thumbnail, previous, cv2.NORM_L1) / previous.size
         jumped = change > JUMP and change > JUMP_RATIO * float(np.median(self.changes or [0.0]))
         self.changes.append(change)
         return jumped
@@ -155,9 +182,13 @@ class _Watcher:
 
 def _patch(picture: Picture, points: np.ndarray) -> np.ndarray:
     """A face as 32x32 grey, upright by its eyes, of mean 0 and norm 1: the product of two is their correlation."""
-    matrix = similarity(points[None].astype(np.float64), REFERENCE_4)[0]
-    matrix[:, 2] -= 64  # the middle half of the reference frame: brows to chin
-    patch = picture.warp(matrix / 4, 32, "grey").astype(np.float32).ravel()
+    (right_x, right_y), (left_x, left_y) = points[:2].tolist()
+    # The similarity that puts the eyes at (9, 8) and (23, 8): brows to chin fill the patch.
+    across, down = left_x - right_x, left_y - right_y
+    scale = 14 / max(across**2 + down**2, 1e-6)
+    c, s = scale * across, scale * down
+    matrix = np.array([[c, s, 9 - c * right_x - s * right_y], [-s, c, 8 + s * right_x - c * right_y]])
+    patch = picture.warp(matrix, 32, "grey").astype(np.float32).ravel()
     patch -= patch.mean()
     return patch / max(float(np.linalg.norm(patch)), 1e-6)
 

@@ -77,13 +77,16 @@ class Video:
         self._upright: Upright | None = None
         self._size = (0, 0)  # of the stored picture
         self._kept: list[Picture] | None = None
+        self._begun: Iterator[Timed] | None = None  # a reading of which `info` took the first frame
         self._tally = Tally()
 
     @property
     def info(self) -> VideoInfo:
         """What the video is; decodes the first frame if none was decoded yet."""
         if self._info is None:
-            next(self._read(seek=False))
+            reading = self._read(seek=False)
+            # The first pass goes on from here: opening a file and its decoder again costs as much as nine frames.
+            self._begun = chain([next(reading)], reading)
         assert self._info is not None
         return self._info
 
@@ -109,6 +112,7 @@ class Video:
 
     def _timed(self) -> Iterator[Timed]:
         """The frames with their times, from `start` or a little before it."""
+        begun, self._begun = self._begun, None
         if self.start > _SEEK_FROM:
             found = self._read(seek=True)
             first = next(found, None)
@@ -116,7 +120,7 @@ class Video:
                 yield first
                 yield from found
                 return
-        yield from self._read(seek=False)
+        yield from begun or self._read(seek=False)
 
     def _read(self, seek: bool) -> Iterator[Timed]:
         with open_media(self.path) as container:

@@ -6,6 +6,7 @@ harmed = noise.apply(mouths, "motion", 4, noise.draw_for(0, "s1%2Fbbaf2n", "moti
 """
 
 from .families import FAMILIES, SEEN, Family, Harm
+from .example import drawn_mouth
 from .training import augment, choose
 from .visual import LEVELS, SIDE, VERSION, On, apply, begin, check, draw_for, parse
 
@@ -24,5 +25,6 @@ __all__ = [
     "check",
     "choose",
     "draw_for",
+    "drawn_mouth",
     "parse",
 ]

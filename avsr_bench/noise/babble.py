@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from hashlib import blake2b
 
@@ -41,5 +42,5 @@ class Voices:
         chosen = rng.choice(len(others), min(VOICES, len(others)), replace=False)
         babble = np.zeros(samples)
         for voice in (self._voices[others[index]] for index in chosen):
-            babble += voice.draw(samples, rng) / np.sqrt(voice.power)
+            babble += voice.draw(samples, rng) / math.sqrt(voice.power)  # a Python float: numpy 1 and 2 agree on it
         return babble.astype(np.float32)

@@ -1,9 +1,9 @@
 """The seven families. To add one: write a function here, ten values in `levels`, and a row in `FAMILIES`.
 
 A family is a function of (strength, scale, shape of a frame, generator). It takes from the generator what is drawn once
-a clip, and returns the function that harms the clip's frames, a chunk of them at a time. What is drawn must not depend on
-the strength, so that a level only scales what every other level of that clip has too. `scale` is how many pixels of the
-frame make one mouth pixel.
+a clip, and returns the function that harms the clip's frames, a chunk of them at a time. What is drawn must not depend
+on the strength, so that a level only scales what every other level of that clip has too. `scale` is how many pixels of
+the frame make one mouth pixel.
 
 All is computed in whole numbers, or in floats whose rounding does not depend on how wide the processor's vectors are,
 so that a golden hash holds on any machine.
@@ -93,31 +93,28 @@ def motion(length: float, scale: float, shape: Shape, rng: np.random.Generator) 
     height, width, channels = (*shape, 1)[:3]
     high, wide = height + 2 * reach, width + 2 * reach
     margin = (reach * wide + reach) * channels
-    sums = np.uint16 if weight <= 257 else np.int32  # 257 x 255 still fits
+    sums = np.dtype(np.uint16 if weight <= 257 else np.int32)  # 257 x 255 still fits
 
     def harm(frames: np.ndarray) -> np.ndarray:
         # Frames with their borders laid end to end: a shift of all pixels is then one slice, and adding one costs 50 us
-        # for a clip of mouths. A filter of that size goes through Fourier space at 3,800 us.
+        # for a clip of mouths. A filter of that size goes through Fourier space, at 3,800 us.
         padded = np.empty((len(frames), high, wide, *shape[2:]), np.uint8)
         for frame, target in zip(frames, padded, strict=True):
             cv2.copyMakeBorder(frame, reach, reach, reach, reach, cv2.BORDER_REPLICATE, dst=target)
         flat = padded.reshape(-1).astype(sums)
-        shifts = [(y * wide + x) * channels + margin for y, x in line]
         size = len(flat) - 2 * margin
-        added = np.empty_like(flat)
+        starts = [margin + (y * wide + x) * channels for y, x in line]
+        shifted = [flat[start : start + size] for start in starts]
+        added: np.ndarray = np.empty_like(flat)
         inner = added[margin : margin + size]
-        first, last = shifts[0], shifts[-1]
+        whole = shifted[1:-1] if halves else shifted
+        inner[:] = whole[0]
+        for pixel in whole[1:]:
+            inner += pixel
         if halves:
-            inner[:] = flat[shifts[1] : shifts[1] + size]
-            for shift in shifts[2:-1]:
-                inner += flat[shift : shift + size]
             inner *= 2
-            inner += flat[first : first + size]
-        else:
-            inner[:] = flat[first : first + size]
-            for shift in shifts[1:-1]:
-                inner += flat[shift : shift + size]
-        inner += flat[last : last + size]
+            inner += shifted[0]
+            inner += shifted[-1]
         cut = np.ascontiguousarray(added.reshape(padded.shape)[:, reach:-reach, reach:-reach])
         return cv2.convertScaleAbs(cut.reshape(-1, width * channels), alpha=1 / weight).reshape(frames.shape)
 
@@ -133,8 +130,11 @@ def pixelate(cell: float, scale: float, shape: Shape, rng: np.random.Generator) 
 
     def harm(frames: np.ndarray) -> np.ndarray:
         sums = np.stack([cv2.integral(frame).take(down, 0).take(across, 1) for frame in frames])
-        cells = sums[:, 1:, 1:] - sums[:, 1:, :-1] - sums[:, :-1, 1:] + sums[:, :-1, :-1]
-        return np.rint(cells * share).astype(np.uint8).take(column, 2).take(row, 1)
+        cells = sums[:, 1:, 1:] - sums[:, 1:, :-1]
+        cells -= sums[:, :-1, 1:]
+        cells += sums[:, :-1, :-1]
+        means = cells * share
+        return np.rint(means, out=means).astype(np.uint8).take(column, 2).take(row, 1)
 
     return harm
 
@@ -151,8 +151,8 @@ def jpeg(quality: float, scale: float, shape: Shape, rng: np.random.Generator) -
     options = [cv2.IMWRITE_JPEG_QUALITY, int(quality)]
     if len(shape) == 3:
         return lambda frames: np.stack([_through_jpeg(frame[..., ::-1], options)[..., ::-1] for frame in frames])
-    # A grey JPEG treats every 8 rows alone, so frames laid under one another, each filled up to whole blocks by its last
-    # row as the encoder would do, come out as they would one by one, in two thirds of the time.
+    # A grey JPEG treats every 8 rows alone. So frames laid under one another, each filled up to whole blocks by its
+    # last row as the encoder would do, come out as they would one by one, in three quarters of the time.
     height, width = shape
     rows = np.minimum(np.arange(-(-height // 8) * 8), height - 1)
 
@@ -178,9 +178,8 @@ def gaussian(sigma: float, scale: float, shape: Shape, rng: np.random.Generator)
     even = count + count % 2
 
     def harm(frames: np.ndarray) -> np.ndarray:
-        # A value is the sum of two, each looked up by one drawn byte: 65,536 sums that reach to 4.1 sigma. Drawing floats
-        # by the ziggurat costs five times as much. Bytes come by fours, so a frame takes whole fours of them: chunks
-        # then make no difference.
+        # A value is the sum of two, each looked up by one drawn byte: 65,536 sums that reach to 4.1 sigma and cost a
+        # fifth of drawn floats. Bytes come by fours, so a frame takes whole fours: chunks then make no difference.
         drawn = np.frombuffer(rng.bytes(len(frames) * 2 * even), np.uint8)
         values = cv2.LUT(drawn.reshape(-1, even), table).reshape(-1, 2, even)[:, :, :count]
         field = values[:, 0] + values[:, 1]

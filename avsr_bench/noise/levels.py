@@ -1,39 +1,41 @@
-"""How strong each level of each family is. Ten values a family, for levels 1 to 10; level 0 is the clean picture.
+"""How strong each level of each family is: ten values a family, for levels 1 to 10. Level 0 is the clean picture.
 
-Lengths are in mouth pixels: a mouth crop is 96 of them wide, a full frame counts 256 on its shorter side. The paper
-whose noise this follows (arXiv 2406.17614 and the one before it) names seven families and ten levels and gives no value
-of any. So all values are OURS. They were set on GRID mouths so that harm, read as the mean of the fall in SSIM and the
-fall in PSNR, grows by about the same from level to level, from just visible to nearly destroyed (docs/noise.md has the
-measured figures). Each comment says where the values of others would stand on our scale.
+The papers that this follows (arXiv 2406.17614 and the one before it) name seven families and ten levels, and not one
+value. So all values here are ours, set on GRID mouths: level 1 is just visible (about 39 dB), level 10 leaves hardly
+more than where the mouth is, and between them harm, the mean of the fall in PSNR and the fall in SSIM, grows by about
+the same from level to level (docs/noise.md has the figures). Each comment says where the values of others stand: of
+DeeperForensics-1.0, which knows no size of frame, and of ImageNet-C, made for pictures of 224 pixels.
+
+Lengths are in mouth pixels: a mouth crop is 96 of them wide, and a full frame 256 on its shorter side.
 """
 
 from __future__ import annotations
 
-# Share of the picture under grey squares of BLOCK pixels. DeeperForensics-1.0 puts 16 to 80 squares of 8 px on a frame
-# 256 px high: at most 0.08 of a square one, which is between our levels 1 and 2.
-BLOCKWISE = (0.03, 0.07, 0.12, 0.18, 0.25, 0.33, 0.42, 0.52, 0.63, 0.75)
+# Share of the picture under grey squares of BLOCK pixels. DeeperForensics draws 16 to 80 squares of 8 px for every 256
+# px of the shorter side, rounded down: 0.016 to 0.078 of a frame of 256x256, up to our level 3; a smaller share of a
+# larger frame, and none at all of a mouth crop.
 BLOCK = 8
+BLOCKWISE = (0.03, 0.05, 0.075, 0.115, 0.16, 0.22, 0.28, 0.36, 0.46, 0.6)
 
-# Standard deviation of the Gaussian, pixels. DeeperForensics: 1.2 to 3.5 (kernels of 7 to 21, a sixth of that each).
-# ImageNet-C: 1 2 3 4 6 on 224 px, that is 0.43 to 2.6 on 96.
-BLUR = (0.6, 0.9, 1.2, 1.6, 2.0, 2.5, 3.1, 3.9, 5.0, 6.5)
+# Standard deviation of the Gaussian. DeeperForensics 1.2 to 3.5. ImageNet-C 1 2 3 4 6 on its pictures, 0.43 to 2.6 on
+# ours, up to our level 5.
+BLUR = (1.0, 1.3, 1.7, 2.2, 2.7, 3.3, 4.0, 5.0, 6.5, 9.0)
 
-# Length of the line that a point is smeared over, pixels. ImageNet-C smears one-sidedly by a Gaussian of sigma 3 to 15
-# on 224 px, whose mean and its like on both sides make some 4 to 20 on 96.
-MOTION = (2.0, 3.0, 4.0, 5.5, 7.0, 9.0, 11.5, 15.0, 20.0, 27.0)
+# Length of the line over which a point is smeared. ImageNet-C smears to one side, with the weights of half a Gaussian;
+# a line with their standard deviation has 2.8 to 13 of our pixels, up to our level 6.
+MOTION = (4, 5, 7, 9, 11, 13, 17, 20, 26, 36)
 
-# Side of a cell that becomes one value, pixels. ImageNet-C: 1.7 to 4 on 224 px, 0.7 to 1.7 on 96. DeeperForensics'
-# "JPEG" is a resize by 2 to 6, and would be called pixelation here.
-PIXELATE = (1.4, 2.0, 2.7, 3.5, 4.5, 5.7, 7.2, 9.2, 12.0, 16.0)
+# Side of a cell that becomes one value. ImageNet-C 1.7 to 4 on its pictures, 0.7 to 1.7 on ours: around our level 1.
+# What DeeperForensics calls JPEG is a resize by 2 to 6 and would be called pixelation here.
+PIXELATE = (1.4, 1.9, 2.5, 3.2, 4.0, 5.1, 6.4, 8.0, 10.6, 13.7)
 
-# Quality of real JPEG, each frame on its own. ImageNet-C: 25 18 15 10 7, our levels 5 to 9. (What the paper calls JPEG
-# video compression is probably H.264, as in DeeperForensics, or a resize.)
-JPEG = (75, 55, 40, 30, 22, 16, 11, 8, 5, 2)
+# Quality of JPEG. ImageNet-C 25 18 15 10 7, our levels 2 to 6.
+JPEG = (45, 27, 17, 12, 9, 7, 5, 4, 3, 2)
 
-# Standard deviation of the noise, grey levels of 255. DeeperForensics: 9.4 13 21 30 66 in luma. ImageNet-C: 20 31 46 66
-# 97 on 224 px, and 10 to 25 on 32 px.
-GAUSSIAN = (3, 6, 10, 15, 21, 28, 37, 49, 66, 97)
+# Standard deviation of the noise in grey levels of 255. DeeperForensics 9 13 21 30 66 in luma. ImageNet-C 20 31 46 66
+# 97, and 10 to 25 in its version for pictures of 32 pixels.
+GAUSSIAN = (3.0, 4.7, 6.7, 9.0, 12.0, 16.0, 21.0, 29.0, 42.0, 70.0)
 
-# What is left of every pixel's distance from the mean of its frame. ImageNet-C: 0.4 0.3 0.2 0.1 0.05. DeeperForensics
-# multiplies the pixels themselves, 0.85 to 0.35, which darkens them too.
-CONTRAST = (0.88, 0.76, 0.65, 0.54, 0.44, 0.35, 0.26, 0.18, 0.11, 0.05)
+# What is left of each pixel's distance from the mean of its frame. ImageNet-C 0.4 0.3 0.2 0.1 0.05, our levels 6 to 10.
+# DeeperForensics multiplies the pixels themselves by 0.85 to 0.35, which darkens them too.
+CONTRAST = (0.88, 0.81, 0.72, 0.61, 0.5, 0.4, 0.31, 0.22, 0.14, 0.06)

@@ -221,7 +221,7 @@ class Recording:
     """
 
     def __init__(self, samples: np.ndarray, what: str = "the recording") -> None:
-        sound = _as_float(samples[: _LONGEST * RATE])
+        sound = _as_float(samples)
         if is_silent(sound):
             raise Refused(f"{what} is silent and cannot be noise: give {_ALLOWED} that can be heard")
         sound = _closed(sound)

@@ -11,7 +11,7 @@ CLEAN = 0.2  # share of clips left clean, as likely as each of the four families
 
 
 def choose(seed: int, key: str, epoch: int, clean: float = CLEAN) -> tuple[str, int]:
-    """What this clip suffers in this epoch: one of the families the paper trained with, level 1 to 10, or 0 for clean."""
+    """What a clip suffers in an epoch: one of the families the paper trained with, at level 1 to 10, or 0 for clean."""
     rng = draw_for(seed, f"{key}\n{epoch}", "choose")
     kept, family, level = rng.random(3)
     chosen = SEEN[int(family * len(SEEN))]

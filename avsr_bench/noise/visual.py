@@ -25,9 +25,9 @@ _MIN_SCALE = 0.5  # of still smaller pictures the low levels would change nothin
 def apply(frames: np.ndarray, family: str, level: int, rng: np.random.Generator, on: On = "mouth") -> np.ndarray:
     """Harm a clip: uint8 T, H, W (grey) or T, H, W, 3 (RGB) in, the same out; the input is left as it is.
 
-    Level 0 gives a copy, 1 to 10 harm more and more. `on` says what the frames show: mouths, 96 pixels of which count as
-    96, or whole pictures, whose shorter side counts as 256 whatever it is. A generator from `draw_for` makes the
-    levels of a clip comparable: each then scales one and the same draw.
+    Level 0 gives a copy, 1 to 10 harm more and more. `on` says what the frames show: a mouth, whose crop counts as 96
+    pixels on its shorter side, or a whole picture, which counts as 256. With a generator from `draw_for` the levels of
+    a clip are comparable: each scales one and the same draw.
 
     >>> clip = np.full((5, 96, 96), 90, np.uint8)
     >>> apply(clip, "blockwise", 3, draw_for(0, "s1%2Fbbaf2n", "blockwise")).max()
@@ -38,9 +38,9 @@ def apply(frames: np.ndarray, family: str, level: int, rng: np.random.Generator,
 
 
 def begin(family: str, level: int, rng: np.random.Generator, shape: Shape, on: On = "mouth") -> Harm:
-    """For video that does not fit in memory: a function to call with the clip's chunks of frames, in their order.
+    """For video that does not fit in memory: the function to call with the clip's chunks of frames, in their order.
 
-    What stands still is drawn here, once. `shape` is H, W or H, W, 3. The chunks end to end are what `apply` gives.
+    What stands still is drawn here, once. `shape` is that of a frame. The chunks end to end are what `apply` gives.
     """
     check(family, level)
     if on not in SIDE:
@@ -53,6 +53,9 @@ def begin(family: str, level: int, rng: np.random.Generator, shape: Shape, on: O
     step = max(1, _AT_ONCE // math.prod(shape))
 
     def harm_all(frames: np.ndarray) -> np.ndarray:
+        _check_frames(frames)
+        if frames.shape[1:] != tuple(shape):
+            raise Misused(f"the clip was begun with frames of {tuple(shape)}, these are {frames.shape[1:]}")
         harmed = np.empty(frames.shape, np.uint8)
         for first in range(0, len(frames), step):
             chunk = slice(first, first + step)

@@ -26,9 +26,7 @@ def write_manifest(settings: SynthSettings, folder: Path) -> None:
     """
     _check(settings, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    rows = (
-        {"path": u.path, "text": u.text, "split": u.split, "speaker": u.speaker} for u in utterances(settings)
-    )
+    rows = ({"path": u.path, "text": u.text, "split": u.split, "speaker": u.speaker} for u in utterances(settings))
     _write(folder / SETTINGS_FILE, json.dumps({"version": VERSION, **asdict(settings)}, indent=1) + "\n")
     _write(folder / MANIFEST, "".join(json.dumps(row) + "\n" for row in rows))
 

@@ -153,7 +153,9 @@ def make_teeth(white: float, size: float) -> Teeth:
     x = (np.arange(width) + 0.5) / PLANE_SCALE - PLANE[0] / 2
     y = ((np.arange(height) + 0.5) / PLANE_SCALE - PLANE[1] / 2)[:, None]
     back = np.exp(-((x / 20) ** 4))  # the row bends away into the dark
-    cavity = (np.array([0.20, 0.07, 0.07]) * (0.5 + 0.5 * back[None, :, None]) * np.ones((height, 1, 1))).astype(np.float32)
+    cavity = (np.array([0.20, 0.07, 0.07]) * (0.5 + 0.5 * back[None, :, None]) * np.ones((height, 1, 1))).astype(
+        np.float32
+    )
     tooth = np.array([white, white * 0.93, white * 0.82])
 
     def row(edges: np.ndarray, above: np.ndarray) -> np.ndarray:

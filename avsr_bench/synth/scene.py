@@ -36,6 +36,7 @@ class Scene:
     background: np.ndarray  # uint8 size, size, 3
     grain: np.ndarray  # uint8: sensor noise about 64, larger than the picture, shown from another place each frame
     places: np.ndarray  # int T, 2: those places
+    blur: float  # pixels: how far the camera is out of focus
 
 
 def make_scene(
@@ -77,6 +78,7 @@ def make_scene(
         _background(size, rng),
         np.repeat(np.clip(grain, 0, 255).astype(np.uint8), 3, 2),
         rng.integers(0, 64, (frames, 2)),
+        light * size / FRAME * rng.uniform(0.3, 1.1),
     )
 
 
@@ -171,6 +173,8 @@ def draw(drawing: Drawing, frame: int) -> np.ndarray:
         here = picture[low[1] : high[1], low[0] : high[0]]
         share = mask[..., None] * np.float32(1 / 255)
         here[:] = (here + (np.clip(inside * scene.light, 0, 1) * 255 - here) * share + 0.5).astype(np.uint8)
+    if scene.blur > 0:
+        picture = cv2.GaussianBlur(picture, (5, 5), scene.blur)
     y, x = scene.places[frame]
     return cv2.addWeighted(picture, 1.0, scene.grain[y : y + size, x : x + size], 1.0, -64.0)
 

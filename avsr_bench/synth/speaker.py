@@ -50,7 +50,7 @@ def make_speaker(name: str, seed: int, variety: float, articulation: float) -> S
 
     voice = Voice(
         name=f"{rng.choice(_ACCENTS)}+{rng.choice(_VARIANTS)}",
-        rate=int(rng.integers(120, 156)),
+        rate=int(rng.integers(135, 176)),
         pitch=int(rng.integers(30, 71)),
         pitch_range=int(rng.integers(30, 71)),
     )

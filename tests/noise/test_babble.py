@@ -104,3 +104,11 @@ def test_the_name_changes_with_every_voice():
     names = {Voices(crowd(count)).name for count in (3, 4, 5)} | {Voices(crowd(3, seconds=1.0)).name}
     assert len(names) == 4
     assert Voices({"x": crowd(2)["s0"], "y": crowd(2)["s1"]}).name != Voices(crowd(2)).name
+
+
+def test_samples_are_those_of_version_1():
+    voices = Voices(crowd(35, seconds=0.5))
+    assert voices.name == "babble-20a21859"
+    assert np.allclose(
+        voices.draw(3, draws(0, "s1%2Fbbaf2n", voices.name), "s1"), [5.558478, 1.742713, -4.361464], rtol=1e-6
+    )

@@ -3,14 +3,13 @@
 import hashlib
 import subprocess
 import sys
-import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from videos import numbered, tone, write_sound, write_video
+from sounds import SPEECH, SPEECH_INT, noise_at, power, reached
 
 from avsr_bench import media
 from avsr_bench.noise.sound import (
@@ -23,34 +22,12 @@ from avsr_bench.noise.sound import (
     make_pink,
     mix,
     parse,
-    read_recording,
     source_of,
     speech_mask,
 )
 from avsr_bench.records import Misused, Refused
 
 GRID = Path(__file__).parents[2] / "../shared/data/grid"
-SPEECH = np.random.default_rng(1).normal(0, 0.1, 16_000) * np.sin(np.arange(16_000) / 900)
-SPEECH_INT = (SPEECH * 32768).astype(np.int16)
-
-
-def power(samples):
-    return np.mean(np.square(samples, dtype=np.float64))
-
-
-def reached(noisy, speech, over=slice(None)):
-    """The ratio in dB between speech and what was added to it."""
-    speech = speech / 32768 if speech.dtype == np.int16 else speech.astype(np.float64)
-    return 10 * np.log10(power(speech[over]) / power(noisy - speech))
-
-
-def noise_at(pitch, seconds=1.0, rate=16_000):
-    return tone(seconds, rate, pitch)
-
-
-def pitches(samples):
-    """The loudest frequency, in Hz."""
-    return np.abs(np.fft.rfft(samples)).argmax() * 16_000 / len(samples)
 
 
 # What is refused
@@ -123,58 +100,6 @@ def test_unknown_settings_are_refused():
 def test_babble_says_where_its_voices_come_from():
     with pytest.raises(Misused, match=r"avsr_bench\.voices"):
         source_of("babble")
-
-
-def write_wave(path, samples, channels=1, rate=16_000):
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(channels)
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes(samples.astype("<i2").tobytes())
-    return path
-
-
-def make_bad_file(kind, folder):
-    path = folder / "noise.wav"
-    if kind == "empty":
-        path.write_bytes(b"")
-    elif kind == "folder":
-        path.mkdir()
-    elif kind == "text":
-        path.write_text("the wind in the willows\n" * 40)
-    elif kind == "bytes":
-        path.write_bytes(np.random.default_rng(0).bytes(5000))
-    elif kind == "header alone":
-        write_wave(path, np.zeros(0))
-    elif kind == "half a header":
-        path.write_bytes(write_wave(path, noise_at(300)).read_bytes()[:20])
-    elif kind == "silent":
-        write_wave(path, np.zeros(16_000))
-    elif kind == "picture alone":
-        write_video(folder / "noise.mp4", [numbered(n) for n in range(5)]).rename(path)
-    return path
-
-
-@pytest.mark.parametrize(
-    ("kind", "says"),
-    [
-        ("missing", "does not exist"),
-        ("empty", "0 bytes"),
-        ("folder", "is not a file"),
-        ("text", "no known"),
-        ("bytes", "no known"),
-        ("header alone", "no sound"),
-        ("half a header", "cannot"),
-        ("silent", "silent"),
-        ("picture alone", "no sound"),
-    ],
-)
-def test_a_file_without_noise_is_refused_by_name(tmp_path, kind, says):
-    path = make_bad_file(kind, tmp_path)
-    with pytest.raises(Refused) as refusal:
-        source_of(str(path))
-    line = str(refusal.value)
-    assert says in line and "noise.wav" in line and "white, pink, babble or a sound file" in line and "\n" not in line
 
 
 # The request
@@ -367,77 +292,3 @@ def test_the_power_of_pink_falls_by_3_db_an_octave():
 def test_short_noise_is_noise(kind, length):
     noise = Coloured(kind).draw(length, draws(0, "clip"))
     assert noise.shape == (length,) and noise.dtype == np.float32 and np.any(noise)
-
-
-# A file
-
-
-def test_a_file_of_any_rate_and_channels_is_heard(tmp_path):
-    left, right = noise_at(1000, 2.0, 8000), noise_at(1000, 2.0, 8000)
-    stereo = write_sound(tmp_path / "noise.wav", np.stack([left, right]), rate=8000)
-    high = write_sound(tmp_path / "noise.flac", noise_at(3000, 2.0, 48_000), rate=48_000, codec="flac")
-    for path, pitch in ((stereo, 1000), (high, 3000)):
-        source = source_of(str(path))
-        assert pitches(source.draw(16_000, draws(0, "clip"))) == pytest.approx(pitch, abs=2)
-        noisy = mix(SPEECH, source, 2.5, draws(0, "clip"))
-        assert abs(reached(noisy, SPEECH) - 2.5) < 0.01
-
-
-def test_one_channel_is_enough_to_be_heard(tmp_path):
-    silent = np.zeros(16_000, np.int16)
-    path = write_sound(tmp_path / "noise.wav", np.stack([silent, noise_at(700)]), rate=16_000)
-    assert pitches(read_recording(path).draw(16_000, draws(0, "clip"))) == pytest.approx(700, abs=2)
-
-
-def test_the_sound_of_a_video_may_be_noise(tmp_path):
-    path = write_video(tmp_path / "noise.mp4", [numbered(n) for n in range(50)], sound=tone(2.0, 44_100, 500))
-    assert pitches(source_of(str(path)).draw(16_000, draws(0, "clip"))) == pytest.approx(500, abs=2)
-
-
-def test_a_stretch_is_a_piece_of_the_file(tmp_path):
-    rng = np.random.default_rng(0)
-    whole = rng.integers(-9000, 9000, 80_000).astype(np.int16)
-    source = read_recording(write_wave(tmp_path / "noise.wav", whole))
-    starts = set()
-    for clip in range(20):
-        stretch = np.round(source.draw(4000, draws(0, str(clip))) * 32768).astype(np.int16)
-        inner = stretch[1000:1200]
-        found = [at for at in np.flatnonzero(whole == inner[0]) if np.array_equal(whole[at : at + 200], inner)]
-        starts.update(found)
-    assert len(starts) >= 18  # all but those that lie across the seam, each somewhere else
-
-
-def test_a_short_file_is_looped_without_a_click():
-    sound = noise_at(333.3, 0.5)  # ends in the middle of a wave
-    stretch = Recording(sound).draw(48_000, draws(0, "clip"))
-    period = len(sound) - 160
-    assert np.array_equal(stretch[:period], stretch[period : 2 * period])
-    steepest = np.abs(np.diff(sound / 32768.0)).max()
-    assert np.abs(np.diff(stretch)).max() < 2 * steepest
-
-
-@pytest.mark.parametrize("length", [1, 2, 160, 320, 639, 640])
-def test_a_file_of_a_few_samples_is_noise_too(length):
-    source = Recording(SPEECH_INT[4000 : 4000 + length])
-    assert abs(reached(mix(SPEECH, source, 0.0, draws(0, "clip")), SPEECH)) < 0.01
-
-
-def test_pauses_in_a_file_never_make_silence():
-    barks = np.zeros(160_000, np.int16)
-    barks[70_000:72_000] = noise_at(600)[:2000]
-    source = Recording(barks)
-    for clip in range(100):
-        assert np.any(source.draw(40, draws(0, str(clip))))
-
-
-def test_only_ten_minutes_of_a_file_are_used(tmp_path):
-    path = write_wave(tmp_path / "noise.wav", np.concatenate([np.tile(noise_at(400), 600), noise_at(3000, 5.0)]))
-    heard = read_recording(path).draw(606 * 16_000, draws(0, "clip"))
-    spectrum = np.abs(np.fft.rfft(heard))
-    assert spectrum[2990 * 606 : 3010 * 606].max() < 1e-4 * spectrum.max()
-
-
-def test_a_recording_is_named_after_its_sound(tmp_path):
-    here, there = write_wave(tmp_path / "a.wav", noise_at(400)), write_wave(tmp_path / "b.wav", noise_at(400))
-    other = write_wave(tmp_path / "c.wav", noise_at(401))
-    assert read_recording(here).name == read_recording(there).name != read_recording(other).name

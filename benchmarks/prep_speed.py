@@ -49,7 +49,7 @@ def main(grid: Path) -> None:
         + f"\n\n- **{to_reference:.1f}x** the speed of the straightforward pipeline (goal: 7x)."
         + f"\n- **{to_floor:.2f}x** the time of decoding alone (goal: at most 3x)."
         + f"\n- {40 / frames['ours']:.0f}x real time on one core."
-        + f"\n- Two processes: **{one / two:.2f}x** one, on {WHOLE} clips, {one:.1f} s and {two:.1f} s with the start (goal: 1.8x)."
+        + f"\n- Two processes: **{one / two:.2f}x** one (goal: 1.8x); {WHOLE} clips in {one:.1f} and {two:.1f} s."
         + f"\n- Memory of the process that did the work: {_peak_memory(videos):.0f} MB (goal: under 500 MB)."
         + f"\n\nMedians of {TURNS} turns over {CLIPS} clips; in each turn all three run one after another. CPU time.",
     )

@@ -5,8 +5,8 @@ harmed = noise.apply(mouths, "motion", 4, noise.draw_for(0, "s1%2Fbbaf2n", "moti
 `levels` is the table of strengths, `families` the seven functions, `visual` applies them, `training` draws from them.
 """
 
-from .families import FAMILIES, SEEN, Family, Harm
 from .example import drawn_mouth
+from .families import FAMILIES, SEEN, Family, Harm
 from .training import augment, choose
 from .visual import LEVELS, SIDE, VERSION, On, apply, begin, check, draw_for, parse
 

@@ -27,10 +27,10 @@ MOTION = (4, 5, 7, 9, 11, 13, 17, 20, 26, 36)
 
 # Side of a cell that becomes one value. ImageNet-C 1.7 to 4 on its pictures, 0.7 to 1.7 on ours: around our level 1.
 # What DeeperForensics calls JPEG is a resize by 2 to 6 and would be called pixelation here.
-PIXELATE = (1.4, 1.9, 2.5, 3.2, 4.0, 5.1, 6.4, 8.0, 10.6, 13.7)
+PIXELATE = (1.8, 2.3, 2.9, 3.6, 4.5, 5.6, 7.0, 8.8, 11.0, 14.0)
 
 # Quality of JPEG. ImageNet-C 25 18 15 10 7, our levels 2 to 6.
-JPEG = (45, 27, 17, 12, 9, 7, 5, 4, 3, 2)
+JPEG = (45, 27, 18, 13, 10, 8, 6, 5, 4, 2)
 
 # Standard deviation of the noise in grey levels of 255. DeeperForensics 9 13 21 30 66 in luma. ImageNet-C 20 31 46 66
 # 97, and 10 to 25 in its version for pictures of 32 pixels.

@@ -43,6 +43,7 @@ def begin(family: str, level: int, rng: np.random.Generator, shape: Shape, on: O
     What stands still is drawn here, once. `shape` is that of a frame. The chunks end to end are what `apply` gives.
     """
     check(family, level)
+    _check_shape(shape)
     if on not in SIDE:
         raise Misused(f"noise is applied on {' or '.join(SIDE)}, not on {on!r}")
     if level == 0:
@@ -99,8 +100,13 @@ def check(family: str, level: int) -> None:
 def _check_frames(frames: np.ndarray) -> None:
     if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8:
         raise Misused(f"frames must be a uint8 array, not {getattr(frames, 'dtype', type(frames).__name__)}")
-    shape = frames.shape
-    if len(shape) not in (3, 4) or shape[3:] not in ((), (3,)):
-        raise Misused(f"frames must be T, H, W or T, H, W, 3, not {shape}")
-    if shape[0] == 0 or min(shape[1:3]) < MIN_SIDE:
-        raise Misused(f"at least one frame with sides of {MIN_SIDE} pixels is needed, not {shape}")
+    if frames.ndim not in (3, 4):
+        raise Misused(f"frames must be T, H, W or T, H, W, 3, not {frames.shape}")
+    _check_shape(frames.shape[1:])
+    if len(frames) == 0:
+        raise Misused("at least one frame is needed, not 0")
+
+
+def _check_shape(shape: Shape) -> None:
+    if len(shape) not in (2, 3) or shape[2:] not in ((), (3,)) or min(shape[:2]) < MIN_SIDE:
+        raise Misused(f"a frame must be H, W or H, W, 3 with sides of at least {MIN_SIDE} pixels, not {tuple(shape)}")

@@ -17,6 +17,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import TypeVar
 
+import cv2
+
 from ..records import Reason
 
 Task = TypeVar("Task")
@@ -42,6 +44,7 @@ def attempt(work: Work[Task, Result], task: Task) -> Result | Reason:
     def limit(seconds: float) -> None:
         signal.setitimer(signal.ITIMER_REAL, OPENING_SECONDS + LIMIT_PER_SECOND * seconds)
 
+    cv2.setNumThreads(1)  # workers are as many as cores; OpenCV's own threads would only get in their way
     try:
         limit(0)
         return work(task, limit)

@@ -99,7 +99,7 @@ def speak(text: str, voice: Voice) -> Speech:
         data = espeakng_loader.get_data_path().encode()
         if library.espeak_Initialize(_SYNCHRONOUS, 0, data, _PHONEME_EVENTS | _DONT_EXIT) != RATE:
             raise Refused("espeak-ng could not start: reinstall it with pip install --force-reinstall espeakng-loader")
-        ctypes.CDLL(None).srand(0)  # the hiss of fricatives; espeak-ng seeds it by the clock
+        library.espeak_ng_SetRandSeed(ctypes.c_long(0))  # breath and hiss, which espeak-ng seeds by the clock
         library.espeak_SetSynthCallback(collect)
         if library.espeak_SetVoiceByName(voice.name.encode()) != 0:
             raise Refused(f"espeak-ng has no voice {voice.name!r}: reinstall espeakng-loader, or name another")

@@ -97,19 +97,19 @@ def _make_sample(job: ClipJob, settings: SampleSettings, report_length: Callable
         if settings.only_detect:
             return Sample(clip.key, clip.split, len(track), clip.text, clip.speaker, {}, track)
 
-    mouths = list(_mouths(video, track, settings.crop))
-    about["frames"] = len(mouths)
-    _check_length(len(mouths), settings.clips.min_frames)
-    members = {"mouth.mp4": media.encode_mouth(mouths, settings.crop.lossless)}
+    # One crop at a time: an hour of mouths would take 830 MB.
+    members = {"mouth.mp4": media.encode_mouth(_mouths(video, track, settings.crop), settings.crop.lossless)}
+    frames = about["frames"] = video.frames or 0
+    _check_length(frames, settings.clips.min_frames)
     origin = None if clip.audio else video.info.origin
-    sound = media.read_sound(clip.audio or clip.video, len(mouths), clip.start, clip.end, origin)
+    sound = media.read_sound(clip.audio or clip.video, frames, clip.start, clip.end, origin)
     if sound is not None:
         members["flac"] = media.encode_flac(sound.samples)
         about["sound"] = {"difference": round(sound.difference, 3), **sound.notes()}
     if video.notes:
         about["source"]["notes"] = dict(video.notes)
     members["json"] = json.dumps(about, ensure_ascii=False, sort_keys=True).encode("utf-8", "backslashreplace")
-    return Sample(clip.key, clip.split, len(mouths), clip.text, clip.speaker, members, track)
+    return Sample(clip.key, clip.split, frames, clip.text, clip.speaker, members, track)
 
 
 def _track(job: ClipJob, video: media.Video, settings: faces.FaceSettings) -> FaceTrack:

@@ -140,16 +140,10 @@ def pixelate(cell: float, scale: float, shape: Shape, rng: np.random.Generator) 
 
 
 def _cells(length: int, cell: float) -> tuple[np.ndarray, np.ndarray]:
-    """The edges of the cells along one side, and for each pixel its cell.
-
-    A cell lies on the centre, where the mouth is: were it an edge at some levels, those would harm less than the one
-    before. Below 1.25 pixels it could be that no cell holds two.
-    """
-    cell = max(cell, 1.25)
-    beside = math.floor((length - cell) / (2 * cell))
-    edges = np.rint(length / 2 + (np.arange(-beside, beside + 2) - 0.5) * cell).astype(int)
-    edges = np.unique(np.concatenate([[0], edges.clip(0, length), [length]]))
-    return edges, np.repeat(np.arange(len(edges) - 1), np.diff(edges))
+    """The edges of the cells along one side, and for each pixel its cell; at least one cell is wider than a pixel."""
+    count = min(max(1, round(length / cell)), length - 1)
+    edges = np.arange(count + 1) * length // count
+    return edges, np.repeat(np.arange(count), np.diff(edges))
 
 
 def jpeg(quality: float, scale: float, shape: Shape, rng: np.random.Generator) -> Harm:

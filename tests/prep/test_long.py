@@ -1,0 +1,49 @@
+"""An hour of video through the whole of prep's work: detection, crops, sound."""
+
+import subprocess
+import sys
+
+import av
+import pytest
+from people import clip, place
+from videos import tone, write_video
+
+MAKE = r"""
+import re, sys
+from pathlib import Path
+from avsr_bench.records import Clip
+from avsr_bench.samples import ClipJob, SampleSettings, make_sample
+path = Path(sys.argv[1])
+sample = make_sample(ClipJob(Clip("hour", path, "train", "s"), path.name), SampleSettings())
+peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+print(sample.frames, int(peak[1]) // 1024)
+"""
+
+
+def repeated(short, path, times):
+    """The same packets again and again, with their clocks set on: an hour in seconds."""
+    with av.open(str(short)) as source, av.open(str(path), "w") as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        length = {stream.index: stream.duration for stream in source.streams}
+        for turn in range(times):
+            source.seek(0)
+            for packet in source.demux():
+                if packet.dts is None:
+                    continue
+                shift = turn * length[packet.stream.index]
+                packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+                packet.stream = streams[packet.stream.index]
+                target.mux(packet)
+
+
+@pytest.mark.slow
+def test_an_hour_of_720p_stays_under_a_gigabyte(tmp_path):
+    face = clip(250, lambda t: [("astronaut", place((640 + t / 2, 330), 250))], size=(1280, 720))
+    write_video(tmp_path / "short.mp4", face, sound=tone(10.0), options={"bf": "0"}, sound_codec="mp3")
+    repeated(tmp_path / "short.mp4", tmp_path / "hour.mp4", 360)
+    command = [sys.executable, "-c", MAKE, tmp_path / "hour.mp4"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    frames, peak = map(int, done.stdout.split())
+    assert frames == 90_000
+    assert peak < 1000, peak

@@ -6,9 +6,9 @@ harmed = noise.apply(mouths, "motion", 4, noise.draw_for(0, "s1%2Fbbaf2n", "moti
 """
 
 from .example import drawn_mouth
-from .families import FAMILIES, SEEN, Family, Harm
+from .families import FAMILIES, SEEN, Family
 from .training import augment, choose
-from .visual import LEVELS, SIDE, VERSION, On, apply, begin, check, draw_for, parse
+from .visual import LEVELS, SIDE, VERSION, Noisy, On, apply, begin, check, draw_for, parse
 
 __all__ = [
     "FAMILIES",
@@ -17,7 +17,7 @@ __all__ = [
     "SIDE",
     "VERSION",
     "Family",
-    "Harm",
+    "Noisy",
     "On",
     "apply",
     "augment",

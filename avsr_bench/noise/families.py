@@ -1,9 +1,9 @@
 """The seven families. To add one: write a function here, ten values in `levels`, and a row in `FAMILIES`.
 
 A family is a function of (strength, scale, shape of a frame, generator). It takes from the generator what is drawn once
-a clip, and returns the function that harms the clip's frames, a chunk of them at a time. What is drawn must not depend
-on the strength, so that a level only scales what every other level of that clip has too. `scale` is how many pixels of
-the frame make one mouth pixel.
+a clip, and returns the function that harms the clip's frames: it reads a chunk of them and fills another. What is drawn
+must not depend on the strength, so that a level only scales what every other level of that clip has too. `scale` is how
+many pixels of the frame make one mouth pixel.
 
 All is computed in whole numbers, or in floats whose rounding does not depend on how wide the processor's vectors are,
 so that a golden hash holds on any machine.
@@ -23,7 +23,7 @@ import numpy as np
 
 from . import levels
 
-Harm: TypeAlias = Callable[[np.ndarray], np.ndarray]
+Harm: TypeAlias = Callable[[np.ndarray, np.ndarray], None]  # from, into
 Shape: TypeAlias = tuple[int, ...]  # H, W or H, W, 3
 
 _GREY = 128  # of the blocks, as in DeeperForensics
@@ -53,7 +53,12 @@ def blockwise(coverage: float, scale: float, shape: Shape, rng: np.random.Genera
         hidden = np.repeat(hidden[..., None], shape[2], axis=2)
     kept = np.where(hidden, 0, 255).astype(np.uint8)
     painted = np.where(hidden, _GREY, 0).astype(np.uint8)
-    return lambda frames: (frames & kept) | painted
+
+    def harm(frames: np.ndarray, into: np.ndarray) -> None:
+        np.bitwise_and(frames, kept, out=into)
+        np.bitwise_or(into, painted, out=into)
+
+    return harm
 
 
 def blur(sigma: float, scale: float, shape: Shape, rng: np.random.Generator) -> Harm:
@@ -63,11 +68,9 @@ def blur(sigma: float, scale: float, shape: Shape, rng: np.random.Generator) -> 
     across = _gaussian_weights(sigma * scale, 256) / 256
     down = _gaussian_weights(sigma * scale, 128) / 128
 
-    def harm(frames: np.ndarray) -> np.ndarray:
-        blurred = np.empty_like(frames)
-        for frame, target in zip(frames, blurred, strict=True):
+    def harm(frames: np.ndarray, into: np.ndarray) -> None:
+        for frame, target in zip(frames, into, strict=True):
             cv2.sepFilter2D(frame, -1, across, down, target, delta=2**-16, borderType=cv2.BORDER_REPLICATE)
-        return blurred
 
     return harm
 
@@ -95,7 +98,7 @@ def motion(length: float, scale: float, shape: Shape, rng: np.random.Generator) 
     margin = (reach * wide + reach) * channels
     sums = np.dtype(np.uint16 if weight <= 257 else np.int32)  # 257 x 255 still fits
 
-    def harm(frames: np.ndarray) -> np.ndarray:
+    def harm(frames: np.ndarray, into: np.ndarray) -> None:
         # Frames with their borders laid end to end: a shift of all pixels is then one slice, and adding one costs 50 us
         # for a clip of mouths. A filter of that size goes through Fourier space, at 3,800 us.
         padded = np.empty((len(frames), high, wide, *shape[2:]), np.uint8)
@@ -116,7 +119,7 @@ def motion(length: float, scale: float, shape: Shape, rng: np.random.Generator) 
             inner += shifted[0]
             inner += shifted[-1]
         cut = np.ascontiguousarray(added.reshape(padded.shape)[:, reach:-reach, reach:-reach])
-        return cv2.convertScaleAbs(cut.reshape(-1, width * channels), alpha=1 / weight).reshape(frames.shape)
+        cv2.convertScaleAbs(cut.reshape(-1, width * channels), into.reshape(-1, width * channels), 1 / weight)
 
     return harm
 
@@ -128,13 +131,14 @@ def pixelate(cell: float, scale: float, shape: Shape, rng: np.random.Generator) 
     if len(shape) == 3:
         share = share[..., None]
 
-    def harm(frames: np.ndarray) -> np.ndarray:
+    def harm(frames: np.ndarray, into: np.ndarray) -> None:
         sums = np.stack([cv2.integral(frame).take(down, 0).take(across, 1) for frame in frames])
         cells = sums[:, 1:, 1:] - sums[:, 1:, :-1]
         cells -= sums[:, :-1, 1:]
         cells += sums[:, :-1, :-1]
         means = cells * share
-        return np.rint(means, out=means).astype(np.uint8).take(column, 2).take(row, 1)
+        lines = np.rint(means, out=means).astype(np.uint8).take(column, 2)
+        lines.take(row, 1, out=into, mode="clip")  # the default mode would write into a buffer first
 
     return harm
 
@@ -150,15 +154,20 @@ def jpeg(quality: float, scale: float, shape: Shape, rng: np.random.Generator) -
     """Real JPEG of each frame. It knows no mouth pixels: the same quality harms a larger picture less, as it does."""
     options = [cv2.IMWRITE_JPEG_QUALITY, int(quality)]
     if len(shape) == 3:
-        return lambda frames: np.stack([_through_jpeg(frame[..., ::-1], options)[..., ::-1] for frame in frames])
+
+        def harm_colour(frames: np.ndarray, into: np.ndarray) -> None:
+            for frame, target in zip(frames, into, strict=True):
+                target[:] = _through_jpeg(frame[..., ::-1], options)[..., ::-1]  # OpenCV thinks in BGR
+
+        return harm_colour
     # A grey JPEG treats every 8 rows alone. So frames laid under one another, each filled up to whole blocks by its
     # last row as the encoder would do, come out as they would one by one, in three quarters of the time.
     height, width = shape
     rows = np.minimum(np.arange(-(-height // 8) * 8), height - 1)
 
-    def harm(frames: np.ndarray) -> np.ndarray:
+    def harm(frames: np.ndarray, into: np.ndarray) -> None:
         filled = frames if len(rows) == height else frames.take(rows, 1)
-        return _through_jpeg(filled.reshape(-1, width), options).reshape(filled.shape)[:, :height]
+        into[:] = _through_jpeg(filled.reshape(-1, width), options).reshape(filled.shape)[:, :height]
 
     return harm
 
@@ -177,7 +186,7 @@ def gaussian(sigma: float, scale: float, shape: Shape, rng: np.random.Generator)
     count = rows * columns * channels
     even = count + count % 2
 
-    def harm(frames: np.ndarray) -> np.ndarray:
+    def harm(frames: np.ndarray, into: np.ndarray) -> None:
         # A value is the sum of two, each looked up by one drawn byte: 65,536 sums that reach to 4.1 sigma and cost a
         # fifth of drawn floats. Bytes come by fours, so a frame takes whole fours: chunks then make no difference.
         drawn = np.frombuffer(rng.bytes(len(frames) * 2 * even), np.uint8)
@@ -185,8 +194,8 @@ def gaussian(sigma: float, scale: float, shape: Shape, rng: np.random.Generator)
         field = values[:, 0] + values[:, 1]
         if grain > 1:
             field = field.reshape(-1, rows, columns, channels).repeat(grain, 1).repeat(grain, 2)[:, :height, :width]
-        tall = frames.reshape(-1, width * channels)
-        return cv2.add(field.reshape(tall.shape), tall, dtype=cv2.CV_8U).reshape(frames.shape)
+        tall = -1, width * channels
+        cv2.add(field.reshape(tall), frames.reshape(tall), into.reshape(tall), dtype=cv2.CV_8U)
 
     return harm
 
@@ -200,35 +209,26 @@ def _quantiles(sigma: float) -> np.ndarray:
 
 
 def contrast(kept: float, scale: float, shape: Shape, rng: np.random.Generator) -> Harm:
-    """Every pixel drawn towards the mean of its frame."""
-    tables = _contrast_tables(kept)
+    """Every pixel drawn towards the mean of its frame, which is rounded to a whole grey level."""
+    share = round(256 * kept) / 256
+    values = math.prod(shape)
 
-    def harm(frames: np.ndarray) -> np.ndarray:
-        faded = np.empty_like(frames)
-        values = frames[0].size
-        for frame, target in zip(frames, faded, strict=True):
-            total = int(sum(cv2.sumElems(frame)))
-            cv2.LUT(frame, tables[(2 * total + values) // (2 * values)], target)
-        return faded
+    def harm(frames: np.ndarray, into: np.ndarray) -> None:
+        for frame, target in zip(frames, into, strict=True):
+            mean = int(sum(cv2.sumElems(frame)) / values + 0.5)
+            # Up to here all are 256ths, which a float holds exactly; the addend leaves no half to be rounded.
+            cv2.convertScaleAbs(frame, target, share, (1 - share) * mean + 2**-10)
 
     return harm
 
 
-@lru_cache(maxsize=16)
-def _contrast_tables(kept: float) -> np.ndarray:
-    """For each mean what each value becomes, uint8 256, 256."""
-    values = np.arange(256)
-    mean = values[:, None]
-    return (mean + np.rint(kept * (values - mean))).astype(np.uint8)
-
-
 FAMILIES: dict[str, Family] = {
-    "blockwise": Family(blockwise, levels.BLOCKWISE, "grey squares that stand still", "{:.0%} hidden", seen=True),
+    "blockwise": Family(blockwise, levels.BLOCKWISE, "still grey squares", "{:.0%} hidden", seen=True),
     "blur": Family(blur, levels.BLUR, "Gaussian blur", "σ {:g} px", seen=True),
-    "motion": Family(motion, levels.MOTION, "smear along a line, direction drawn once a clip", "{:g} px", seen=True),
-    "pixelate": Family(pixelate, levels.PIXELATE, "cells of one value each", "{:g} px", seen=True),
-    "jpeg": Family(jpeg, levels.JPEG, "JPEG, frame by frame", "quality {:g}"),
-    "gaussian": Family(gaussian, levels.GAUSSIAN, "sensor noise, new in every frame", "σ {:g} of 255"),
-    "contrast": Family(contrast, levels.CONTRAST, "contrast about the mean of the frame", "{:g} left"),
+    "motion": Family(motion, levels.MOTION, "smear in one direction", "{:g} px", seen=True),
+    "pixelate": Family(pixelate, levels.PIXELATE, "cells of one value", "{:g} px", seen=True),
+    "jpeg": Family(jpeg, levels.JPEG, "JPEG of each frame", "quality {:g}"),
+    "gaussian": Family(gaussian, levels.GAUSSIAN, "noise, new in each frame", "σ {:g}"),
+    "contrast": Family(contrast, levels.CONTRAST, "less contrast", "{:g} left"),
 }
 SEEN = tuple(name for name, family in FAMILIES.items() if family.seen)

@@ -25,12 +25,13 @@ BLUR = (1.0, 1.3, 1.7, 2.2, 2.7, 3.3, 4.0, 5.0, 6.5, 9.0)
 # a line with their standard deviation has 2.8 to 13 of our pixels, up to our level 6.
 MOTION = (4, 5, 7, 9, 11, 13, 17, 20, 26, 36)
 
-# Side of a cell that becomes one value. ImageNet-C 1.7 to 4 on its pictures, 0.7 to 1.7 on ours: around our level 1.
-# What DeeperForensics calls JPEG is a resize by 2 to 6 and would be called pixelation here.
-PIXELATE = (1.8, 2.3, 2.9, 3.6, 4.5, 5.6, 7.0, 8.8, 11.0, 14.0)
+# Side of a cell that becomes one value. ImageNet-C 1.7 to 4 on its pictures, 0.7 to 1.7 on ours: up to our level 1.
+# What DeeperForensics calls JPEG is a resize by 2 to 6 and would be called pixelation here. Sizes between these may
+# harm less than a smaller one, where an edge of the cells happens to meet one of the lips.
+PIXELATE = (1.7, 2.23, 2.75, 3.3, 4.0, 4.8, 5.65, 7.4, 10.7, 16.0)
 
-# Quality of JPEG. ImageNet-C 25 18 15 10 7, our levels 2 to 6.
-JPEG = (45, 27, 18, 13, 10, 8, 6, 5, 4, 2)
+# Quality of JPEG. ImageNet-C 25 18 15 10 7, our levels 3 to 7.
+JPEG = (50, 32, 22, 16, 12, 9, 7, 5, 4, 3)
 
 # Standard deviation of the noise in grey levels of 255. DeeperForensics 9 13 21 30 66 in luma. ImageNet-C 20 31 46 66
 # 97, and 10 to 25 in its version for pictures of 32 pixels.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import operator
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..records import Misused
 from .families import FAMILIES, Harm, Shape
 
 On: TypeAlias = Literal["mouth", "frame"]
+Noisy: TypeAlias = Callable[[np.ndarray], np.ndarray]  # frames to frames
 
 VERSION = 1  # stored with every result; raised when any output changes, for that is another benchmark
 LEVELS = 10
@@ -37,12 +39,13 @@ def apply(frames: np.ndarray, family: str, level: int, rng: np.random.Generator,
     return begin(family, level, rng, frames.shape[1:], on)(frames)
 
 
-def begin(family: str, level: int, rng: np.random.Generator, shape: Shape, on: On = "mouth") -> Harm:
+def begin(family: str, level: int, rng: np.random.Generator, shape: Shape, on: On = "mouth") -> Noisy:
     """For video that does not fit in memory: the function to call with the clip's chunks of frames, in their order.
 
     What stands still is drawn here, once. `shape` is that of a frame. The chunks end to end are what `apply` gives.
     """
     check(family, level)
+    shape = tuple(shape)
     _check_shape(shape)
     if on not in SIDE:
         raise Misused(f"noise is applied on {' or '.join(SIDE)}, not on {on!r}")
@@ -50,17 +53,21 @@ def begin(family: str, level: int, rng: np.random.Generator, shape: Shape, on: O
         return np.copy
     kind = FAMILIES[family]
     scale = max(min(shape[:2]) / SIDE[on], _MIN_SCALE)
-    harm = kind.begin(kind.levels[level - 1], scale, tuple(shape), rng)
+    return in_chunks(kind.begin(kind.levels[level - 1], scale, shape, rng), shape)
+
+
+def in_chunks(harm: Harm, shape: Shape) -> Noisy:
+    """What a family gives, made into a function of any number of frames."""
     step = max(1, _AT_ONCE // math.prod(shape))
 
     def harm_all(frames: np.ndarray) -> np.ndarray:
         _check_frames(frames)
-        if frames.shape[1:] != tuple(shape):
-            raise Misused(f"the clip was begun with frames of {tuple(shape)}, these are {frames.shape[1:]}")
+        if frames.shape[1:] != shape:
+            raise Misused(f"the clip was begun with frames of {shape}, these are {frames.shape[1:]}")
         harmed = np.empty(frames.shape, np.uint8)
         for first in range(0, len(frames), step):
             chunk = slice(first, first + step)
-            harmed[chunk] = harm(np.ascontiguousarray(frames[chunk]))
+            harm(np.ascontiguousarray(frames[chunk]), harmed[chunk])
         return harmed
 
     return harm_all
@@ -79,7 +86,7 @@ def parse(text: str) -> tuple[str, int]:
     ('jpeg', 7)
     """
     family, colon, level = text.partition(":")
-    if not colon or not level.isascii() or not level.isdecimal():
+    if not colon or not level.isascii() or not level.isdecimal() or len(level) > 9:
         raise Misused(f"noise is written FAMILY:LEVEL, such as jpeg:7, not {text!r}")
     check(family, int(level))
     return family, int(level)
@@ -109,4 +116,4 @@ def _check_frames(frames: np.ndarray) -> None:
 
 def _check_shape(shape: Shape) -> None:
     if len(shape) not in (2, 3) or shape[2:] not in ((), (3,)) or min(shape[:2]) < MIN_SIDE:
-        raise Misused(f"a frame must be H, W or H, W, 3 with sides of at least {MIN_SIDE} pixels, not {tuple(shape)}")
+        raise Misused(f"a frame must be H, W or H, W, 3 with sides of at least {MIN_SIDE} pixels, not {shape}")

@@ -10,7 +10,7 @@ import multiprocessing
 import signal
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -70,7 +70,7 @@ def died(exit_code: int | None) -> Reason:
     return Reason("worker-died", f"the worker ended with {name}, twice")
 
 
-def run_local(work: Work[Task, Result], tasks: Iterable[Task], workers: int) -> Iterator[Result | Reason]:
+def run_local(work: Work[Task, Result], tasks: Iterable[Task], workers: int) -> Generator[Result | Reason, None, None]:
     """Do the tasks in `workers` processes and yield their results in order."""
     pool = _Pool(work, workers)
     try:

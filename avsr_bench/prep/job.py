@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -77,7 +78,7 @@ def prep(request: PrepRequest, progress: Progress) -> PrepReport:
     plan = shards.make_plan(
         clips,
         recipe.settings.shards,
-        {**deciding(recipe, request.only_detect), "landmarks": str(request.landmarks) if request.landmarks else None},
+        {**deciding(recipe, request.only_detect), "landmarks": request.landmarks.name if request.landmarks else None},
         recipe.root,
         shards.file_sizes(clips),
     )
@@ -92,17 +93,9 @@ def prep(request: PrepRequest, progress: Progress) -> PrepReport:
         if kept:
             progress.say(f"{kept:,} clips are in finished shards of {out} already")
         progress.begin("prep", len(jobs))
-        outcomes = _run(jobs, recipe, request)
-        for shard in missing:
-            with shards.ShardWriter(out, shard) as writer:
-                for clip in shard.clips:
-                    outcome = next(outcomes)
-                    if isinstance(outcome, Reason):  # the worker could not even answer
-                        outcome = Skipped(clip.key, clip.split, outcome)
-                    writer.add(outcome)
-                    progress.step(outcome)
-                hold.check()  # a machine that slept may have lost its lock
-                writer.commit()
+        with closing(_run(jobs, recipe, request)) as outcomes:
+            for shard in missing:
+                _write_shard(out, shard, outcomes, progress, hold)
         summary = shards.finish(out)
     whole = [shard for shard in mine if shards.is_whole(out, shard)]
     entries = [entry for shard in whole for entry in shards.read_index(out / shard.split / f"{shard.name}.jsonl")]
@@ -114,6 +107,24 @@ def prep(request: PrepRequest, progress: Progress) -> PrepReport:
         samples=sum(entry.reason is None for entry in entries),
         unfinished=tuple(shard.name for shard in mine if shard not in whole),
     )
+
+
+def _write_shard(
+    out: Path,
+    shard: shards.PlannedShard,
+    outcomes: Iterator[Sample | Skipped | Reason],
+    progress: Progress,
+    hold: shards.Hold,
+) -> None:
+    with shards.ShardWriter(out, shard) as writer:
+        for clip in shard.clips:
+            outcome = next(outcomes)
+            if isinstance(outcome, Reason):  # the worker could not even answer
+                outcome = Skipped(clip.key, clip.split, outcome)
+            writer.add(outcome)
+            progress.step(outcome)
+        hold.check()  # a machine that slept may have lost its lock
+        writer.commit()
 
 
 def versions() -> dict[str, str]:
@@ -145,10 +156,11 @@ def _make_corpus(recipe: PrepRecipe, settings: synth.SynthSettings, request: Pre
     if missing:
         progress.say(f"making {len(missing):,} clips in {recipe.root}")
         progress.begin("make", len(missing))
-        for outcome in run_local(partial(_make_clip, recipe.root, settings), missing, request.workers):
-            if isinstance(outcome, Reason):
-                raise Refused(f"a clip of the synthetic corpus could not be made: {outcome}")
-            progress.step(None)
+        with closing(run_local(partial(_make_clip, recipe.root, settings), missing, request.workers)) as outcomes:
+            for outcome in outcomes:
+                if isinstance(outcome, Reason):
+                    raise Refused(f"a clip of the synthetic corpus could not be made: {outcome}")
+                progress.step(None)
 
 
 def _make_clip(root: Path, settings: synth.SynthSettings, utterance: synth.Utterance, limit: object) -> None:
@@ -186,7 +198,9 @@ def _stored_tracks(folder: Path) -> dict[str, Path]:
     }
 
 
-def _run(jobs: list[ClipJob], recipe: PrepRecipe, request: PrepRequest) -> Iterator[Sample | Skipped | Reason]:
+def _run(
+    jobs: list[ClipJob], recipe: PrepRecipe, request: PrepRequest
+) -> Generator[Sample | Skipped | Reason, None, None]:
     chosen = recipe.settings
     work = partial(_work, SampleSettings(chosen.clips, chosen.faces, chosen.crop, request.only_detect))
     if request.engine == "ray":

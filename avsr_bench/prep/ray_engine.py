@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
 from ..records import Reason, Refused
 from .engine import AHEAD, Result, Task, Work, attempt
 
 
-def run_ray(work: Work[Task, Result], tasks: Iterable[Task], address: str | None) -> Iterator[Result | Reason]:
+def run_ray(
+    work: Work[Task, Result], tasks: Iterable[Task], address: str | None
+) -> Generator[Result | Reason, None, None]:
     """Do the tasks on a Ray cluster and yield their results in order. No address: a cluster of this machine alone."""
     try:
         import ray

@@ -32,7 +32,9 @@ def render(utterance: Utterance, folder: Path, settings: SynthSettings) -> None:
     frames = int(np.ceil((lead + len(speech.sound) / RATE + tail) * settings.fps))
     phones = tuple(Phone(p.label, p.start + lead, p.end + lead) for p in speech.phones)
     moments = (np.arange(frames) + 0.5) / settings.fps  # the middle of each frame's exposure
-    mouth = articulate(phones, moments, speaker.strength * rng.uniform(0.65, 1.0))
+    care = rng.uniform(0.75, 1.15)  # how clearly this sentence is spoken
+    jaw, part, width = (care * s for s in speaker.strength)
+    mouth = articulate(phones, moments, (jaw, part, width), speaker.fade)
     scene = make_scene(speaker, frames, settings.fps, settings.size, settings.motion, settings.light, rng)
     drawing = compose(speaker, scene, mouth)
     sound = _lay_out(speech, lead, round(frames * RATE / settings.fps), rng)

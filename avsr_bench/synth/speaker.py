@@ -22,6 +22,7 @@ from avsr_bench.synth.portrait import (
 )
 from avsr_bench.synth.settings import SynthSettings, draws
 from avsr_bench.synth.speech import Voice
+from avsr_bench.synth.visemes import FADE
 
 _ACCENTS = ("en-us", "en", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-us-nyc")
 _VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f2", "f3", "f4", "f5")
@@ -37,7 +38,8 @@ class Speaker:
     texture: np.ndarray  # float32 S, S, 4: RGB 0 to 1 times matte, matte last
     lips: Lips
     teeth: Teeth
-    strength: float  # how far lips and jaw travel
+    strength: tuple[float, float, float]  # how far jaw, parting and width of the lips travel
+    fade: float  # how much they slur: see visemes.articulate
 
 
 @lru_cache(maxsize=64)
@@ -50,7 +52,7 @@ def make_speaker(name: str, seed: int, variety: float, articulation: float) -> S
 
     voice = Voice(
         name=f"{rng.choice(_ACCENTS)}+{rng.choice(_VARIANTS)}",
-        rate=int(rng.integers(135, 176)),
+        rate=int(rng.integers(140, 181)),
         pitch=int(rng.integers(30, 71)),
         pitch_range=int(rng.integers(30, 71)),
     )
@@ -58,9 +60,10 @@ def make_speaker(name: str, seed: int, variety: float, articulation: float) -> S
     points = _reshape(portrait().points, around)
     texture = _repaint(portrait().texture, around, rng, variety)
     teeth = make_teeth(white=float(np.clip(around(0.80, 0.06), 0.6, 0.95)), size=around(4, 0.7))
-    strength = articulation * float(np.clip(around(1, 0.08), 0.8, 1.2))
+    jaw, part, width = (articulation * around(0.8, 0.12) for _ in range(3))
     matte = portrait().matte[..., None]
-    return Speaker(name, voice, points, np.concatenate([texture * matte, matte], 2), lips, teeth, strength)
+    cutout = np.concatenate([texture * matte, matte], 2)
+    return Speaker(name, voice, points, cutout, lips, teeth, (jaw, part, width), around(FADE, 0.006))
 
 
 def speaker_of(settings: SynthSettings, name: str) -> Speaker:

@@ -83,13 +83,19 @@ TARGETS: dict[str, tuple[Target, ...]] = {
 }
 _STOPS = frozenset(["p", "b", "t", "d", "k", "g", "t#", "t["])
 _CLOSURE = 0.05  # seconds: espeak-ng marks a stop at its burst; the mouth closed for it before
-_FADE = 0.032  # seconds: outside its phoneme dominance falls like a Gaussian so wide
+FADE = 0.034  # seconds: outside its phoneme dominance falls like a Gaussian so wide; the common speaker's
 
 
-def articulate(phones: Sequence[Phone], times: np.ndarray, strength: float = 1.0) -> np.ndarray:
+def articulate(
+    phones: Sequence[Phone],
+    times: np.ndarray,
+    strength: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    fade: float = FADE,
+) -> np.ndarray:
     """The mouth at each of `times` (seconds in the same clock as the phones): float32 of T x `CONTROLS`.
 
-    `strength` scales how far jaw and lips travel, but for what must close: a weak speaker still shuts the lips for a p.
+    `strength` scales how far jaw, parting and width travel, but for what must close: a weak speaker still shuts the lips
+    for a p. A longer `fade` slurs.
     """
     parts = [(_REST, -1e3, phones[0].start - 0.06)] if phones else []
     for phone in phones:
@@ -108,7 +114,7 @@ def articulate(phones: Sequence[Phone], times: np.ndarray, strength: float = 1.0
     start, end = np.array([(s, e) for _, s, e in parts]).T
     edge = np.minimum(0.2 * (end - start), 0.03)  # a target is reached a little inside its phoneme
     outside = np.maximum(start + edge - times[:, None], times[:, None] - end + edge)
-    away = np.maximum(outside, 0.0) / _FADE
+    away = np.maximum(outside, 0.0) / fade
     fade = -0.5 * away**2
     dominance = np.exp(fade - fade.max(1, keepdims=True))[:, :, None] * weight  # T x phones x controls
     wanted[:, :3] *= np.where((wanted[:, :3] < 0) & (np.arange(3) == CONTROLS.index("part")), 1.0, strength)

@@ -48,10 +48,10 @@ def test_blocks_are_grey_whole_and_stand_still():
     hidden = result == 128
     assert (hidden == hidden[0]).all()
     assert np.array_equal(result[~hidden], clip[~hidden])
-    down = [
-        np.unique(np.diff(np.flatnonzero(np.diff(line, prepend=0)))) % levels.BLOCK for line in hidden[0].astype(int)
-    ]
-    assert not np.concatenate(down).any()  # edges of blocks lie multiples of their side apart
+    edges = [np.flatnonzero(np.diff(line.astype(int))) for line in hidden[0]]
+    apart = np.concatenate([np.diff(places) for places in edges])
+    assert len(apart) > 100
+    assert not (apart % levels.BLOCK).any()
 
 
 @pytest.mark.parametrize("shape", [(96, 96), (300, 200), (288, 360, 3)], ids=str)
@@ -158,7 +158,7 @@ def test_a_clip_is_shaken_in_the_same_direction_at_every_level(key):
 def test_a_cell_is_the_mean_of_its_pixels(shape, level):
     clip = random_clip(2, *shape)
     result = harmed(clip, "pixelate", level)
-    cell = max(levels.PIXELATE[level - 1] * max(min(shape[:2]) / 96, 0.5), 1.25)
+    cell = levels.PIXELATE[level - 1] * max(min(shape[:2]) / 96, 0.5)
     down, across = (families._cells(length, cell)[0] for length in shape[:2])
     for top, bottom in pairwise(down):
         for left, right in pairwise(across):
@@ -168,17 +168,16 @@ def test_a_cell_is_the_mean_of_its_pixels(shape, level):
 
 @settings(max_examples=200, deadline=None)
 @given(length=st.integers(8, 2000), cell=st.floats(0.5, 60))
-def test_cells_fill_a_side_and_lie_round_its_centre(length, cell):
+def test_cells_fill_a_side_and_are_alike(length, cell):
     edges, of_pixel = families._cells(length, cell)
     widths = np.diff(edges)
-    cell = max(cell, 1.25)
     assert (edges[0], edges[-1], len(of_pixel)) == (0, length, length)
-    assert 2 <= widths.max() <= cell + 1
-    assert np.abs(widths[1:-1] - cell).max(initial=0) <= 1
     assert np.array_equal(np.bincount(of_pixel), widths)
-    if cell < length:
-        middle = widths[of_pixel[length // 2]]
-        assert abs(edges[of_pixel[length // 2]] + middle / 2 - length / 2) <= 1
+    assert widths.min() >= 1
+    assert widths.max() >= 2
+    assert widths.max() - widths.min() <= 1
+    if 1.5 < cell < length / 3:
+        assert widths.mean() == pytest.approx(cell, rel=0.2)
 
 
 # jpeg
@@ -248,7 +247,7 @@ def test_on_a_full_frame_a_grain_is_as_large_as_a_mouth_pixel():
 def test_contrast_is_drawn_towards_the_mean_of_each_frame(shape, level):
     clip = (random_clip(3, *shape) // np.array([1, 2, 4]).reshape(3, *[1] * len(shape))).astype(np.uint8)
     mean = np.floor(clip.mean(axis=tuple(range(1, clip.ndim)), keepdims=True) + 0.5)
-    expected = mean + levels.CONTRAST[level - 1] * (clip - mean)
+    expected = mean + round(256 * levels.CONTRAST[level - 1]) / 256 * (clip - mean)
     assert np.abs(harmed(clip, "contrast", level) - expected).max() <= 0.5001
 
 
@@ -263,7 +262,7 @@ def test_the_table_has_ten_levels_in_order(family):
     assert list(strengths) == sorted(set(strengths), reverse=falling)
 
 
-@pytest.mark.parametrize("family", ["blur", "motion", "pixelate", "blockwise"])
+@pytest.mark.parametrize("family", ["blur", "motion", "pixelate"])
 def test_lengths_grow_with_the_picture(family):
     """A face twice as large is harmed as much once it is shrunk to the same size."""
     small = np.stack([cv2.GaussianBlur(frame, (0, 0), 2) for frame in random_clip(2, 96, 96)])

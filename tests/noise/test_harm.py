@@ -9,28 +9,42 @@ from skimage.metrics import structural_similarity
 from avsr_bench import faces, media, noise
 
 GRID = Path(__file__).parents[3] / "shared/data/grid/s1"
-SHOWN = slice(None, None, 25)  # the frames looked at
+SHOWN = slice(None, None, 10)  # the frames looked at
 
 
-def drawn():
+def drawn(folder):
     return {"drawn": noise.drawn_mouth(76), "drawn, 112 px": noise.drawn_mouth(76, 112)}
 
 
-def grid():
-    if not GRID.is_dir():
-        pytest.skip("../shared/data/grid is not there")
+def synth(folder):
+    pytest.importorskip("espeakng_loader", reason="the synth extra is not installed")
+    from avsr_bench.synth import SynthSettings, render, utterances
+
+    settings = SynthSettings()
+    chosen = {utterance.speaker: utterance for utterance in utterances(settings)}
     clips = {}
-    for path in sorted(GRID.glob("*.mp4"))[::200]:
-        video = media.Video(path)
-        track = faces.find_track(video, faces.FaceSettings())
-        matrices = faces.crop_matrices(track.points)
-        clips[path.stem] = np.stack([p.warp(m, 96, "grey") for p, m in zip(video, matrices, strict=True)])
+    for utterance in list(chosen.values())[:2]:
+        render(utterance, folder, settings)
+        clips[utterance.path] = mouth_of(folder / utterance.path)
     return clips
 
 
-@pytest.fixture(scope="session", params=[drawn, grid], ids=lambda source: source.__name__)
-def mouths(request):
-    return request.param()
+def grid(folder):
+    if not GRID.is_dir():
+        pytest.skip("../shared/data/grid is not there")
+    return {path.stem: mouth_of(path) for path in sorted(GRID.glob("*.mp4"))[::200]}
+
+
+def mouth_of(path):
+    video = media.Video(path)
+    track = faces.find_track(video, faces.FaceSettings())
+    matrices = faces.crop_matrices(track.points)
+    return np.stack([picture.warp(matrix, 96, "grey") for picture, matrix in zip(video, matrices, strict=True)])
+
+
+@pytest.fixture(scope="session", params=[drawn, synth, grid], ids=lambda source: source.__name__)
+def mouths(request, tmp_path_factory):
+    return request.param(tmp_path_factory.mktemp("clips"))
 
 
 def similarity(clean, harmed):

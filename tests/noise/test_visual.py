@@ -23,10 +23,10 @@ GOLDEN = {
     "blockwise": "72b1daed638c2f4d",
     "blur": "ff8afc9f8917898b",
     "motion": "f57e630b2736466e",
-    "pixelate": "20ab3ce9cfdbe561",
-    "jpeg": "a7b2bdeaad85afe2",
+    "pixelate": "a77d0ae6f24836a7",
+    "jpeg": "b56cd636662b1934",
     "gaussian": "8e233af0545fa543",
-    "contrast": "78dbf25597a91e57",
+    "contrast": "9d591a76e4eba45b",
 }
 
 
@@ -105,7 +105,8 @@ def test_a_chunk_of_another_size_is_refused():
 
 
 @pytest.mark.parametrize(
-    "text", ["jpeg", "jpeg:", "jpeg:x", "jpeg:-1", "jpeg:2.5", "jpeg:7:1", "", ":", "jpeg: 7", "jpeg:٣"]
+    "text",
+    ["jpeg", "jpeg:", "jpeg:x", "jpeg:-1", "jpeg:2.5", "jpeg:7:1", "", ":", "jpeg: 7", "jpeg:٣", "jpeg:" + 5000 * "7"],
 )
 def test_noise_written_otherwise_is_refused(text):
     with pytest.raises(Misused, match=f"^noise is written FAMILY:LEVEL, such as jpeg:7, not {re.escape(repr(text))}$"):
@@ -146,7 +147,7 @@ def test_a_frame_of_1080_lines(family):
     result = harmed(clip, family, 10, on="frame")
     assert result.shape == clip.shape
     assert (result != clip).mean() > 0.5
-    assert result.std() > 1
+    assert len(np.unique(result)) > 1
 
 
 def test_level_0_is_a_copy():

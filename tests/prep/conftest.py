@@ -100,7 +100,7 @@ def bad_corpus(tmp_path):
     write_video(add("wall.mp4", "no-face"), clip(12, lambda t: []))
     write_video(add("leaves.mp4", "face-lost"), clip(60, lambda t: [("astronaut", place((160 + 6 * t, 120), 90))]))
     write_video(
-        add("comes back.mp4", "face-lost"),
+        add("comes back.mp4", "cut"),
         clip(60, lambda t: [] if 15 < t < 45 else [("astronaut", place((160, 120), 90))]),
     )
     write_video(

@@ -1,0 +1,79 @@
+"""Runs in the peers' own environment: times one way of harming a clip for each line it is asked.
+
+    python noise_peers.py CLIP.npy
+
+A request is a line of JSON, {"way": ..., "family": ..., "strength": ...}; the answer is CPU seconds for the clip.
+"""
+
+import functools
+import json
+import sys
+import time
+
+import albumentations
+import cv2
+import imagecorruptions
+import numpy as np
+from imagecorruptions import corruptions
+from skimage.filters import gaussian
+
+# Its Gaussian blur passes an argument by the name that scikit-image dropped (its issue 30): the same call, renamed.
+corruptions.gaussian = lambda image, sigma, multichannel: gaussian(image, sigma=sigma, channel_axis=-1)
+cv2.setNumThreads(1)
+
+TRANSFORMS = {
+    "blockwise": lambda holes: albumentations.CoarseDropout((holes, holes), (8, 8), (8, 8), fill=128, p=1),
+    "blur": lambda sigma: albumentations.GaussianBlur(blur_limit=0, sigma_limit=(sigma, sigma), p=1),
+    "motion": lambda length: albumentations.MotionBlur(blur_limit=(length, length), allow_shifted=False, p=1),
+    "pixelate": lambda cell: albumentations.Downscale(
+        (1 / cell, 1 / cell), {"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_NEAREST}, p=1
+    ),
+    "jpeg": lambda quality: albumentations.ImageCompression(quality_range=(quality, quality), p=1),
+    "gaussian": lambda sigma: albumentations.GaussNoise(std_range=(sigma / 255, sigma / 255), p=1),
+    "contrast": lambda kept: albumentations.RandomBrightnessContrast((0, 0), (kept - 1, kept - 1), p=1),
+}
+CORRUPTIONS = {
+    "blur": "gaussian_blur",
+    "motion": "motion_blur",
+    "pixelate": "pixelate",
+    "jpeg": "jpeg_compression",
+    "gaussian": "gaussian_noise",
+    "contrast": "contrast",
+}
+
+
+def frame_by_frame(harm, clip):
+    """The clip with each of its frames harmed."""
+    harmed = np.empty_like(clip)
+    for frame, target in zip(clip, harmed, strict=True):
+        target[:] = harm(frame)
+    return harmed
+
+
+@functools.cache
+def harm_of(way, family, strength):
+    """The function from clip to clip that is asked for."""
+    if way == "imagecorruptions":
+        kind = CORRUPTIONS[family]  # grey goes in, RGB comes out
+        return functools.partial(frame_by_frame, lambda frame: imagecorruptions.corrupt(frame, strength, kind)[:, :, 0])
+    transform = TRANSFORMS[family](strength)
+    if way == "albumentations":
+        return functools.partial(frame_by_frame, lambda frame: transform(image=frame)["image"])
+    batch = albumentations.Compose([transform])
+    return lambda clip: batch(images=clip)["images"]
+
+
+def main():
+    """Answer until the input ends."""
+    clip = np.load(sys.argv[1])
+    for line in sys.stdin:
+        harm = harm_of(**json.loads(line))
+        start = time.process_time()
+        harmed = harm(clip)
+        seconds = time.process_time() - start
+        assert harmed.shape == clip.shape
+        assert (harmed != clip).any()
+        print(seconds, flush=True)
+
+
+main()

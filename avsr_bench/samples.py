@@ -8,18 +8,18 @@ The same clip with the same settings gives the same bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import faces, media, shards
+from . import faces, media, noise, shards
 from .faces import FaceSettings
 from .media.picture import Colour
-from .records import FPS, Clip, FaceTrack, Sample, Skipped, Unusable
+from .records import FPS, Clip, FaceTrack, Misused, Sample, Skipped, Unusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +45,28 @@ class CropSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class NoiseSettings:
+    """Noise on the whole picture, before anything looks for a face in it."""
+
+    frames: str | None = None  # FAMILY:LEVEL
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.frames is not None:
+            try:
+                noise.parse(self.frames)
+            except Misused as misused:
+                raise ValueError(str(misused)) from None
+
+
+@dataclass(frozen=True, slots=True)
 class SampleSettings:
     """All that decides the bytes of a sample."""
 
     clips: ClipSettings = field(default_factory=ClipSettings)
     faces: FaceSettings = field(default_factory=FaceSettings)
     crop: CropSettings = field(default_factory=CropSettings)
+    noise: NoiseSettings = field(default_factory=NoiseSettings)
     only_detect: bool = False  # stop after the face track
 
 
@@ -84,7 +100,10 @@ def _make_sample(job: ClipJob, settings: SampleSettings, report_length: Callable
     if limit is not None and seconds > limit + 1 / FPS:
         raise Unusable("too-long", f"{seconds:.1f} s, clips.max_seconds is {limit:g}")
 
-    track = None if settings.crop.already_cropped else _track(job, video, settings.faces)
+    pictures: Iterable[media.Picture] = video
+    if settings.noise.frames is not None:
+        pictures = _Noisy(video, clip.key, settings.noise)
+    track = None if settings.crop.already_cropped else _track(job, video, pictures, settings.faces)
     about: dict[str, Any] = {
         "text": clip.text,
         "speaker": clip.speaker,
@@ -97,8 +116,12 @@ def _make_sample(job: ClipJob, settings: SampleSettings, report_length: Callable
         if settings.only_detect:
             return Sample(clip.key, clip.split, len(track), clip.text, clip.speaker, {}, track)
 
+    if settings.noise.frames is not None:
+        about["noise"] = {**asdict(settings.noise), "version": noise.VERSION}
     # One crop at a time: an hour of mouths would take 830 MB.
-    members = {"mouth.mp4": media.encode_mouth(_mouths(video, track, settings.crop), settings.crop.lossless)}
+    members = {
+        "mouth.mp4": media.encode_mouth(_mouths(pictures, video.info, track, settings.crop), settings.crop.lossless)
+    }
     frames = about["frames"] = video.frames or 0
     _check_length(frames, settings.clips.min_frames)
     origin = None if clip.audio else video.info.origin
@@ -112,15 +135,33 @@ def _make_sample(job: ClipJob, settings: SampleSettings, report_length: Callable
     return Sample(clip.key, clip.split, frames, clip.text, clip.speaker, members, track)
 
 
-def _track(job: ClipJob, video: media.Video, settings: faces.FaceSettings) -> FaceTrack:
+class _Noisy:
+    """The pictures of a video with noise on them, the same in every pass."""
+
+    def __init__(self, video: media.Video, key: str, settings: NoiseSettings) -> None:
+        assert settings.frames is not None
+        self.video, self.key, self.seed = video, key, settings.seed
+        self.family, self.level = noise.parse(settings.frames)
+
+    def __iter__(self) -> Iterator[media.Picture]:
+        upright = media.Upright(self.video.info.width, self.video.info.height)
+        shape = (upright.height, upright.width, 3)
+        harm = noise.begin(self.family, self.level, noise.draw_for(self.seed, self.key, self.family), shape, on="frame")
+        for picture in self.video:
+            yield media.Picture((harm(picture.rgb()[None])[0],), upright, full_range=True)
+
+
+def _track(
+    job: ClipJob, video: media.Video, pictures: Iterable[media.Picture], settings: faces.FaceSettings
+) -> FaceTrack:
     if job.landmarks is None:
-        return faces.find_track(video, settings)
+        return faces.find_track(pictures, settings)
     if job.landmarks.name.endswith(".tracks.npz"):
         return _stored_track(job, video)
     landmarks = faces.load_landmarks(job.landmarks)
     whole = job.clip.start == 0 and job.clip.end is None
     first = round(job.clip.start * FPS)
-    return faces.track_from_landmarks(landmarks, video, first, whole, settings.max_gap)
+    return faces.track_from_landmarks(landmarks, pictures, first, whole, settings.max_gap)
 
 
 def _stored_track(job: ClipJob, video: media.Video) -> FaceTrack:
@@ -139,13 +180,15 @@ def _stored_track(job: ClipJob, video: media.Video) -> FaceTrack:
 _read_tracks = lru_cache(maxsize=2)(shards.read_tracks)  # a shard's clips come one after another
 
 
-def _mouths(video: media.Video, track: FaceTrack | None, crop: CropSettings) -> Iterator[np.ndarray]:
+def _mouths(
+    pictures: Iterable[media.Picture], info: media.VideoInfo, track: FaceTrack | None, crop: CropSettings
+) -> Iterator[np.ndarray]:
     if track is None:
-        matrix = faces.centre_matrix(video.info.width, video.info.height, crop.size)
-        yield from (picture.warp(matrix, crop.size, crop.colour) for picture in video)
+        matrix = faces.centre_matrix(info.width, info.height, crop.size)
+        yield from (picture.warp(matrix, crop.size, crop.colour) for picture in pictures)
     else:
         matrices = faces.crop_matrices(track.points, crop.size)
-        for picture, matrix in zip(video, matrices, strict=True):
+        for picture, matrix in zip(pictures, matrices, strict=True):
             yield picture.warp(matrix, crop.size, crop.colour)
 
 

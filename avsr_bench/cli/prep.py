@@ -46,6 +46,9 @@ def prep(
     split: Annotated[
         list[str] | None, typer.Option(help="Only this split; may be given again.  [default: all]")
     ] = None,
+    noise: Annotated[
+        str | None, typer.Option(metavar="FAMILY:LEVEL", help="Noise on the whole picture, before faces are sought.")
+    ] = None,
     face: Annotated[str | None, typer.Option(help="Of several faces: largest, center, or X,Y in pixels.")] = None,
     landmarks: Annotated[
         Path | None, typer.Option(help="Folder of ready landmarks (or of an earlier prep): nothing is detected.")
@@ -69,6 +72,8 @@ def prep(
     from .progress import shown
 
     assignments = list(settings or [])
+    if noise is not None:
+        assignments.append(f"noise.frames='{noise}'")
     if face is not None:
         assignments.append(f"faces.face='{face}'")
     if already_cropped:

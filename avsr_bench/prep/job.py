@@ -202,7 +202,7 @@ def _run(
     jobs: list[ClipJob], recipe: PrepRecipe, request: PrepRequest
 ) -> Generator[Sample | Skipped | Reason, None, None]:
     chosen = recipe.settings
-    work = partial(_work, SampleSettings(chosen.clips, chosen.faces, chosen.crop, request.only_detect))
+    work = partial(_work, SampleSettings(chosen.clips, chosen.faces, chosen.crop, chosen.noise, request.only_detect))
     if request.engine == "ray":
         from .ray_engine import run_ray
 

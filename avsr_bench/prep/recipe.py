@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from .. import corpora, recipes
+from .. import corpora, noise, recipes
 from ..faces import FaceSettings
 from ..records import Misused
-from ..samples import ClipSettings, CropSettings
+from ..samples import ClipSettings, CropSettings, NoiseSettings
 from ..shards import ShardSettings
 from ..synth import SynthSettings
 
@@ -29,6 +29,7 @@ class PrepSettings:
     clips: ClipSettings = field(default_factory=ClipSettings)
     faces: FaceSettings = field(default_factory=FaceSettings)
     crop: CropSettings = field(default_factory=CropSettings)
+    noise: NoiseSettings = field(default_factory=NoiseSettings)
     shards: ShardSettings = field(default_factory=ShardSettings)
     train: TrainDefaults = field(default_factory=TrainDefaults)
 
@@ -77,6 +78,7 @@ def deciding(recipe: PrepRecipe, only_detect: bool) -> dict[str, Any]:
         "clips": asdict(settings.clips),
         "faces": asdict(settings.faces),
         "crop": asdict(settings.crop),
+        "noise": {**asdict(settings.noise), "version": noise.VERSION} if settings.noise.frames else None,
         "only_detect": only_detect,
     }
 

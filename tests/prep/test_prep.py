@@ -325,3 +325,19 @@ def test_sound_that_starts_late_stays_late(avsr, tmp_path):
     sound = media.decode_flac(samples(tmp_path / "out")["late"]["flac"])
     assert np.abs(sound[:3200]).max() < 50  # 0.2 s
     assert np.abs(sound[4800:]).max() > 1000  # 0.3 s
+
+
+def test_noise_on_the_picture_before_detection(avsr, face_corpus, tmp_path, digest):
+    command = ("prep", "folder", "--root", face_corpus, *SMALL)
+    avsr(*command, "--out", "clean")
+    avsr(*command, "--out", "zero", "--noise", "blur:0")
+    avsr(*command, "--out", "mild", "--noise", "gaussian:6")
+    avsr(*command, "--out", "again", "--noise", "gaussian:6")
+    assert digest(tmp_path / "mild") == digest(tmp_path / "again")
+    clean, zero, mild = (samples(tmp_path / name) for name in ("clean", "zero", "mild"))
+    assert json.loads(mild["speaker1/clip4"]["json"])["noise"]["frames"] == "gaussian:6"
+    pictures = [media.decode_mouth(found["speaker1/clip4"]["mouth.mp4"]).astype(float) for found in (clean, zero, mild)]
+    assert np.abs(pictures[1] - pictures[0]).mean() < 4  # the same, by way of RGB
+    assert np.abs(pictures[2] - pictures[0]).mean() > 8
+    refused = avsr(*command, "--out", "x", "--noise", "fog:3", expect=2)
+    assert "blockwise" in refused.err

@@ -49,6 +49,19 @@ REASONS: dict[str, tuple[Literal["clip", "machine"], str]] = {
 }
 
 
+# What was odd about a clip that was used all the same: a sample's `notes` -> what it means.
+NOTES: dict[str, str] = {
+    "corrupt_frames": "one or two frames could not be decoded cleanly",
+    "untimed_frames": "frames without a time of their own: they were taken to follow at the announced rate",
+    "interlaced_frames": "interlaced frames, used as they are",
+    "longest_frame": "a variable frame rate, or frames left out: the longest one in seconds",
+    "sound_longer_frames": "sound and picture differ by more than 2 frames: the sound was cut or padded at its end",
+    "sound_starts_late": "the sound begins after the picture: seconds of silence in front",
+    "sound_gaps": "jumps in the clock of the sound, filled with silence",
+    "sound_broken_packets": "packets of sound that could not be decoded: silence in their place",
+}
+
+
 class Refused(Exception):
     """A request that cannot be carried out; its text is the one line the user reads."""
 

@@ -128,9 +128,10 @@ def _make_sample(job: ClipJob, settings: SampleSettings, report_length: Callable
     sound = media.read_sound(clip.audio or clip.video, frames, clip.start, clip.end, origin)
     if sound is not None:
         members["flac"] = media.encode_flac(sound.samples)
-        about["sound"] = {"difference": round(sound.difference, 3), **sound.notes()}
-    if video.notes:
-        about["source"]["notes"] = dict(video.notes)
+        about["sound"] = {"difference": round(sound.difference, 3)}
+    notes = {**video.notes, **(sound.notes() if sound is not None else {})}
+    if notes:
+        about["notes"] = notes
     members["json"] = json.dumps(about, ensure_ascii=False, sort_keys=True).encode("utf-8", "backslashreplace")
     return Sample(clip.key, clip.split, frames, clip.text, clip.speaker, members, track)
 

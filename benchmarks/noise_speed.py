@@ -59,6 +59,7 @@ def main(grid: Path) -> None:
         with _Peers(python, Path(file.name)) as peers:
             rows, summary = _compare(clip, peers)
     whole = statistics.median(_all_conditions(clip) for _ in range(TURNS))
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
     record(
         "noise: speed of the visual families",
         "make bench ONLY=noise_speed",

@@ -132,11 +132,14 @@ def pixelate(cell: float, scale: float, shape: Shape, rng: np.random.Generator) 
         share = share[..., None]
 
     def harm(frames: np.ndarray, into: np.ndarray) -> None:
-        sums = np.stack([cv2.integral(frame).take(down, 0).take(across, 1) for frame in frames])
+        # Sums run on from frame to frame; what went before falls out of the differences.
+        running = cv2.integral(frames.reshape(-1, *shape[1:]))
+        rows = np.arange(len(frames))[:, None] * shape[0] + down
+        sums = running.take(rows, 0).take(across, 2)
         cells = sums[:, 1:, 1:] - sums[:, 1:, :-1]
         cells -= sums[:, :-1, 1:]
         cells += sums[:, :-1, :-1]
-        means = cells * share
+        means = np.multiply(cells, share, dtype=np.float32)
         lines = np.rint(means, out=means).astype(np.uint8).take(column, 2)
         lines.take(row, 1, out=into, mode="clip")  # the default mode would write into a buffer first
 
@@ -228,7 +231,7 @@ FAMILIES: dict[str, Family] = {
     "motion": Family(motion, levels.MOTION, "smear in one direction", "{:g} px", seen=True),
     "pixelate": Family(pixelate, levels.PIXELATE, "cells of one value", "{:g} px", seen=True),
     "jpeg": Family(jpeg, levels.JPEG, "JPEG of each frame", "quality {:g}"),
-    "gaussian": Family(gaussian, levels.GAUSSIAN, "noise, new in each frame", "σ {:g}"),
+    "gaussian": Family(gaussian, levels.GAUSSIAN, "sensor noise", "σ {:g}"),
     "contrast": Family(contrast, levels.CONTRAST, "less contrast", "{:g} left"),
 }
 SEEN = tuple(name for name, family in FAMILIES.items() if family.seen)

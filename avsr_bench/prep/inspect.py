@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import shards
-from ..records import FPS, REASONS
+from ..records import FPS, NOTES, REASONS
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -200,6 +201,10 @@ def _remarks(inspection: Inspection) -> list[str]:
         for name, split in splits.items()
         if split.finished < split.shards
     ]
+    odd = Counter[str]()
+    for split in splits.values():
+        odd.update(split.odd)
+    remarks += [f"{count:,} samples are used but odd, {NOTES.get(note, note)}" for note, count in odd.most_common()]
     shared = [f"{one} and {other} {count:,}" for (one, other), count in inspection.shared_speakers.items()]
     if shared:
         remarks.append(f"speakers in common: {', '.join(shared)}")

@@ -29,6 +29,7 @@ class SplitSummary:
     detected: tuple[float, ...]  # share of frames in which a face was detected, of the samples that say so
     speakers: Mapping[str, int]  # samples of each
     skipped: Mapping[str, int]  # clips for each reason code, the most frequent first
+    odd: Mapping[str, int]  # samples for each note: used, but not as they should be
 
     @property
     def samples(self) -> int:
@@ -61,6 +62,7 @@ class SplitSummary:
             "speakers": len(self.speakers),
             "detected": round(sum(self.detected) / len(self.detected), 4) if self.detected else None,
             "skipped": dict(self.skipped),
+            "odd": dict(self.odd),
             "waiting": self.waiting,
             "finished": self.finished,
         }
@@ -83,30 +85,40 @@ def summarise(out: Path) -> Summary:
         samples = [entry for entry in entries if entry.reason is None]
         left_out = [Skipped(entry.key, split, entry.reason) for entry in entries + redone if entry.reason is not None]
         codes = Counter(clip.reason.code for clip in left_out)
+        detected, odd = _facts(out, split)
         splits[split] = SplitSummary(
             clips=planned["clips"],
             shards=planned["shards"],
             finished=len(shard_indexes(out, split)),
             words=sum(len((entry.text or "").split()) for entry in samples),
             lengths=tuple(entry.frames for entry in samples),
-            detected=_detection_rates(out, split),
+            detected=detected,
             speakers=dict(sorted(Counter(entry.speaker for entry in samples).items())),
-            skipped=dict(sorted(codes.items(), key=lambda item: (-item[1], item[0]))),
+            skipped=_most_frequent_first(codes),
+            odd=_most_frequent_first(odd),
         )
         skipped += sorted(left_out, key=lambda clip: clip.key)
     return Summary(splits, tuple(skipped))
 
 
-def _detection_rates(out: Path, split: str) -> tuple[float, ...]:
-    rates = []
+def _facts(out: Path, split: str) -> tuple[tuple[float, ...], Counter[str]]:
+    """The detection rates of the samples that have one, and how many samples have each note."""
+    rates: list[float] = []
+    odd: Counter[str] = Counter()
     for entry, members in iterate(out, split, "json"):
         try:
-            faces = json.loads(members.get("json", b"{}")).get("faces") or {}
+            about = json.loads(members.get("json", b"{}"))
+            faces, notes = about.get("faces") or {}, about.get("notes") or {}
         except (ValueError, AttributeError) as error:
             raise Refused(f"{out}: {entry.key}.json of split {split} is damaged: see `avsr-bench validate`") from error
         if isinstance(faces.get("detected"), int | float):
             rates.append(float(faces["detected"]))
-    return tuple(rates)
+        odd.update(notes.keys())
+    return tuple(rates), odd
+
+
+def _most_frequent_first(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def finish(out: Path) -> Summary:

@@ -34,12 +34,12 @@ class SynthSettings:
     sentences: Literal["digits", "grid"] = "digits"
     min_digits: int = 3  # words in a sentence of digits
     max_digits: int = 6
-    train_clips: int = 1200
+    train_clips: int = 800
     valid_clips: int = 60
     test_clips: int = 240
     train_speakers: int = 40  # no speaker is in two splits
     valid_speakers: int = 6
-    test_speakers: int = 12
+    test_speakers: int = 15
     size: int = 224  # pixels, width and height of the picture; about that of LRS3
     fps: int = 25
     articulation: float = 1.0  # how far lips and jaw travel

@@ -23,7 +23,7 @@ GOLDEN = {
     "blockwise": "72b1daed638c2f4d",
     "blur": "ff8afc9f8917898b",
     "motion": "f57e630b2736466e",
-    "pixelate": "a77d0ae6f24836a7",
+    "pixelate": "b4c2f198165e2e7c",
     "jpeg": "b56cd636662b1934",
     "gaussian": "8e233af0545fa543",
     "contrast": "9d591a76e4eba45b",

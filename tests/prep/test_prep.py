@@ -53,6 +53,10 @@ def test_every_kind_of_bad_file_has_its_reason(avsr, bad_corpus, tmp_path):
     assert about["long sound"]["sound"]["difference"] == pytest.approx(4 - 16 / 25, abs=0.1)
     for name in ("short sound", "long sound"):
         assert len(media.decode_flac(made[name]["flac"])) == 640 * about[name]["frames"]
+        assert "sound_longer_frames" in about[name]["notes"]
+    odd = json.loads((out / "prep.json").read_text())["splits"]
+    assert sum(split["counts"]["odd"].get("sound_longer_frames", 0) for split in odd.values()) == 2
+    assert "sound and picture differ" in " ".join(avsr("inspect", "out").out.split())
     assert "flac" not in made["silent"]
     assert made["turned"]["mouth.mp4"]
     upright = media.decode_mouth(made["good"]["mouth.mp4"]).astype(float)

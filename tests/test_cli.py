@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-VERBS = ("prep", "inspect", "validate", "list", "doctor")
+VERBS = ("prep", "inspect", "validate", "noise", "list", "doctor")
 HEAVY = ("torch", "cv2", "mediapipe", "av", "pydantic", "matplotlib", "pandas")
 
 

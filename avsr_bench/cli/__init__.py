@@ -7,7 +7,7 @@ import sys
 import typer
 
 from ..records import Misused, Refused
-from . import prep, setup
+from . import noise, prep, setup
 
 app = typer.Typer(
     name="avsr-bench",
@@ -19,6 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 prep.add_to(app)
+noise.add_to(app)
 setup.add_to(app)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.error import FFmpegError
 
 from .. import media, noise
 from ..media.container import open_media
@@ -63,7 +64,7 @@ def harm_video(
         unfinished.replace(target)
     except Unusable as unusable:
         raise Refused(f"{source} cannot be used: {unusable}") from None
-    except OSError as error:
+    except (OSError, FFmpegError) as error:
         raise Refused(f"cannot write {target}: {error.strerror or error}") from error
     finally:
         unfinished.unlink(missing_ok=True)

@@ -15,8 +15,8 @@ mouth, `mouth` into movements of the face, `speaker` makes other people of the o
 frames, `clip` writes them and `folder` keeps account of them.
 """
 
-from avsr_bench.synth.clip import render
-from avsr_bench.synth.folder import is_made, make, missing, write_manifest
-from avsr_bench.synth.settings import SynthSettings, Utterance, utterances
+from .clip import render
+from .folder import is_made, make, missing, write_manifest
+from .settings import SynthSettings, Utterance, utterances
 
 __all__ = ["SynthSettings", "Utterance", "is_made", "make", "missing", "render", "utterances", "write_manifest"]

@@ -10,20 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
-from avsr_bench.synth.mouth import inner_edge
-from avsr_bench.synth.portrait import LEFT_EYE, LOWER_OUTER, NOSE, RIGHT_EYE, UPPER_OUTER
-from avsr_bench.synth.scene import Drawing, compose, draw, make_scene
-from avsr_bench.synth.settings import SynthSettings, Utterance, draws
-from avsr_bench.synth.speaker import speaker_of
-from avsr_bench.synth.speech import RATE, Phone, Speech, speak
-from avsr_bench.synth.visemes import articulate
+from .mouth import inner_edge
+from .portrait import LEFT_EYE, LOWER_OUTER, NOSE, RIGHT_EYE, UPPER_OUTER
+from .scene import Drawing, compose, draw, make_scene
+from .settings import SynthSettings, Utterance, draws
+from .speaker import speaker_of
+from .speech import RATE, Phone, Speech, speak
+from .visemes import articulate
 
 _PEAK = 0.5  # the loudest sample, before a clip's own level of -6 to 0 dB
 _ROOM = 10 ** (-65 / 20)  # a quiet room, against full scale: digital silence is not found in recordings
 
 
 def render(utterance: Utterance, folder: Path, settings: SynthSettings) -> None:
-    """Make one clip of the corpus in `folder`, whole or not at all; it depends on no other clip and no other process."""
+    """Make one clip of the corpus in `folder`, whole or not at all; no other clip or process matters to it."""
     rng = draws(settings.seed, utterance.name, "clip")
     speaker = speaker_of(settings, utterance.speaker)
     rate = round(speaker.voice.rate * rng.uniform(0.93, 1.07))
@@ -103,7 +103,8 @@ def _write_mp4(path: Path, pictures: Iterable[np.ndarray], sound: np.ndarray, si
         container.mux(audio.encode(None))
         for number, picture in enumerate(pictures):
             # OpenCV's is BT.601 in the range of television, what untagged video is taken for.
-            frame = av.VideoFrame.from_ndarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420), "yuv420p")
+            planes = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420), np.uint8)
+            frame = av.VideoFrame.from_ndarray(planes, "yuv420p")
             frame.pts = number
             frame.time_base = Fraction(1, fps)
             container.mux(video.encode(frame))

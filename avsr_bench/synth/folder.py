@@ -10,9 +10,9 @@ from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 
-from avsr_bench.records import Refused
-from avsr_bench.synth.clip import render
-from avsr_bench.synth.settings import SynthSettings, Utterance, utterances
+from ..records import Refused
+from .clip import render
+from .settings import SynthSettings, Utterance, utterances
 
 SETTINGS_FILE = "synth.json"
 MANIFEST = "manifest.jsonl"

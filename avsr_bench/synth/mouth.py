@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from avsr_bench.synth.portrait import (
+from .portrait import (
     CHIN,
     LANDMARKS,
     LOWER_BETWEEN,
@@ -186,8 +186,9 @@ def draw_inside(teeth: Teeth, mouth: np.ndarray) -> np.ndarray:
     # The tongue lies on the floor and rises with its control until its tip shows between the teeth.
     top = TEETH_EDGE + fall + 5.0 - tongue * (5.0 + fall)
     centre = (across / 2, height / 2 + (top + 9) * PLANE_SCALE)
-    blob = np.zeros((height, across), np.float32)
-    cv2.ellipse(blob, (centre, ((26 - 6 * max(-width, 0)) * PLANE_SCALE, 18 * PLANE_SCALE), 0), 1.0, -1, cv2.LINE_AA)
+    blob: np.ndarray = np.zeros((height, across), np.float32)
+    axes = ((26 - 6 * max(-width, 0)) * PLANE_SCALE, 18.0 * PLANE_SCALE)
+    cv2.ellipse(blob, (centre, axes, 0.0), (1.0,), -1, cv2.LINE_AA)
     blob = cv2.GaussianBlur(blob, (0, 0), 1.5)[..., None]
     shift = np.array([[1, 0, 0], [0, 1, fall * PLANE_SCALE]], np.float32)
     lower = cv2.warpAffine(teeth.lower, shift, (across, height), flags=cv2.INTER_LINEAR)

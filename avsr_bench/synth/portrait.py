@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from avsr_bench.records import Refused
+from ..records import Refused
 
 FRAME = 224  # units
 MARGIN = 48  # units of texture beyond each edge of the frame
@@ -103,7 +103,7 @@ def _trim(matte: np.ndarray, texture: np.ndarray, points: np.ndarray) -> np.ndar
     import cv2
 
     face = np.zeros(matte.shape, np.uint8)
-    cv2.fillPoly(face, [np.round(points[list(OVAL), :2] + MARGIN).astype(np.int32)], 1)
+    cv2.fillPoly(face, [np.round(points[list(OVAL), :2] + MARGIN).astype(np.int32)], (1,))
     colour = texture.astype(np.int16)
     pale = (colour.min(2) > 120) & (np.ptp(colour, axis=2) < 60) & (cv2.dilate(face, np.ones((3, 3))) == 0)
     pale &= cv2.dilate((matte < 0.5).astype(np.uint8), np.ones((17, 17))) > 0
@@ -118,12 +118,12 @@ def _regions(texture: np.ndarray, matte: np.ndarray, points: np.ndarray) -> tupl
     import cv2
 
     side = texture.shape[0]
-    y, x = np.mgrid[:side, :side].astype(np.float32) - MARGIN
+    y = np.repeat(np.arange(side, dtype=np.float32)[:, None], side, 1) - MARGIN
     light, cr, cb = np.moveaxis(cv2.cvtColor(texture, cv2.COLOR_RGB2YCrCb).astype(np.float32), -1, 0)
     chin = points[CHIN, 1]
     near = np.clip((chin + 22 - y) / 8, 0, 1) * matte  # above the collar
     oval = np.zeros((side, side), np.uint8)
-    cv2.fillPoly(oval, [np.round(points[list(OVAL), :2] + MARGIN).astype(np.int32)], 255)
+    cv2.fillPoly(oval, [np.round(points[list(OVAL), :2] + MARGIN).astype(np.int32)], (255,))
     coloured = ((cr > 138) & (cb < 125) & (light > 60)).astype(np.float32)
     below_eyes, below_ears = (y > EYES[0, 1] + 10), (y > points[OVAL[9], 1])
     skin = cv2.GaussianBlur(np.maximum(oval / 255.0, coloured * below_ears).astype(np.float32), (0, 0), 2) * near

@@ -7,18 +7,14 @@ from functools import cache
 
 import numpy as np
 
-from avsr_bench.synth.mouth import PLANE, PLANE_SCALE, draw_inside, inner_edge, move, rig
-from avsr_bench.synth.portrait import (
+from .mouth import PLANE, PLANE_SCALE, draw_inside, inner_edge, move, rig
+from .portrait import (
     FRAME,
-    LANDMARKS,
-    LEFT_EYE,
     MARGIN,
-    NOSE,
-    RIGHT_EYE,
     UPPER_OUTER,
     portrait,
 )
-from avsr_bench.synth.speaker import Speaker
+from .speaker import Speaker
 
 _PIVOT = np.array([112.0, 165.0, 60.0])  # units: the top of the neck, about which the head turns
 
@@ -166,7 +162,7 @@ def draw(drawing: Drawing, frame: int) -> np.ndarray:
     width, height = (int(n) for n in high - low)
     if width > 0 and height > 0:
         mask = np.zeros((height, width), np.uint8)
-        cv2.fillPoly(mask, [np.round((edge - low) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+        cv2.fillPoly(mask, [np.round((edge - low) * 16).astype(np.int32)], (255,), cv2.LINE_AA, 4)
         plane = drawing.plane[frame].copy()
         plane[:, 2] -= low
         inside = cv2.warpAffine(draw_inside(drawing.speaker.teeth, drawing.mouth[frame]), plane, (width, height))

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from avsr_bench.records import Refused
+from ..records import Misused
 
 SPLITS = ("train", "valid", "test")
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -49,19 +49,19 @@ class SynthSettings:
 
     def __post_init__(self) -> None:
         if self.sentences not in ("digits", "grid"):
-            raise Refused(f"synth.sentences is {self.sentences!r}: say digits or grid")
+            raise Misused(f"synth.sentences is {self.sentences!r}: say digits or grid")
         for name, low, high in _LIMITS:
             value = getattr(self, name)
             if not low <= value <= high:
-                raise Refused(f"synth.{name} is {value}: give a number from {low} to {high}")
+                raise Misused(f"synth.{name} is {value}: give a number from {low} to {high}")
         if self.max_digits < self.min_digits:
-            raise Refused(f"synth.max_digits is {self.max_digits}, below min_digits {self.min_digits}: raise it")
+            raise Misused(f"synth.max_digits is {self.max_digits}, below min_digits {self.min_digits}: raise it")
         if self.size % 2:
-            raise Refused(f"synth.size is {self.size}: H.264 wants an even number of pixels")
+            raise Misused(f"synth.size is {self.size}: H.264 wants an even number of pixels")
         for split in SPLITS:
             clips, speakers = self.clips(split), self.speakers(split)
             if clips < speakers:
-                raise Refused(f"synth.{split}_clips is {clips}, fewer than its {speakers} speakers: give each a clip")
+                raise Misused(f"synth.{split}_clips is {clips}, fewer than its {speakers} speakers: give each a clip")
 
     def clips(self, split: str) -> int:
         """How many clips a split has."""

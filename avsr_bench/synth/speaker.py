@@ -7,8 +7,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from avsr_bench.synth.mouth import Lips, Teeth, make_teeth, rig
-from avsr_bench.synth.portrait import (
+from .mouth import Lips, Teeth, make_teeth, rig
+from .portrait import (
     CHIN,
     EYES,
     FRAME,
@@ -20,12 +20,12 @@ from avsr_bench.synth.portrait import (
     UPPER_OUTER,
     portrait,
 )
-from avsr_bench.synth.settings import SynthSettings, draws
-from avsr_bench.synth.speech import Voice
-from avsr_bench.synth.visemes import FADE
+from .settings import SynthSettings, draws
+from .speech import Voice
+from .visemes import FADE
 
-_ACCENTS = ("en-us", "en", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-us-nyc")
-_VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f2", "f3", "f4", "f5")
+ACCENTS = ("en-us", "en", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-us-nyc")
+VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f2", "f3", "f4", "f5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def make_speaker(name: str, seed: int, variety: float, articulation: float) -> S
         return middle + variety * spread * float(np.clip(rng.normal(), -2, 2))
 
     voice = Voice(
-        name=f"{rng.choice(_ACCENTS)}+{rng.choice(_VARIANTS)}",
+        name=f"{rng.choice(ACCENTS)}+{rng.choice(VARIANTS)}",
         rate=int(rng.integers(140, 181)),
         pitch=int(rng.integers(30, 71)),
         pitch_range=int(rng.integers(30, 71)),
@@ -111,12 +111,12 @@ def _repaint(texture: np.ndarray, around, rng: np.random.Generator, variety: flo
 
     def area(*outline: int, soft: float) -> np.ndarray:
         mask = np.zeros(p.matte.shape, np.uint8)
-        cv2.fillPoly(mask, [np.round(places[list(outline)] * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+        cv2.fillPoly(mask, [np.round(places[list(outline)] * 16).astype(np.int32)], (255,), cv2.LINE_AA, 4)
         return cv2.GaussianBlur(mask, (0, 0), soft)[..., None].astype(np.float32) / 255
 
     # The opening of the smiling mouth takes the colour of the lips round it, else white teeth bleed into closed lips.
     opening = (area(*UPPER_INNER, *LOWER_INNER[::-1], soft=0.6) > 0.02).astype(np.uint8)
-    image = cv2.inpaint((texture * 255).astype(np.uint8), cv2.dilate(opening, None), 3, cv2.INPAINT_TELEA)
+    image = cv2.inpaint((texture * 255).astype(np.uint8), cv2.dilate(opening, np.ones((3, 3))), 3, cv2.INPAINT_TELEA)
     image = image.astype(np.float32) / 255
 
     dark = float(rng.uniform(0, 0.75)) * min(variety, 1.0)

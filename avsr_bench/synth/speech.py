@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avsr_bench.records import Refused
+from ..records import Refused
 
 RATE = 22_050  # samples a second: espeak-ng's own
 

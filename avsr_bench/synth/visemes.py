@@ -1,8 +1,9 @@
 """From phonemes to the movements of lips, jaw and tongue: a target for each phoneme, blended by dominance.
 
-Neighbouring phonemes pull at the mouth at the same time, each with a dominance that fades with distance in time (Löfqvist
-1990; Cohen and Massaro 1993). The mouth is their weighted mean, so it glides between targets and never switches; what a
-phoneme cannot do without, such as the closed lips of a p, has a dominance so high that neighbours hardly move it.
+Neighbouring phonemes pull at the mouth at the same time, each with a dominance that fades with distance in time
+(Löfqvist 1990; Cohen and Massaro 1993). The mouth is their weighted mean, so it glides between targets and never
+switches; what a phoneme cannot do without, such as the closed lips of a p, has a dominance so high that neighbours
+hardly move it.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avsr_bench.records import Refused
-from avsr_bench.synth.speech import Phone
+from ..records import Refused
+from .speech import Phone
 
 # The columns of what `articulate` returns.
 CONTROLS = ("jaw", "part", "width", "tuck", "tongue")
@@ -94,7 +95,7 @@ def articulate(
 ) -> np.ndarray:
     """The mouth at each of `times` (seconds in the same clock as the phones): float32 of T x `CONTROLS`.
 
-    `strength` scales how far jaw, parting and width travel, but for what must close: a weak speaker still shuts the lips
+    `strength` scales how far jaw, parting and width travel, but not what closes: a weak speaker still shuts the lips
     for a p. A longer `fade` slurs.
     """
     parts = [(_REST, -1e3, phones[0].start - 0.06)] if phones else []
@@ -115,8 +116,8 @@ def articulate(
     edge = np.minimum(0.2 * (end - start), 0.03)  # a target is reached a little inside its phoneme
     outside = np.maximum(start + edge - times[:, None], times[:, None] - end + edge)
     away = np.maximum(outside, 0.0) / fade
-    fade = -0.5 * away**2
-    dominance = np.exp(fade - fade.max(1, keepdims=True))[:, :, None] * weight  # T x phones x controls
+    faded = -0.5 * away**2
+    dominance = np.exp(faded - faded.max(1, keepdims=True))[:, :, None] * weight  # T x phones x controls
     wanted[:, :3] *= np.where((wanted[:, :3] < 0) & (np.arange(3) == CONTROLS.index("part")), 1.0, strength)
     mouth = (dominance * wanted).sum(1) / dominance.sum(1)
     return mouth.astype(np.float32)

@@ -63,7 +63,7 @@ def test_harm_grows_from_level_to_level(mouths, family):
         psnr, ssim = np.transpose([similarity(clip[SHOWN], harmed[SHOWN]) for harmed in clips])
         assert (np.diff(psnr) < 0).all(), (key, psnr)
         assert (np.diff(ssim) < 0).all(), (key, ssim)
-        assert 30 < psnr[0] < 45, "level 1 is just visible"
+        assert 25 < psnr[0] < 45, "level 1 is visible, and no more"
         assert psnr[-1] < 29, "level 10 is nearly destroyed"
         assert np.corrcoef(clip.ravel(), clips[-1].ravel())[0, 1] > 0.3, "and still a picture"
 

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from avsr_bench.corpora import READERS
+from avsr_bench.records import Refused
+from avsr_bench.synth import is_made, make, missing, render, utterances, write_manifest
+
+
+def test_the_manifest_lists_every_clip_in_order(corpus, small):
+    rows = [json.loads(line) for line in (corpus / "manifest.jsonl").read_text().splitlines()]
+    assert rows == [{"path": u.path, "text": u.text, "split": u.split, "speaker": u.speaker} for u in utterances(small)]
+    assert is_made(small, corpus)
+
+
+def test_the_folder_reader_finds_all_of_it(corpus, small):
+    reader = READERS["folder"]
+    found = reader.read(corpus, reader.settings())
+    assert {(c.split, c.speaker, c.text) for c in found.clips} == {
+        (u.split, u.speaker, u.text) for u in utterances(small)
+    }
+    assert not [c for c in found.clips if c.problem]
+
+
+def test_an_empty_folder_misses_everything(tmp_path, small):
+    assert missing(small, tmp_path) == list(utterances(small))
+    assert not is_made(small, tmp_path / "not there")
+
+
+def test_making_goes_on_where_it_was_broken_off(tmp_path, small):
+    first, second, *_ = utterances(small)
+    write_manifest(small, tmp_path)
+    for utterance in (first, second):
+        render(utterance, tmp_path, small)
+    kept = (tmp_path / first.path).stat()
+    redone = (tmp_path / second.path).read_bytes()
+    (tmp_path / second.path).unlink()
+    assert missing(small, tmp_path) == list(utterances(small))[1:]
+    made = list(make(small, tmp_path, workers=2))
+    assert {u.name for u in made} == {u.name for u in utterances(small)[1:]}
+    assert is_made(small, tmp_path)
+    assert (tmp_path / first.path).stat().st_mtime_ns == kept.st_mtime_ns
+    assert (tmp_path / second.path).read_bytes() == redone  # made in another process, in another order
+    (tmp_path / second.truth_path).unlink()
+    assert missing(small, tmp_path) == [second]
+
+
+@pytest.mark.parametrize("other", [{"seed": 5}, {"test_clips": 2}, {"motion": 0.5}, {"sentences": "grid"}])
+def test_other_settings_in_the_folder_are_refused(tmp_path, small, other):
+    write_manifest(small, tmp_path)
+    before = (tmp_path / "manifest.jsonl").read_bytes()
+    (name,) = other
+    for ask in (write_manifest, missing, is_made):
+        with pytest.raises(Refused, match=rf"with {name}=.*give another folder"):
+            ask(replace(small, **other), tmp_path)
+    assert (tmp_path / "manifest.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"version": 0}'])
+def test_a_spoilt_recipe_in_the_folder_is_refused(tmp_path, small, content):
+    (tmp_path / "synth.json").write_text(content)
+    with pytest.raises(Refused, match="synthetic corpus with version="):
+        missing(small, tmp_path)

@@ -19,7 +19,7 @@ import numpy as np
 from . import faces, media, noise, shards
 from .faces import FaceSettings
 from .media.picture import Colour
-from .records import FPS, Clip, FaceTrack, Misused, Sample, Skipped, Unusable
+from .records import FPS, Clip, FaceTrack, Misused, Sample, Skipped, Unusable, draws
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class _Noisy:
     def __iter__(self) -> Iterator[media.Picture]:
         upright = media.Upright(self.video.info.width, self.video.info.height)
         shape = (upright.height, upright.width, 3)
-        harm = noise.begin(self.family, self.level, noise.draw_for(self.seed, self.key, self.family), shape, on="frame")
+        harm = noise.begin(self.family, self.level, draws(self.seed, self.key, self.family), shape, on="frame")
         for picture in self.video:
             yield media.Picture((harm(picture.rgb()[None])[0],), upright, full_range=True)
 

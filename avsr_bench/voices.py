@@ -17,8 +17,8 @@ import numpy as np
 
 from . import shards
 from .noise.babble import VOICES, Voices
-from .noise.sound import SoundSettings, Source, draws, is_silent, source_of, speech_mask
-from .records import RATE, Refused, Unusable
+from .noise.sound import SoundSettings, Source, is_silent, source_of, speech_mask
+from .records import RATE, Refused, Unusable, draws
 
 T = TypeVar("T")
 

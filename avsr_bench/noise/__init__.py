@@ -1,6 +1,6 @@
 """Noise: seven visual families at ten levels. Usable alone, from a notebook:
 
-harmed = noise.apply(mouths, "motion", 4, noise.draw_for(0, "s1%2Fbbaf2n", "motion"))
+    harmed = noise.apply(mouths, "motion", 4, draws(0, "s1%2Fbbaf2n", "motion"))
 
 `levels` is the table of strengths, `families` the seven functions, `visual` applies them, `training` draws from them.
 """
@@ -8,7 +8,7 @@ harmed = noise.apply(mouths, "motion", 4, noise.draw_for(0, "s1%2Fbbaf2n", "moti
 from .example import drawn_mouth
 from .families import FAMILIES, SEEN, Family
 from .training import augment, choose
-from .visual import LEVELS, SIDE, VERSION, Noisy, On, apply, begin, check, draw_for, parse
+from .visual import LEVELS, SIDE, VERSION, Noisy, On, apply, begin, check, parse
 
 __all__ = [
     "FAMILIES",
@@ -24,7 +24,6 @@ __all__ = [
     "begin",
     "check",
     "choose",
-    "draw_for",
     "drawn_mouth",
     "parse",
 ]

@@ -115,12 +115,6 @@ def source_of(kind: str) -> Source:
     return Coloured(kind) if kind in KINDS else read_recording(Path(kind))
 
 
-def draws(seed: int, *names: str) -> np.random.Generator:
-    """The random numbers that belong to names: the same on every machine, whatever was drawn before."""
-    digest = blake2b("\0".join([str(seed), *names]).encode(errors="surrogatepass"), digest_size=16).digest()
-    return np.random.default_rng(int.from_bytes(digest, "little"))
-
-
 def mix(
     speech: np.ndarray,
     source: Source,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import operator
 from collections.abc import Callable
@@ -28,11 +27,12 @@ def apply(frames: np.ndarray, family: str, level: int, rng: np.random.Generator,
     """Harm a clip: uint8 T, H, W (grey) or T, H, W, 3 (RGB) in, the same out; the input is left as it is.
 
     Level 0 gives a copy, 1 to 10 harm more and more. `on` says what the frames show: a mouth, whose crop counts as 96
-    pixels on its shorter side, or a whole picture, which counts as 256. With a generator from `draw_for` the levels of
-    a clip are comparable: each scales one and the same draw.
+    pixels on its shorter side, or a whole picture, which counts as 256. With a generator from `records.draws` the
+    levels of a clip are comparable: each scales one and the same draw.
 
+    >>> from avsr_bench.records import draws
     >>> clip = np.full((5, 96, 96), 90, np.uint8)
-    >>> apply(clip, "blockwise", 3, draw_for(0, "s1%2Fbbaf2n", "blockwise")).max()
+    >>> apply(clip, "blockwise", 3, draws(0, "s1%2Fbbaf2n", "blockwise")).max()
     128
     """
     _check_frames(frames)
@@ -71,12 +71,6 @@ def in_chunks(harm: Harm, shape: Shape) -> Noisy:
         return harmed
 
     return harm_all
-
-
-def draw_for(seed: int, key: str, family: str) -> np.random.Generator:
-    """The generator of one clip and family: the same on every machine, and no other clip's."""
-    digest = hashlib.blake2b(f"{seed}\n{key}\n{family}".encode(errors="surrogateescape"), digest_size=16).digest()
-    return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "little")))
 
 
 def parse(text: str) -> tuple[str, int]:

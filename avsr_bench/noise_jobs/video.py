@@ -17,7 +17,7 @@ from av.error import FFmpegError
 
 from .. import media, noise
 from ..media.container import open_media
-from ..records import FPS, Misused, Refused, Unusable, make_key
+from ..records import FPS, Misused, Refused, Unusable, draws, make_key
 
 # Nearly lossless, for what the encoder loses is not the noise that was asked for. One thread and no mbtree make it
 # repeatable.
@@ -57,7 +57,7 @@ def harm_video(
         raise Misused(f"{target} must end in one of {', '.join(_SUFFIXES)}")
     if target.exists() and source.exists() and target.samefile(source):
         raise Misused(f"{target} would overwrite the video that is read: give another name")
-    rng = noise.draw_for(seed, make_key(source.stem), family)
+    rng = draws(seed, make_key(source.stem), family)
     unfinished = target.with_name(f".{target.stem}.unfinished{target.suffix}")
     try:
         written = _write(source, unfinished, family, level, rng, report)

@@ -18,6 +18,7 @@ from .speaker import speaker_of
 from .speech import RATE, Phone, Speech, speak
 from .visemes import articulate
 
+_H264 = {"preset": "veryfast", "crf": "26", "x264-params": "mbtree=0"}  # with mbtree the bytes differ from run to run
 _PEAK = 0.5  # the loudest sample, before a clip's own level of -6 to 0 dB
 _ROOM = 10 ** (-65 / 20)  # a quiet room, against full scale: digital silence is not found in recordings
 
@@ -88,8 +89,8 @@ def _write_mp4(path: Path, pictures: Iterable[np.ndarray], sound: np.ndarray, si
     import cv2
     from av.codec.context import Flags
 
-    with av.open(path, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-        video = container.add_stream("libx264", rate=fps, options={"preset": "veryfast", "crf": "23"})
+    with av.open(path, "w", format="mp4", container_options={"fflags": "+bitexact"}) as container:
+        video = container.add_stream("libx264", rate=fps, options=_H264)
         video.width = video.height = size
         video.pix_fmt = "yuv420p"
         audio = container.add_stream("aac", rate=RATE, layout="mono", bit_rate=64_000)

@@ -106,14 +106,18 @@ def speak(text: str, voice: Voice) -> Speech:
         for parameter, value in ((_SPEED, voice.rate), (_PITCH, voice.pitch), (_PITCH_RANGE, voice.pitch_range)):
             library.espeak_SetParameter(parameter, value, 0)
         words = " ".join(_SPOKEN.get(word, word) for word in text.split()).encode()
-        if library.espeak_Synth(words, len(words) + 1, 0, 1, 0, _FLAGS, None, None) != 0 or not chunks:
-            raise Refused(f"espeak-ng gave no sound for {text!r}: use plain English words")
+        if library.espeak_Synth(words, len(words) + 1, 0, 1, 0, _FLAGS, None, None) != 0:
+            raise Refused(f"espeak-ng failed at {text!r}: reinstall espeakng-loader")
     finally:
         library.espeak_Terminate()
         _ctypes.dlclose(library._handle)
-    sound = np.concatenate(chunks).astype(np.float32) / 32768
+    sound = np.concatenate(chunks or [np.zeros(0)]).astype(np.float32) / 32768
     ends = [at for _, at in marks[1:]] + [len(sound)]
-    phones = (Phone(label.lstrip("',%="), at / RATE, end / RATE) for (label, at), end in zip(marks, ends, strict=True))
-    return Speech(
-        sound, tuple(phone for phone in phones if not phone.label.startswith("_") and phone.end > phone.start)
+    phones = tuple(
+        Phone(label.lstrip("',%="), at / RATE, end / RATE)
+        for (label, at), end in zip(marks, ends, strict=True)
+        if not label.startswith("_") and end > at
     )
+    if not phones:
+        raise Refused(f"espeak-ng found nothing to say in {text!r}: use plain English words")
+    return Speech(sound, phones)

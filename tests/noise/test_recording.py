@@ -5,8 +5,8 @@ import pytest
 from sounds import SPEECH, SPEECH_INT, noise_at, pitches, reached, write_wave
 from videos import numbered, tone, write_sound, write_video
 
-from avsr_bench.noise.sound import Recording, draws, mix, read_recording, source_of
-from avsr_bench.records import Refused
+from avsr_bench.noise.sound import Recording, mix, read_recording, source_of
+from avsr_bench.records import Refused, draws
 
 
 def make_bad_file(kind, folder):

@@ -7,7 +7,7 @@ from videos import number_of, numbered, scene, tone, write_video
 
 from avsr_bench import media, noise
 from avsr_bench.noise_jobs.video import harm_video
-from avsr_bench.records import Misused, Refused
+from avsr_bench.records import Misused, Refused, draws
 
 
 def frames_of(path):
@@ -28,7 +28,7 @@ def source(tmp_path):
 def test_the_frames_are_those_of_apply(source, tmp_path, family):
     written = harm_video(source, tmp_path / "out.mp4", family, 5, seed=3)
     clean = frames_of(source)
-    expected = noise.apply(clean, family, 5, noise.draw_for(3, "talk", family), "frame")
+    expected = noise.apply(clean, family, 5, draws(3, "talk", family), "frame")
     found = frames_of(tmp_path / "out.mp4")
     assert (written.frames, written.width, written.height, written.sound) == (60, 320, 240, "kept")
     assert found.shape == expected.shape

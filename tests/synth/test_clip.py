@@ -50,7 +50,7 @@ def test_an_ordinary_mp4(corpus, small):
 
 
 def test_one_truth_a_frame(clip):
-    utterance, frames, truth = clip
+    _, frames, truth = clip
     for name in ("mouth", "corners", "eyes", "nose", "opening", "controls"):
         assert len(truth[name]) == len(frames), name
         assert np.isfinite(truth[name]).all()
@@ -62,7 +62,7 @@ def test_one_truth_a_frame(clip):
 
 
 def test_the_mouth_is_open_in_open_vowels(clip):
-    utterance, frames, truth = clip
+    _, frames, truth = clip
     moments = (np.arange(len(frames)) + 0.5) / truth["fps"]
     said = np.array(["" for _ in frames], dtype=object)
     for label, (start, end) in zip(truth["phones"], truth["phone_times"], strict=True):
@@ -79,7 +79,7 @@ def test_the_mouth_is_open_in_open_vowels(clip):
 def test_a_face_is_found_in_every_frame_and_moves_as_the_truth_says(clip):
     import mediapipe as mp
 
-    utterance, frames, truth = clip
+    _, frames, truth = clip
     with mp.solutions.face_detection.FaceDetection(model_selection=0, min_detection_confidence=0.5) as detector:
         assert all(detector.process(frame).detections for frame in frames)
     seen_mouth, seen_gap = [], []
@@ -95,7 +95,7 @@ def test_a_face_is_found_in_every_frame_and_moves_as_the_truth_says(clip):
 
 
 def test_the_sound_is_where_the_phonemes_are(corpus, clip):
-    utterance, frames, truth = clip
+    utterance, _, truth = clip
     begins, sound = sound_of(corpus, utterance)
     assert begins == 0
     assert 0.1 < np.abs(sound).max() < 0.99
@@ -124,7 +124,7 @@ for utterance in utterances(settings)[:2][::-1]:
     for utterance in listed[:2]:
         for path in (utterance.path, utterance.truth_path):
             assert (tmp_path / path).read_bytes() == (corpus / path).read_bytes(), path
-    assert not [p for p in tmp_path.rglob(".*")]
+    assert not list(tmp_path.rglob(".*"))
 
 
 def test_another_seed_makes_another_clip(corpus, small, tmp_path):
@@ -141,7 +141,7 @@ def test_other_sizes_rates_and_the_grid_grammar(tmp_path):
     assert frames[0].shape == (320, 320, 3)
     assert len(truth["mouth"]) == len(frames)
     assert 100 < truth["mouth"][:, 0].mean() < 220
-    start, sound = sound_of(tmp_path, utterance)
+    _, sound = sound_of(tmp_path, utterance)
     assert abs(len(sound) / RATE - len(frames) / 30) < 0.1
 
 

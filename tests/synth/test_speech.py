@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from hashlib import sha256
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def test_an_unknown_voice_is_refused():
 
 
 def test_no_words_no_sound():
-    with pytest.raises(Refused, match="no sound for ''"):
+    with pytest.raises(Refused, match="nothing to say in ''"):
         speak("", VOICE)
 
 
@@ -72,23 +73,15 @@ def test_phonemes_cover_the_speech_and_lie_inside_it(name):
 
 def test_the_letter_a_is_not_the_article():
     labels = [p.label for p in speak("at a two", VOICE).phones]
-    assert labels[:2] == ["a", "t"] or labels[0] == "a"
     assert "eI" in labels
 
 
-def test_every_phoneme_of_every_accent_has_a_mouth_shape():
-    followed = " ".join(f"{a} {b}" for a in DIGITS for b in DIGITS)
-    heard = set()
-    for accent in ACCENTS:
-        heard |= {p.label for p in speak(followed, Voice(accent)).phones}
-        for last in GRID[5]:
-            for colour, before, command in zip(GRID[1], GRID[2], GRID[0], strict=True):
-                for letter, digit in zip(GRID[3], (*DIGITS, *DIGITS, *DIGITS), strict=False):
-                    heard |= {
-                        p.label
-                        for p in speak(" ".join((command, colour, before, letter, digit, last)), Voice(accent)).phones
-                    }
-    assert heard <= set(TARGETS)
+@pytest.mark.parametrize("accent", ACCENTS)
+def test_every_phoneme_of_every_accent_has_a_mouth_shape(accent):
+    said = [(a, b) for before, after in pairwise((*GRID, GRID[0])) for a in before for b in after]
+    said += product(DIGITS, DIGITS)
+    labels = {p.label for p in speak(" ".join(f"{a} {b}" for a, b in said), Voice(accent)).phones}
+    assert labels <= set(TARGETS)
 
 
 def test_every_voice_of_the_corpus_can_be_spoken():

@@ -44,8 +44,8 @@ _I, _U, _SCHWA = Target(0.28, 0.40, 0.55), Target(0.18, 0.20, -0.90), Target(0.3
 _A, _E, _O = Target(0.90, 0.92, -0.05), Target(0.50, 0.58, 0.45), Target(0.52, 0.52, -0.60)
 _EE = Target(0.16, 0.34, 0.95)
 _RR = Target(0.22, 0.28, -0.55, weight=(0.8, 0.8, 1.2, 1.0, 1.0))
-_BILABIAL = Target(0.08, -0.30, 0.0, weight=(1.0, 8.0, 0.4, 3.0, 1.0))
-_LABIODENTAL = Target(0.12, 0.16, 0.15, tuck=1.0, weight=(1.5, 5.0, 0.7, 8.0, 1.0))
+_BILABIAL = Target(0.08, -0.30, 0.0, weight=(1.0, 4.0, 0.4, 3.0, 1.0))
+_LABIODENTAL = Target(0.12, 0.16, 0.15, tuck=1.0, weight=(1.5, 4.0, 0.7, 5.0, 1.0))
 _W = Target(0.16, 0.08, -1.10, weight=(1.0, 3.0, 3.0, 1.0, 1.0))
 _SIBILANT = Target(0.03, 0.32, 0.45, tongue=0.3, weight=(2.2, 1.2, 0.7, 1.0, 1.5))
 _POSTALVEOLAR = Target(0.06, 0.36, -0.55, tongue=0.3, weight=(2.0, 1.2, 1.3, 1.0, 1.5))
@@ -83,7 +83,7 @@ TARGETS: dict[str, tuple[Target, ...]] = {
     "A@": (_A, _SCHWA),
 }
 _STOPS = frozenset(["p", "b", "t", "d", "k", "g", "t#", "t["])
-_CLOSURE = 0.05  # seconds: espeak-ng marks a stop at its burst; the mouth closed for it before
+_CLOSURE = 0.04  # seconds: espeak-ng marks a stop at its burst; the mouth closed for it before
 FADE = 0.034  # seconds: outside its phoneme dominance falls like a Gaussian so wide; the common speaker's
 
 

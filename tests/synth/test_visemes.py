@@ -28,7 +28,7 @@ def test_an_unknown_phoneme_is_refused():
 @pytest.mark.parametrize("label", ["p", "b", "m"])
 @pytest.mark.parametrize("strength", [0.5, 1.0, 1.3])
 def test_lips_meet_between_the_widest_vowels(label, strength):
-    phones = spell("a", label, "a", length=0.15)
+    phones = spell("a", label, "a", length=0.2)
     times = np.arange(phones[1].start - 0.06, phones[1].end, 0.005)
     part = articulate(phones, times, strength=(strength,) * 3)[:, PART]
     assert part.min() <= 0

@@ -7,6 +7,7 @@ The same clip with the same settings gives the same bytes.
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -87,6 +88,10 @@ def make_sample(
         return _make_sample(job, settings, report_length)
     except Unusable as unusable:
         return Skipped(job.clip.key, job.clip.split, unusable.reason)
+    finally:
+        # PyAV's containers and streams refer to one another. Without this (0.06 ms) the decoders of the last dozens of
+        # clips, each with its pool of frames, wait for Python's own time to collect: 380 MB in place of 190.
+        gc.collect(1)
 
 
 def _make_sample(job: ClipJob, settings: SampleSettings, report_length: Callable[[float], None]) -> Sample:

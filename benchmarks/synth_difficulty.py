@@ -1,9 +1,10 @@
 """How hard the synthetic corpus is: the WER of a small CTC network on its test speakers, after minutes on two cores.
 
-    python benchmarks/synth_difficulty.py data/raw/synth [--steps 600] [--threads 2] [--seed 0] [--units letters|words]
+    avsr-bench prep synth
+    python -m benchmarks.synth_difficulty data/synth [--steps 400] [--units words|letters] [--threads 2] [--seed 0]
 
-Makes what is missing of the corpus in that folder, cuts mouths at their true places (96 x 96 with the eyes 70 pixels
-apart, then halved) and trains on characters. No language model, greedy decoding.
+Given shards it reads their mouths; given the videos (data/raw/synth) it cuts mouths at their true places, which says
+what perfect detection would be worth. No language model, greedy decoding.
 """
 
 from __future__ import annotations
@@ -11,47 +12,64 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import fields
-from multiprocessing import get_context
+from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import jiwer
 import numpy as np
 import torch
 from torch import nn
 
-from avsr_bench.synth import SynthSettings, Utterance, make, utterances
+from avsr_bench import media, shards
 
-SIDE, EYES_APART = 48, 35.0  # pixels of the halved mouth
+SIDE = 48  # pixels: mouths of 96 halved
+EYES_APART = 36.0  # pixels between the eyes in a halved mouth, about as in a prepared one
 SHOWN = 44  # what the network sees of it
+SPLITS = ("train", "valid", "test")
 
 
-def mouths(folder: Path, utterance: Utterance) -> np.ndarray:
-    """The mouth of one clip, cut at its true place and upright: uint8 T, SIDE, SIDE."""
-    import av
-    import cv2
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One clip: its mouth and its words."""
 
-    cv2.setNumThreads(1)
-    truth = np.load(folder / utterance.truth_path)
+    speaker: str
+    text: str
+    mouth: np.ndarray  # uint8 T, SIDE, SIDE
+
+
+def read_shards(folder: Path, split: str) -> list[Said]:
+    """Every prepared clip of a split."""
+    clips = []
+    for _, members in shards.iterate(folder, split, "mouth.mp4", "json"):
+        facts = json.loads(members["json"])
+        mouth = media.decode_mouth(members["mouth.mp4"])
+        halved = [cv2.resize(frame, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for frame in mouth]
+        clips.append(Said(facts["speaker"], facts["text"], np.stack(halved)))
+    return clips
+
+
+def cut_videos(folder: Path, split: str) -> list[Said]:
+    """Every clip of a split, its mouth cut upright where it truly is."""
+    rows = map(json.loads, (folder / "manifest.jsonl").read_text().splitlines())
+    return [Said(row["speaker"], row["text"], _cut(folder / row["path"])) for row in rows if row["split"] == split]
+
+
+def _cut(video: Path) -> np.ndarray:
+    with np.load(video.with_suffix(".truth.npz")) as truth:
+        eyes, centre = _smooth(truth["eyes"].reshape(-1, 4)).reshape(-1, 2, 2), _smooth(truth["mouth"])
+    across = eyes[:, 1] - eyes[:, 0]
+    c, s = (EYES_APART * across / (across**2).sum(1, keepdims=True)).T
+    turn = np.stack([c, s, -s, c], 1).reshape(-1, 2, 2)
+    shift = (SIDE - 1) / 2 - np.einsum("tij,tj->ti", turn, centre)
+    matrices = np.concatenate([turn, shift[..., None]], 2)
+    pictures = media.Video(video)
+    return np.stack([picture.warp(matrix, SIDE, "grey") for picture, matrix in zip(pictures, matrices, strict=True)])
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
     kernel = np.hanning(9)[1:-1] / np.hanning(9).sum()
-    eyes = _smooth(truth["eyes"].reshape(-1, 4), kernel).reshape(-1, 2, 2)
-    centre = _smooth(truth["mouth"], kernel)
-    frames = []
-    with av.open(str(folder / utterance.path)) as container:
-        for number, frame in enumerate(container.decode(video=0)):
-            grey = frame.to_ndarray(format="gray")
-            across = eyes[number, 1] - eyes[number, 0]
-            scale = EYES_APART / np.linalg.norm(across)
-            c, s = scale * across / np.linalg.norm(across)
-            turn = np.array([[c, s], [-s, c]])
-            shift = (SIDE - 1) / 2 - turn @ centre[number]
-            frames.append(cv2.warpAffine(grey, np.concatenate([turn, shift[:, None]], 1), (SIDE, SIDE)))
-    return np.stack(frames)
-
-
-def _smooth(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    padded = np.pad(values, ((len(kernel) // 2,) * 2, (0, 0)), mode="edge")
+    padded = np.pad(values, ((3, 3), (0, 0)), mode="edge")
     return np.stack([np.convolve(column, kernel, "valid") for column in padded.T], 1)
 
 
@@ -102,6 +120,7 @@ def collate(clips: list[np.ndarray], rng: np.random.Generator | None) -> tuple[t
 
 
 def main() -> None:
+    """Train and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--steps", type=int, default=400)
@@ -114,84 +133,65 @@ def main() -> None:
     torch.manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)
 
-    settings = SynthSettings()
-    recipe = options.folder / "synth.json"
-    if recipe.exists():
-        found = json.loads(recipe.read_text())
-        settings = SynthSettings(**{f.name: found[f.name] for f in fields(SynthSettings)})
-    started = time.monotonic()
-    made = sum(1 for _ in make(settings, options.folder, options.threads))
-    print(f"made {made} clips in {time.monotonic() - started:.0f} s")
-
-    listed = utterances(settings)
-    cache = options.folder / ".mouths.npz"  # gone with the corpus
-    if not cache.exists() or made:
-        with ProcessPoolExecutor(options.threads, mp_context=get_context("spawn")) as pool:
-            cut = pool.map(mouths, [options.folder] * len(listed), listed, chunksize=8)
-            np.savez(cache, **{u.name: m for u, m in zip(listed, cut, strict=True)})
-    clips = dict(np.load(cache))
-    of = {split: [u for u in listed if u.split == split] for split in ("train", "valid", "test")}
-    frames = {split: sum(len(clips[u.name]) for u in of[split]) for split in of}
-    print("frames " + ", ".join(f"{split} {n}" for split, n in frames.items()))
+    load = read_shards if (options.folder / "prep.json").exists() else cut_videos
+    of = {split: load(options.folder, split) for split in SPLITS}
+    print(
+        "clips and frames: " + ", ".join(f"{split} {len(c)} {sum(len(s.mouth) for s in c)}" for split, c in of.items())
+    )
+    in_words = options.units == "words"
+    glue = " " if in_words else ""
 
     def pieces(text: str) -> list[str]:
-        return list(text) if options.units == "letters" else text.split()
+        return text.split() if in_words else list(text)
 
-    glue = "" if options.units == "letters" else " "
-    symbols = sorted({p for u in of["train"] for p in pieces(u.text)})
-    number = {symbol: k + 1 for k, symbol in enumerate(symbols)}
+    symbols = sorted({piece for said in of["train"] for piece in pieces(said.text)})
+    number = {symbol: k + 1 for k, symbol in enumerate(symbols)}  # 0 is CTC's blank
     model = Reader(len(symbols) + 1)
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M weights, {len(symbols)} {options.units}")
 
-    def wer(split: str) -> tuple[float, float, str]:
+    def read(clips: list[Said]) -> list[str]:
         model.eval()
-        said, read = [], []
+        texts = []
         with torch.inference_mode():
-            for k in range(0, len(of[split]), 16):
-                group = of[split][k : k + 16]
-                batch, lengths = collate([clips[u.name] for u in group], None)
-                best = model(batch).argmax(-1)
-                for u, row, length in zip(group, best, lengths, strict=True):
-                    kept = torch.unique_consecutive(row[:length])
-                    said.append(u.text)
-                    read.append(glue.join(symbols[s - 1] for s in kept.tolist() if s))
+            for k in range(0, len(clips), 16):
+                batch, lengths = collate([said.mouth for said in clips[k : k + 16]], None)
+                for row, length in zip(model(batch).argmax(-1), lengths, strict=True):
+                    texts.append(
+                        glue.join(symbols[s - 1] for s in torch.unique_consecutive(row[:length]).tolist() if s)
+                    )
         model.train()
-        by_speaker = [
-            jiwer.wer([s for s, u in zip(said, of[split], strict=True) if u.speaker == who],
-                      [r for r, u in zip(read, of[split], strict=True) if u.speaker == who])
-            for who in sorted({u.speaker for u in of[split]})
-        ]  # fmt: skip
-        spread = " ".join(f"{100 * w:.0f}" for w in by_speaker)
-        return jiwer.wer(said, read), jiwer.cer(said, read), spread
+        return texts
 
     optimiser = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, options.steps, pct_start=0.15)
-    started, cpu = time.monotonic(), time.process_time()
-    order: list[Utterance] = []
+    started, processor = time.monotonic(), time.process_time()
+    order: list[int] = []
     for step in range(1, options.steps + 1):
         if len(order) < options.batch:
-            order = [of["train"][k] for k in rng.permutation(len(of["train"]))]
-        group, order = order[: options.batch], order[options.batch :]
-        batch, lengths = collate([clips[u.name] for u in group], rng)
-        said = [torch.tensor([number[p] for p in pieces(u.text)]) for u in group]
-        loss = nn.functional.ctc_loss(
-            model(batch).transpose(0, 1), torch.cat(said), lengths, torch.tensor([len(s) for s in said])
-        )
+            order = rng.permutation(len(of["train"])).tolist()
+        group, order = [of["train"][k] for k in order[: options.batch]], order[options.batch :]
+        batch, lengths = collate([said.mouth for said in group], rng)
+        targets = [torch.tensor([number[piece] for piece in pieces(said.text)]) for said in group]
+        sizes = torch.tensor([len(target) for target in targets])
+        scores = model(batch).transpose(0, 1)
+        loss = nn.functional.ctc_loss(scores, torch.cat(targets), lengths, sizes, zero_infinity=True)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimiser.step()
         schedule.step()
         if step % 100 == 0:
-            word, letter, _ = wer("valid")
-            print(
-                f"step {step} loss {loss.item():.3f} valid WER {100 * word:.1f} CER {100 * letter:.1f} "
-                f"({time.monotonic() - started:.0f} s, {time.process_time() - cpu:.0f} s of processor)",
-                flush=True,
-            )
-    for split in ("train", "valid", "test") if len(of["train"]) < 3000 else ("valid", "test"):
-        word, letter, spread = wer(split)
-        print(f"{split}: WER {100 * word:.1f} %, CER {100 * letter:.1f} %; by speaker {spread}")
+            wer = jiwer.wer([said.text for said in of["valid"]], read(of["valid"]))
+            spent = f"{time.monotonic() - started:.0f} s, {time.process_time() - processor:.0f} s of processor"
+            print(f"step {step}: loss {loss.item():.3f}, valid WER {wer:.1%} ({spent})", flush=True)
+    for split in SPLITS:
+        clips, texts = of[split], read(of[split])
+        wer = jiwer.wer([said.text for said in clips], texts)
+        each = []
+        for speaker in sorted({said.speaker for said in clips}):
+            own = [(said.text, text) for said, text in zip(clips, texts, strict=True) if said.speaker == speaker]
+            each.append(f"{100 * jiwer.wer([a for a, _ in own], [b for _, b in own]):.0f}")
+        print(f"{split}: WER {wer:.1%}; by speaker {' '.join(each)}")
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ from .mouth import inner_edge
 from .portrait import LEFT_EYE, LOWER_OUTER, NOSE, RIGHT_EYE, UPPER_OUTER
 from .scene import Drawing, compose, draw, make_scene
 from .settings import SynthSettings, Utterance, draws
-from .speaker import speaker_of
+from .speaker import make_speaker
 from .speech import RATE, Phone, Speech, speak
 from .visemes import articulate
 
-_H264 = {"preset": "veryfast", "crf": "26", "x264-params": "mbtree=0"}  # with mbtree the bytes differ from run to run
+_H264 = {"preset": "veryfast", "crf": "24", "x264-params": "mbtree=0"}  # with mbtree the bytes differ from run to run
 _PEAK = 0.5  # the loudest sample, before a clip's own level of -6 to 0 dB
 _ROOM = 10 ** (-65 / 20)  # a quiet room, against full scale: digital silence is not found in recordings
 
@@ -26,7 +26,7 @@ _ROOM = 10 ** (-65 / 20)  # a quiet room, against full scale: digital silence is
 def render(utterance: Utterance, folder: Path, settings: SynthSettings) -> None:
     """Make one clip of the corpus in `folder`, whole or not at all; no other clip or process matters to it."""
     rng = draws(settings.seed, utterance.name, "clip")
-    speaker = speaker_of(settings, utterance.speaker)
+    speaker = make_speaker(settings, utterance.speaker)
     rate = round(speaker.voice.rate * rng.uniform(0.93, 1.07))
     speech = speak(utterance.text, replace(speaker.voice, rate=rate))
     lead, tail = rng.uniform(0.2, 0.45, 2)

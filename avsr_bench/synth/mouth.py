@@ -27,8 +27,10 @@ _HALF_WIDTH = 22.0  # of the mouth at rest; the portrait smiles, at 25.5
 _UPPER_THICKER, _LOWER_THICKER = 1.5, 1.15  # a smile stretches the lips; this undoes it
 TEETH_EDGE = 1.8  # the upper teeth end so far below the line of the closed lips
 PLANE = (60, 44)  # units: the drawing of the inner mouth, its middle at the middle of the mouth line
-_SEAM = np.array([0.33, 0.15, 0.14], np.float32)  # RGB of the line between closed lips
 PLANE_SCALE = 2  # pixels a unit in that drawing
+_SEAM = np.array([0.33, 0.15, 0.14], np.float32)  # RGB of the line between closed lips
+_CAVITY = np.array([0.20, 0.07, 0.07], np.float32)
+_TONGUE = np.array([0.66, 0.32, 0.32], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Lips:
     upper: float = 1.0  # times the common thickness
     lower: float = 1.0
     curve: float = 0.0  # units by which the corners hang (above 0) or smile (below)
-    slant: float = 0.0  # units by which the right of the picture opens more
+    slant: float = 0.0  # how much more the right of the picture opens: 15 % at 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def rig() -> _Rig:
     """Measure the portrait once a process."""
     points = portrait().points
     flat = points[:, :2]
-    lips = np.array((*UPPER_OUTER, *UPPER_INNER[:], *LOWER_INNER[1:-1], *LOWER_OUTER[1:-1]))
+    lips = np.array((*UPPER_OUTER, *UPPER_INNER, *LOWER_INNER[1:-1], *LOWER_OUTER[1:-1]))
     middle = np.array([flat[[61, 291], 0].mean(), 0.55 * flat[13, 1] + 0.45 * flat[14, 1]])
 
     down = (flat[:, 1] - middle[1] + 2) / (flat[CHIN, 1] - middle[1] - 6)
@@ -131,7 +133,7 @@ def _lip_places(own: np.ndarray, lips: Lips, mouth: np.ndarray) -> np.ndarray:
 
 
 def inner_edge(points: np.ndarray) -> np.ndarray:
-    """The edge of the opening between the lips, as a closed polygon: T x 20 x 2 (or 3) from T x N x 2 (or 3)."""
+    """The edge of the opening between the lips, as a closed polygon: T x 20 x 2 from T x N x 2."""
     return points[:, [*UPPER_INNER, *LOWER_INNER[-2:0:-1]]]
 
 
@@ -142,7 +144,6 @@ class Teeth:
     cavity: np.ndarray  # float32 H, W, 3
     upper: np.ndarray  # float32 H, W, 4, alpha last
     lower: np.ndarray  # float32 H, W, 4
-    tongue: np.ndarray  # float32 3
 
 
 def make_teeth(white: float, size: float) -> Teeth:
@@ -153,9 +154,7 @@ def make_teeth(white: float, size: float) -> Teeth:
     x = (np.arange(width) + 0.5) / PLANE_SCALE - PLANE[0] / 2
     y = ((np.arange(height) + 0.5) / PLANE_SCALE - PLANE[1] / 2)[:, None]
     back = np.exp(-((x / 20) ** 4))  # the row bends away into the dark
-    cavity = (np.array([0.20, 0.07, 0.07]) * (0.5 + 0.5 * back[None, :, None]) * np.ones((height, 1, 1))).astype(
-        np.float32
-    )
+    cavity = np.tile(_CAVITY * (0.5 + 0.5 * back[None, :, None]), (height, 1, 1)).astype(np.float32)
     tooth = np.array([white, white * 0.93, white * 0.82])
 
     def row(edges: np.ndarray, above: np.ndarray) -> np.ndarray:
@@ -172,7 +171,7 @@ def make_teeth(white: float, size: float) -> Teeth:
     upper[..., 3] *= np.clip(size + 4 + y, 0, 1)
     lower = row(edges * 0.72, y - TEETH_EDGE - 0.3 + arch)
     lower[..., :3] *= 0.88
-    return Teeth(cavity, upper, lower, np.array([0.66, 0.32, 0.32], np.float32))
+    return Teeth(cavity, upper, lower)
 
 
 def draw_inside(teeth: Teeth, mouth: np.ndarray) -> np.ndarray:
@@ -193,8 +192,8 @@ def draw_inside(teeth: Teeth, mouth: np.ndarray) -> np.ndarray:
     shift = np.array([[1, 0, 0], [0, 1, fall * PLANE_SCALE]], np.float32)
     lower = cv2.warpAffine(teeth.lower, shift, (across, height), flags=cv2.INTER_LINEAR)
     before = blob * min(max((tongue - 0.6) / 0.3, 0.0), 1.0)  # between the teeth it hides the lower row
-    rows = [(lower[..., :3], lower[..., 3:]), (teeth.tongue, before), (teeth.upper[..., :3], teeth.upper[..., 3:])]
-    for colour, alpha in [(teeth.tongue, blob), *rows]:
+    rows = [(lower[..., :3], lower[..., 3:]), (_TONGUE, before), (teeth.upper[..., :3], teeth.upper[..., 3:])]
+    for colour, alpha in [(_TONGUE, blob), *rows]:
         inside += (colour - inside) * alpha
     # Lips that barely part, or are rounded, let little light in: what shows is their own shadow.
     lit = min(max(part / 0.16, tuck, 0.0), 1.0) * (1 - 0.5 * max(-width, 0.0))

@@ -1,7 +1,8 @@
 """The one photograph behind every synthetic speaker, brought into a common frame with its mesh and its masks.
 
-Positions are in units of the common frame: 224 x 224, eyes level at y = 96 and 50 apart, the face in the middle. Depth
-grows away from the viewer. The texture reaches `MARGIN` beyond the frame on every side, so that a head may move.
+Positions are in units of the common frame: 224 x 224, eyes level at y = 96 and 50 apart, the face in the middle, 0 the
+middle of its first pixel. Depth grows away from the viewer. The texture reaches `MARGIN` beyond the frame on every
+side, so that a head may move.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from functools import cache
 
 import numpy as np
 
+from ..faces.detector import _stderr_silenced
 from ..records import Refused
 
 FRAME = 224  # units
@@ -58,7 +60,7 @@ def portrait() -> Portrait:
 
     photo = data.astronaut()
     rough = _landmarks(photo)
-    eyes = np.array([rough[list(eye), :2].mean(0) for eye in (LEFT_EYE, RIGHT_EYE)])
+    eyes = np.array([rough[list(eye), :2].mean(0) for eye in (LEFT_EYE, RIGHT_EYE)]) - 0.5
     across, wanted = np.subtract(*eyes[::-1]), np.subtract(*EYES[::-1])
     scale = np.linalg.norm(wanted) / np.linalg.norm(across)
     c, s = scale * across / np.linalg.norm(across)  # the turn that levels the eyes, with the scale
@@ -69,7 +71,7 @@ def portrait() -> Portrait:
     texture = cv2.warpAffine(photo, affine, (side, side), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
     # Once more on the levelled and enlarged picture: lips are then found to a fraction of a pixel.
     points = _landmarks(cv2.resize(texture, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)) / 2
-    points[:, :2] -= MARGIN
+    points[:, :2] -= MARGIN + 0.5
     matte = cv2.warpAffine(_matte(photo), affine, (side, side), borderMode=cv2.BORDER_REPLICATE)
     matte = _trim(matte, texture, points)
     skin, hair = _regions(texture, matte, points)
@@ -78,22 +80,22 @@ def portrait() -> Portrait:
 
 
 def _landmarks(picture: np.ndarray) -> np.ndarray:
-    import mediapipe as mp
+    from mediapipe.python.solutions.face_mesh import FaceMesh
 
-    with mp.solutions.face_mesh.FaceMesh(static_image_mode=True, max_num_faces=1, refine_landmarks=True) as mesh:
+    with _stderr_silenced(), FaceMesh(static_image_mode=True, max_num_faces=1, refine_landmarks=True) as mesh:
         found = mesh.process(picture).multi_face_landmarks
     if not found:
         raise Refused("no face in scikit-image's portrait: reinstall scikit-image and mediapipe as in constraints.txt")
     height, width = picture.shape[:2]
     points = np.array([(p.x, p.y, p.z) for p in found[0].landmark[:LANDMARKS]], np.float64)
-    return points * (width, height, width)  # depth has the scale of the width
+    return points * (width, height, width)  # from the edge of the picture; depth has the scale of the width
 
 
 def _matte(picture: np.ndarray) -> np.ndarray:
     """Where the person is, softly."""
-    import mediapipe as mp
+    from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
 
-    with mp.solutions.selfie_segmentation.SelfieSegmentation(model_selection=0) as segmenter:
+    with _stderr_silenced(), SelfieSegmentation(model_selection=0) as segmenter:
         mask = segmenter.process(picture).segmentation_mask
     return np.clip((mask - 0.3) / 0.5, 0, 1).astype(np.float32)
 

@@ -8,12 +8,7 @@ from functools import cache
 import numpy as np
 
 from .mouth import PLANE, PLANE_SCALE, draw_inside, inner_edge, move, rig
-from .portrait import (
-    FRAME,
-    MARGIN,
-    UPPER_OUTER,
-    portrait,
-)
+from .portrait import FRAME, MARGIN, UPPER_OUTER, portrait
 from .speaker import Speaker
 
 _PIVOT = np.array([112.0, 165.0, 60.0])  # units: the top of the neck, about which the head turns

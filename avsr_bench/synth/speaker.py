@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -27,6 +28,8 @@ from .visemes import FADE
 ACCENTS = ("en-us", "en", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-us-nyc")
 VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f2", "f3", "f4", "f5")
 
+Around = Callable[[float, float], float]  # a draw about a middle, with a spread
+
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
@@ -43,12 +46,13 @@ class Speaker:
 
 
 @lru_cache(maxsize=64)
-def make_speaker(name: str, seed: int, variety: float, articulation: float) -> Speaker:
-    """Draw one speaker; `variety` scales how far they are from the portrait. Cached: 20 ms and 2 MB each."""
-    rng = draws(seed, name, "speaker")
+def make_speaker(settings: SynthSettings, name: str) -> Speaker:
+    """The speaker of that name; `variety` scales how far they are from the portrait. Cached: 10 ms and 2 MB each."""
+    rng = draws(settings.seed, name, "speaker")
+    variety, articulation = settings.variety, settings.articulation
 
     def around(middle: float, spread: float) -> float:
-        return middle + variety * spread * float(np.clip(rng.normal(), -2, 2))
+        return middle + variety * spread * float(np.clip(rng.normal(), -1.7, 1.7))
 
     voice = Voice(
         name=f"{rng.choice(ACCENTS)}+{rng.choice(VARIANTS)}",
@@ -66,12 +70,7 @@ def make_speaker(name: str, seed: int, variety: float, articulation: float) -> S
     return Speaker(name, voice, points, cutout, lips, teeth, (jaw, part, width), around(FADE, 0.006))
 
 
-def speaker_of(settings: SynthSettings, name: str) -> Speaker:
-    """The speaker of that name in the corpus these settings describe."""
-    return make_speaker(name, settings.seed, settings.variety, settings.articulation)
-
-
-def _reshape(points: np.ndarray, around) -> np.ndarray:  # type: ignore[no-untyped-def]
+def _reshape(points: np.ndarray, around: Around) -> np.ndarray:
     """Another person's shape: smooth warps of the face, fading out round it so that nothing tears."""
     x, y = points[:, 0] - EYES[:, 0].mean(), points[:, 1]
     eye, chin, nose = EYES[0, 1], points[CHIN, 1], points[NOSE, :2]
@@ -102,7 +101,7 @@ def _reshape(points: np.ndarray, around) -> np.ndarray:  # type: ignore[no-untyp
     return shape
 
 
-def _repaint(texture: np.ndarray, around, rng: np.random.Generator, variety: float) -> np.ndarray:  # type: ignore[no-untyped-def]
+def _repaint(texture: np.ndarray, around: Around, rng: np.random.Generator, variety: float) -> np.ndarray:
     """Another person's colours: skin, hair, lips, stubble, clothes; and the mouth filled, for teeth are drawn later."""
     import cv2
 
@@ -128,7 +127,7 @@ def _repaint(texture: np.ndarray, around, rng: np.random.Generator, variety: flo
     hair_tone = np.array([1, around(0.97, 0.05), around(0.92, 0.12)]) * (1 + (shade - 1) * min(variety, 1.0))
     image = image * (1 + p.hair[..., None] * (hair_tone - 1))
     lips = area(*UPPER_OUTER, *LOWER_OUTER[::-1], soft=1.2)
-    red = np.array([0.92, around(0.80, 0.06), around(0.84, 0.06)])
+    red = np.array([0.88, around(0.70, 0.06), around(0.74, 0.06)])
     image = image * (1 + lips * (red - 1))
     beard = max(around(-0.15, 0.25), 0.0)
     y = np.arange(FRAME + 2 * MARGIN)[:, None, None] - MARGIN

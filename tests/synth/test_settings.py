@@ -1,8 +1,10 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,6 +69,12 @@ def test_words_belong_to_a_name_and_a_seed_and_to_nothing_else():
     assert len(shared) > 300
     assert all(few[name] == many[name] for name in shared)
     assert sum(few[name] == other[name] for name in few.keys() & other.keys()) < 10
+
+
+def test_the_shipped_recipe_says_the_defaults():
+    recipe = yaml.safe_load((Path(__file__).parents[2] / "pipelines/synth.yaml").read_text())
+    assert recipe["synth"] == asdict(SynthSettings())
+    assert recipe["corpus"]["reader"] == "folder"
 
 
 def test_draws_are_the_same_on_every_machine():

@@ -1,0 +1,30 @@
+"""The recogniser: one network for lips, sound or both, from tiny to the published sizes, and the published weights."""
+
+from .decoder import DecoderState
+from .foreign import Report, Weights, load, our_name, published_name, read
+from .infer import settings_of
+from .loss import BLANK, PADDING, Losses
+from .model import AVSR, Batch
+from .prunable import prunable
+from .settings import FrontendSettings, LossSettings, Modality, NetworkSettings
+
+__all__ = [
+    "AVSR",
+    "BLANK",
+    "PADDING",
+    "Batch",
+    "DecoderState",
+    "FrontendSettings",
+    "LossSettings",
+    "Losses",
+    "Modality",
+    "NetworkSettings",
+    "Report",
+    "Weights",
+    "load",
+    "our_name",
+    "prunable",
+    "published_name",
+    "read",
+    "settings_of",
+]

@@ -1,0 +1,289 @@
+"""Published weights: reading their files, and a table between their names and ours.
+
+Known are the Auto-AVSR networks of the current release (video or audio) and of the first one (also both at once), and
+front-ends trained on LRW; bare, or wrapped by Lightning. One table serves both directions.
+
+>>> published_name("encoders.video.blocks.3.attention.query.weight", "video")
+'encoder.encoders.3.self_attn.linear_q.weight'
+>>> our_name("encoder.encoders.3.self_attn.linear_q.weight", "video")
+'encoders.video.blocks.3.attention.query.weight'
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import re
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from ..records import Refused
+from .settings import Modality
+
+Release = Literal["current", "first", "lrw", "ours"]
+Part = Literal["all", "encoder", "frontend"]
+Rows = tuple[tuple[str, str], ...]
+
+# Ours, theirs. A row stands for all names that begin with it; `*` is a number that both have.
+ATTENTION: Rows = (("query", "linear_q"), ("key", "linear_k"), ("value", "linear_v"), ("output", "linear_out"))
+CONFORMER_BLOCK: Rows = (
+    ("feed_forward_in.norm", "norm_ff_macaron"),
+    ("feed_forward_in.expand", "feed_forward_macaron.w_1"),
+    ("feed_forward_in.reduce", "feed_forward_macaron.w_2"),
+    ("attention.norm", "norm_mha"),
+    *((f"attention.{ours}", f"self_attn.{theirs}") for ours, theirs in ATTENTION),
+    ("attention.position", "self_attn.linear_pos"),
+    ("attention.content_bias", "self_attn.pos_bias_u"),
+    ("attention.position_bias", "self_attn.pos_bias_v"),
+    ("convolution.norm", "norm_conv"),
+    ("convolution.expand", "conv_module.pointwise_cov1"),
+    ("convolution.depthwise", "conv_module.depthwise_conv"),
+    ("convolution.batch_norm", "conv_module.norm"),
+    ("convolution.reduce", "conv_module.pointwise_cov2"),
+    ("feed_forward_out.norm", "norm_ff"),
+    ("feed_forward_out.expand", "feed_forward.w_1"),
+    ("feed_forward_out.reduce", "feed_forward.w_2"),
+    ("norm", "norm_final"),
+)
+DECODER_BLOCK: Rows = (
+    ("attention.norm", "norm1"),
+    *((f"attention.{ours}", f"self_attn.{theirs}") for ours, theirs in ATTENTION),
+    ("cross_attention.norm", "norm2"),
+    *((f"cross_attention.{ours}", f"src_attn.{theirs}") for ours, theirs in ATTENTION),
+    ("feed_forward.norm", "norm3"),
+    ("feed_forward.expand", "feed_forward.w_1"),
+    ("feed_forward.reduce", "feed_forward.w_2"),
+)
+HEADS: Rows = (
+    ("fusion.expand", "fusion.fc1"),
+    ("fusion.norm", "fusion.bn1"),
+    ("fusion.reduce", "fusion.fc2"),
+    ("decoder.embed", "decoder.embed.0"),
+    *((f"decoder.blocks.*.{ours}", f"decoder.decoders.*.{theirs}") for ours, theirs in DECODER_BLOCK),
+    ("decoder.norm", "decoder.after_norm"),
+    ("decoder.output", "decoder.output_layer"),
+    ("ctc", "ctc.ctc_lo"),
+)
+RESIDUAL_BLOCK: Rows = (
+    ("conv1", "conv1"),
+    ("norm1", "bn1"),
+    ("conv2", "conv2"),
+    ("norm2", "bn2"),
+    ("shortcut.conv", "downsample.0"),
+    ("shortcut.norm", "downsample.1"),
+)
+STEM: dict[str, Rows] = {
+    "video": (("stem", "frontend3D.0"), ("norm", "frontend3D.1")),
+    "audio": (("stem", "trunk.conv1"), ("norm", "trunk.bn1")),
+}
+# How a release calls an encoder's front-end, the projection behind it, and the rest of the encoder.
+PLACES: dict[str, tuple[str, str, str]] = {
+    "current": ("frontend.", "proj_encoder", "encoder."),
+    "first": ("encoder.frontend.", "encoder.embed.0", "encoder."),
+    "second encoder": ("aux_encoder.frontend.", "aux_encoder.embed.0", "aux_encoder."),
+}
+
+
+def _frontend(modality: str, ours: str, theirs: str) -> Iterator[tuple[str, str]]:
+    for mine, name in STEM[modality]:
+        yield f"{ours}{mine}", f"{theirs}{name}"
+    for stage in range(4):
+        for mine, name in RESIDUAL_BLOCK:
+            yield f"{ours}stages.{stage}.*.{mine}", f"{theirs}trunk.layer{stage + 1}.*.{name}"
+
+
+def _encoder(modality: str, places: tuple[str, str, str]) -> Iterator[tuple[str, str]]:
+    frontend, project, encoder = places
+    ours = f"encoders.{modality}."
+    yield from _frontend(modality, f"{ours}frontend.", frontend)
+    yield f"{ours}project", project
+    for mine, name in CONFORMER_BLOCK:
+        yield f"{ours}blocks.*.{mine}", f"{encoder}encoders.*.{name}"
+    yield f"{ours}norm", f"{encoder}after_norm"
+
+
+@cache
+def table(modality: Modality, release: Release) -> Rows:
+    """All rows of one kind of file: (ours, theirs)."""
+    if release == "lrw":
+        return tuple(_frontend(modality, f"encoders.{modality}.frontend.", ""))
+    if modality == "av":
+        first, second = PLACES["first"], PLACES["second encoder"]
+        return (*_encoder("video", first), *_encoder("audio", second), *HEADS)
+    return (*_encoder(modality, PLACES[release]), *HEADS)
+
+
+@cache
+def _patterns(modality: Modality, release: Release, back: bool) -> tuple[tuple[re.Pattern[str], str], ...]:
+    rows = table(modality, release)
+    if back:
+        rows = tuple((theirs, ours) for ours, theirs in rows)
+    return tuple((re.compile(re.escape(here).replace(r"\*", r"(\d+)") + r"(?=\.|$)"), there) for here, there in rows)
+
+
+def _translate(name: str, patterns: Iterable[tuple[re.Pattern[str], str]]) -> str | None:
+    for pattern, there in patterns:
+        if match := pattern.match(name):
+            for number in match.groups():
+                there = there.replace("*", number, 1)
+            return there + name[match.end() :]
+    return None
+
+
+def published_name(name: str, modality: Modality, release: Release = "current") -> str | None:
+    """What the published code calls one of our weights; none where it has no such weight (LayerScale)."""
+    return _translate(name, _patterns(modality, release, False))
+
+
+def our_name(name: str, modality: Modality, release: Release = "current") -> str | None:
+    """What we call a published weight; none where we have no such weight."""
+    return _translate(name, _patterns(modality, release, True))
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The weights of one file by our names, and what else was in it."""
+
+    path: Path
+    release: Release
+    modality: Modality
+    tensors: Mapping[str, Tensor]
+    unknown: tuple[str, ...]  # names of the file that have no place in our network
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a file's weights."""
+
+    path: Path
+    release: Release
+    loaded: tuple[str, ...]
+    unused: tuple[str, ...]  # in the file, but not asked for or without a place in the network
+    kept: tuple[str, ...]  # in the network, but left as they were
+    parameters: int
+
+    def __str__(self) -> str:
+        names = {"ours": "own", "lrw": "LRW front-end", "current": "current Auto-AVSR", "first": "first Auto-AVSR"}
+        text = f"{self.path} ({names[self.release]} names): {len(self.loaded)} entries loaded, "
+        text += f"{self.parameters:,} parameters"
+        for title, entries in (("not used", self.unused), ("left as they were", self.kept)):
+            if entries:
+                places = sorted({entry.split(".")[0] for entry in entries})
+                text += f"; {len(entries)} {title}, under {', '.join(places)}"
+        return text
+
+
+def read(path: Path) -> Weights:
+    """The weights in a file, whoever wrote it: safetensors, or a pickle from which nothing but data is taken."""
+    content = _open(path)
+    for wrapper in ("state_dict", "model_state_dict"):
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    entries = content.items() if isinstance(content, Mapping) else ()
+    tensors = {name: value for name, value in entries if isinstance(value, Tensor)}
+    if not tensors:
+        raise Refused(f"{path} holds no weights: expected tensors by name")
+    for prefix in ("model.", "module."):  # Lightning's and DistributedDataParallel's
+        if all(name.startswith(prefix) for name in tensors):
+            tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    release, modality = _kind(path, tensors)
+    if release == "ours":
+        return Weights(path, release, modality, tensors, ())
+    renamed = {name: our_name(name, modality, release) for name in tensors}
+    known = {ours: tensors[name] for name, ours in renamed.items() if ours is not None}
+    return Weights(path, release, modality, known, tuple(name for name, ours in renamed.items() if ours is None))
+
+
+def load(network: nn.Module, weights: Weights, part: Part = "all") -> Report:
+    """Copy weights into a network: all of it, or only its encoders or front-ends of the file's modality.
+
+    Refused, by name, if the file lacks one of them or has another shape for it; the network is then untouched.
+    """
+    own = network.state_dict()
+    modalities = ("video", "audio") if weights.modality == "av" else (weights.modality,)
+    roots = {
+        "all": ("",),
+        "encoder": tuple(f"encoders.{modality}." for modality in modalities),
+        "frontend": tuple(f"encoders.{modality}.frontend." for modality in modalities),
+    }[part]
+    wanted = [name for name in own if name.startswith(roots)]
+    if not wanted:
+        raise Refused(f"{weights.path} holds {weights.modality} weights, and the network has no such encoder")
+    for name in wanted:
+        if name not in weights.tensors:
+            advice = "is it of another size or modality?"
+            if weights.release == "lrw":
+                advice = "its front-end alone can be loaded"
+            raise Refused(f"{weights.path} has no {name} {tuple(own[name].shape)}, which the network needs; {advice}")
+        if (there := weights.tensors[name].shape) != own[name].shape:
+            raise Refused(
+                f"{weights.path} does not fit the network: {name} is {tuple(there)} in the file and "
+                f"{tuple(own[name].shape)} in the network; is it of another size, modality or set of tokens?"
+            )
+    network.load_state_dict({name: weights.tensors[name] for name in wanted}, strict=False)
+    taken = set(wanted)
+    counted = {name for name, _ in network.named_parameters()}
+    return Report(
+        path=weights.path,
+        release=weights.release,
+        loaded=tuple(wanted),
+        unused=(*(name for name in weights.tensors if name not in taken), *weights.unknown),
+        kept=tuple(name for name in own if name not in taken),
+        parameters=sum(own[name].numel() for name in wanted if name in counted),
+    )
+
+
+def _kind(path: Path, names: Iterable[str]) -> tuple[Release, Modality]:
+    """Whose names these are, and what the network reads."""
+    names = set(names)
+    if any(name.startswith("encoders.") for name in names):
+        found = {name.split(".")[1] for name in names if name.startswith("encoders.")}
+        return "ours", "av" if found == {"video", "audio"} else "video" if "video" in found else "audio"
+    frontends: dict[str, Modality] = {"frontend3D.0.weight": "video", "trunk.conv1.weight": "audio"}
+    if "aux_encoder.frontend.trunk.conv1.weight" in names:
+        return "first", "av"
+    places: tuple[tuple[str, Release], ...] = (("frontend.", "current"), ("encoder.frontend.", "first"), ("", "lrw"))
+    for place, release in places:
+        for entry, modality in frontends.items():
+            if place + entry in names:
+                return release, modality
+    few = ", ".join(sorted(names)[:3])
+    raise Refused(f"{path} is no network that we know: it holds {few}, ...")
+
+
+def _open(path: Path) -> object:
+    try:
+        with path.open("rb") as file:
+            start = file.read(64).lstrip()
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror}") from None
+    if start.startswith(b"version https://git-lfs"):
+        raise Refused(f"{path} is a Git LFS pointer, not the weights: fetch it with `git lfs pull`")
+    if start.startswith((b"<", b"{")) and path.suffix != ".safetensors":
+        raise Refused(f"{path} is a web page or text, not weights: the download went wrong")
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        # A Namespace holds the command line in Lightning's files, and is plain data.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except safetensors.SafetensorError as error:
+        raise Refused(f"{path} is not a whole safetensors file: {error}") from None
+    except pickle.UnpicklingError as error:
+        if match := re.search(r"GLOBAL (\S+)", str(error)):
+            raise Refused(
+                f"{path} would run {match[1]} when opened, and only plain weights are read: it is damaged or not what "
+                "it seems; if you trust it, save its state_dict alone"
+            ) from None
+        raise Refused(f"{path} is not a whole file of weights: fetch it again") from None
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, struct.error):
+        raise Refused(f"{path} is not a whole file of weights: fetch it again") from None

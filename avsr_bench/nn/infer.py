@@ -1,0 +1,48 @@
+"""What network a set of weights belongs to, read off its shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from ..records import Refused
+from .settings import FrontendSettings, NetworkSettings
+
+
+def settings_of(tensors: Mapping[str, Tensor]) -> tuple[NetworkSettings, int]:
+    """The settings and the number of tokens of the network that these weights (by our names) are whole for.
+
+    Dropouts and the like leave no trace and have their defaults; `mouth` too, for the network takes any picture.
+    """
+    encoders = sorted({name.split(".")[1] for name in tensors if name.startswith("encoders.")}, reverse=True)
+    if not encoders or "ctc.weight" not in tensors:
+        raise Refused("these weights are a part of a network: a size has to be named for them")
+    frontends = {encoder: _frontend(tensors, f"encoders.{encoder}.frontend.") for encoder in encoders}
+    block = f"encoders.{encoders[0]}.blocks."
+    tokens, width = tensors["ctc.weight"].shape
+    settings = NetworkSettings(
+        video=frontends.get("video", FrontendSettings()),
+        audio=frontends.get("audio", FrontendSettings()),
+        width=width,
+        heads=len(tensors[f"{block}0.attention.content_bias"]),
+        feed_forward=len(tensors[f"{block}0.feed_forward_in.expand.weight"]),
+        kernel=tensors[f"{block}0.convolution.depthwise.weight"].shape[-1],
+        encoder_blocks=_count(tensors, block),
+        decoder_blocks=_count(tensors, "decoder.blocks."),
+        fusion=len(tensors["fusion.expand.weight"]) if "fusion.expand.weight" in tensors else NetworkSettings().fusion,
+        layer_scale=0.1 if f"{block}0.scale_in.factors" in tensors else None,
+    )
+    return settings, tokens
+
+
+def _frontend(tensors: Mapping[str, Tensor], root: str) -> FrontendSettings:
+    first, second, third, fourth = (len(tensors[f"{root}stages.{stage}.0.conv1.weight"]) for stage in range(4))
+    stem = tensors[f"{root}stem.weight"].shape[2:]
+    kernel = (stem[0], stem[1], stem[2]) if len(stem) == 3 else FrontendSettings().stem
+    return FrontendSettings((first, second, third, fourth), _count(tensors, f"{root}stages.0."), kernel)
+
+
+def _count(names: Mapping[str, Tensor], root: str) -> int:
+    """How many numbers follow `root`."""
+    return len({name.removeprefix(root).split(".")[0] for name in names if name.startswith(root)})

@@ -1,0 +1,85 @@
+"""What encoder and decoder share: positions, the feed-forward branch, LayerScale, masks, activation checkpointing."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+NORM_EPS = 1e-12  # of every LayerNorm, as in the published networks
+
+
+def within(lengths: Tensor, frames: int) -> Tensor:
+    """True where a frame belongs to its clip and is not padding: B, T."""
+    return torch.arange(frames, device=lengths.device) < lengths[:, None]
+
+
+def sinusoids(positions: Tensor, width: int) -> Tensor:
+    """The sine and cosine of each position at width / 2 wavelengths from 2 pi to 20,000 pi, interleaved: P, D."""
+    steps = torch.arange(0, width, 2, device=positions.device, dtype=torch.float32)
+    angles = positions[:, None].float() * torch.exp(steps * -(math.log(10_000.0) / width))
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)
+
+
+class LayerScale(nn.Module):
+    """One learned factor a channel on what a branch adds to the residual stream (arXiv 2103.17239)."""
+
+    def __init__(self, width: int, initial: float) -> None:
+        super().__init__()
+        self.factors = nn.Parameter(torch.full((width,), initial))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale the channels, which are the last dimension."""
+        return x * self.factors
+
+
+def layer_scale(width: int, initial: float | None) -> nn.Module:
+    """LayerScale, or nothing (and no name in the weights) where it is off."""
+    return nn.Identity() if initial is None else LayerScale(width, initial)
+
+
+class FeedForward(nn.Module):
+    """Norm, widen, activate, narrow: one residual branch."""
+
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, eps=NORM_EPS)
+        self.expand = nn.Linear(width, hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.reduce = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What the branch adds to x."""
+        return self.reduce(self.dropout(self.expand(self.norm(x)).relu()))
+
+
+def run(block: nn.Module, *inputs: Tensor | None, checkpointing: bool) -> Tensor:
+    """`block(*inputs)`; with checkpointing its activations are not kept but computed again in the backward pass."""
+    if not (checkpointing and block.training and torch.is_grad_enabled()):
+        return block(*inputs)
+    if torch.compiler.is_compiling():  # its own recomputation counts statistics once
+        return checkpoint(block, *inputs, use_reentrant=False)
+
+    def contexts() -> tuple[contextlib.AbstractContextManager[None], contextlib.AbstractContextManager[None]]:
+        return contextlib.nullcontext(), _statistics_frozen(block)
+
+    return checkpoint(block, *inputs, use_reentrant=False, context_fn=contexts)
+
+
+@contextlib.contextmanager
+def _statistics_frozen(block: nn.Module) -> Iterator[None]:
+    """The second pass over the same batch must not count twice in the running statistics of batch norms."""
+    norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum

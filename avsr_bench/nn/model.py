@@ -1,0 +1,120 @@
+"""The recogniser: encoders, fusion, CTC head and decoder in one network, the one that the papers trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .conformer import Encoder
+from .decoder import Decoder, DecoderState
+from .fusion import Fusion
+from .loss import PADDING, Losses, attention_loss, ctc_loss
+from .settings import LossSettings, Modality, NetworkSettings
+
+Inputs = Tensor | tuple[Tensor, Tensor]  # of one modality, or (video, audio)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Clips of about one length, padded to the longest at their ends."""
+
+    lengths: Tensor  # B: frames of each clip
+    tokens: Tensor  # B, U: each transcript without sos and eos, padded with -1
+    video: Tensor | None = None  # B, T, H, W: grey mouths, (x / 255 - 0.421) / 0.165
+    audio: Tensor | None = None  # B, 640 T: 16 kHz samples, of mean 0 and deviation 1 over each clip
+    keys: tuple[str, ...] = ()  # of the clips, to name them in messages
+
+    @property
+    def inputs(self) -> Inputs:
+        """What a network of this batch's modality reads."""
+        if self.video is not None and self.audio is not None:
+            return self.video, self.audio
+        only = self.video if self.audio is None else self.audio
+        if only is None:
+            raise ValueError("a batch holds video, audio or both")
+        return only
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """The same batch on another device."""
+        lengths, tokens, video, audio = (
+            None if tensor is None else tensor.to(device, non_blocking=non_blocking)
+            for tensor in (self.lengths, self.tokens, self.video, self.audio)
+        )
+        assert lengths is not None and tokens is not None
+        return Batch(lengths, tokens, video, audio, self.keys)
+
+
+class AVSR(nn.Module):
+    """Reads lips, hears, or both.
+
+    >>> network = AVSR("video", NetworkSettings(width=8, heads=2, encoder_blocks=1, decoder_blocks=1), tokens=30).eval()
+    >>> memory, lengths = network.encode(torch.zeros(2, 5, 48, 48), torch.tensor([5, 3]))
+    >>> state = network.start(memory, lengths)
+    >>> first = torch.full((2, 1), network.sos)  # two utterances with one hypothesis each
+    >>> log_probs, state = network.step(first, state)
+    >>> best = log_probs[:, 0].topk(4).indices  # each is continued by its four best tokens
+    >>> log_probs, state = network.step(best, state.select(torch.zeros_like(best)))
+    >>> log_probs.shape, state.tokens
+    (torch.Size([2, 4, 30]), 2)
+    """
+
+    def __init__(self, modality: Modality, settings: NetworkSettings, tokens: int) -> None:
+        super().__init__()
+        self.modality, self.settings, self.tokens = modality, settings, tokens
+        self.sos = self.eos = tokens - 1
+        modalities = ("video", "audio") if modality == "av" else (modality,)
+        self.encoders = nn.ModuleDict({name: Encoder(name, settings) for name in modalities})
+        if modality == "av":
+            self.fusion = Fusion(settings.width, settings.fusion)
+        self.decoder = Decoder(settings, tokens)
+        self.ctc = nn.Linear(settings.width, tokens)
+
+    def encode(self, inputs: Inputs, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """One vector a frame (B, T, D) and the number of frames of each clip (B), which are those that came in.
+
+        `inputs` is video (B, T, H, W), audio (B, 640 T) or (video, audio); `lengths` counts frames for all of them.
+        """
+        if self.modality != "av":
+            assert isinstance(inputs, Tensor)
+            return self.encoders[self.modality](inputs, lengths), lengths
+        video, audio = inputs
+        return self.fusion(self.encoders["video"](video, lengths), self.encoders["audio"](audio, lengths)), lengths
+
+    def ctc_log_probs(self, memory: Tensor) -> Tensor:
+        """Log-probabilities of every token in every frame, in float32: B, T, V."""
+        return F.log_softmax(self.ctc(memory), dim=-1, dtype=torch.float32)
+
+    @torch.no_grad()
+    def start(self, memory: Tensor, lengths: Tensor) -> DecoderState:
+        """The state of a search before its first token, `sos`: one hypothesis an utterance."""
+        return self.decoder.start(memory, lengths)
+
+    @torch.no_grad()
+    def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """Log-probabilities of what follows `tokens`, the newest one of every hypothesis: B, W to B, W, V."""
+        logits, state = self.decoder.step(tokens, state)
+        return F.log_softmax(logits, dim=-1, dtype=torch.float32), state
+
+    def loss(self, batch: Batch, settings: LossSettings) -> Losses:
+        """The joint loss of a batch, with both of its parts."""
+        memory, lengths = self.encode(batch.inputs, batch.lengths)
+        dropped = F.dropout(memory, self.settings.ctc_dropout, self.training)
+        ctc = ctc_loss(self.ctc_log_probs(dropped), lengths, batch.tokens)  # B
+        attention = torch.zeros_like(ctc)
+        if settings.ctc < 1:
+            before, after = framed(batch.tokens, self.sos, self.eos)
+            attention = attention_loss(self.decoder(before, memory, lengths), after, settings.label_smoothing)
+        clips = settings.ctc * ctc + (1 - settings.ctc) * attention
+        return Losses(clips.mean(), ctc.mean(), attention.mean(), clips.detach())
+
+
+def framed(tokens: Tensor, sos: int, eos: int) -> tuple[Tensor, Tensor]:
+    """What the decoder reads (sos before the transcript) and what it should answer (eos after it): 2 x (B, U+1)."""
+    before = F.pad(tokens, (1, 0), value=sos)
+    before = before.masked_fill(before == PADDING, eos)  # nothing that counts sees these: attention looks back only
+    after = F.pad(tokens, (0, 1), value=PADDING)
+    ends = (tokens != PADDING).sum(1, keepdim=True)
+    return before, after.scatter(1, ends, eos)

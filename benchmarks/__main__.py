@@ -6,7 +6,7 @@ import importlib
 import sys
 from pathlib import Path
 
-ALL = ("crops", "prep_speed", "noise_speed")
+ALL = ("crops", "prep_speed", "noise_speed", "decoding_speed")
 
 
 def main(arguments: list[str]) -> None:

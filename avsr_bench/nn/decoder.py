@@ -153,9 +153,10 @@ class Decoder(nn.Module):
     def start(self, memory: Tensor, lengths: Tensor) -> DecoderState:
         """The state before the first token: one hypothesis an utterance, no tokens in it."""
         clips, frames, width = memory.shape
-        empty = memory.new_empty(0, clips, width)
+        remembered = tuple(block.remember(memory) for block in self.blocks)
+        empty = remembered[0][0].new_empty(0, clips, width)  # their type: under autocast it is not the memory's
         return DecoderState(
-            memory=tuple(block.remember(memory) for block in self.blocks),
+            memory=remembered,
             keep=within(lengths, frames)[:, None, None],
             cache=((empty, empty),) * len(self.blocks),
             rows=torch.arange(clips, device=memory.device)[:, None],

@@ -210,3 +210,17 @@ def test_the_encoder_exports_with_a_free_number_of_frames(make_network):
     )
     video, lengths = torch.randn(1, 23, 16, 16), torch.tensor([20])
     torch.testing.assert_close(program.module()(video, lengths), reader(video, lengths), atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_decoding_under_autocast_from_memory_in_float32(make_network, make_batch):
+    network, batch = make_network().eval(), make_batch()
+    memory, lengths = network.encode(batch.inputs, batch.lengths)
+    answers = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            state = network.start(memory, lengths)
+            for token in (11, 3, 5):
+                log_probs, state = network.step(torch.full((3, 1), token), state)
+        answers.append(log_probs)
+    torch.testing.assert_close(*answers, atol=0.2, rtol=0)

@@ -1,0 +1,34 @@
+"""Scoring: alignments and counts first, rates from them, and how far they can be trusted.
+
+`score` one utterance at a time, wherever it was decoded; `merge` what the parts of an evaluation scored; then `total`,
+`interval` and `compare`. Scores merged from parts give the same numbers as scores of the whole.
+"""
+
+from .bootstrap import Comparison, Interval, compare, interval
+from .edits import Alignment, Edits, Step, align, count, show
+from .result import SCORER_VERSION, Result, parse_result
+from .utterances import Score, Utterance, merge, read_hypotheses, score, total, worst, write_hypotheses
+
+__all__ = [
+    "SCORER_VERSION",
+    "Alignment",
+    "Comparison",
+    "Edits",
+    "Interval",
+    "Result",
+    "Score",
+    "Step",
+    "Utterance",
+    "align",
+    "compare",
+    "count",
+    "interval",
+    "merge",
+    "parse_result",
+    "read_hypotheses",
+    "score",
+    "show",
+    "total",
+    "worst",
+    "write_hypotheses",
+]

@@ -1,0 +1,104 @@
+"""Alignment of what was heard with what was said, and the counts that come of it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from rapidfuzz.distance import Levenshtein
+
+Kind = Literal["hit", "substitution", "deletion", "insertion"]
+KINDS: dict[str, Kind] = {"equal": "hit", "replace": "substitution", "delete": "deletion", "insert": "insertion"}
+MARKS: dict[Kind, str] = {"hit": "", "substitution": "S", "deletion": "D", "insertion": "I"}
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """How many units (words or characters) of some references were hit, replaced or left out, and how many added."""
+
+    hits: int = 0
+    substitutions: int = 0
+    deletions: int = 0
+    insertions: int = 0
+
+    def __add__(self, other: Edits) -> Edits:
+        return Edits(
+            self.hits + other.hits,
+            self.substitutions + other.substitutions,
+            self.deletions + other.deletions,
+            self.insertions + other.insertions,
+        )
+
+    @property
+    def errors(self) -> int:
+        """What it takes to turn the references into the hypotheses."""
+        return self.substitutions + self.deletions + self.insertions
+
+    @property
+    def length(self) -> int:
+        """Units of the references."""
+        return self.hits + self.substitutions + self.deletions
+
+    @property
+    def rate(self) -> float:
+        """Errors over the length of the references, a fraction; of empty references the errors, as jiwer has it."""
+        return self.errors / max(self.length, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A unit of the reference with what stands for it in the hypothesis; empty where it has none."""
+
+    kind: Kind
+    reference: str
+    hypothesis: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """The shortest way from a reference to a hypothesis, step by step."""
+
+    steps: tuple[Step, ...]
+
+
+def count(reference: Sequence[str], hypothesis: Sequence[str]) -> Edits:
+    """The edits alone."""
+    edits = {"equal": 0, "replace": 0, "delete": 0, "insert": 0}
+    for code in Levenshtein.opcodes(reference, hypothesis):
+        edits[code.tag] += max(code.src_end - code.src_start, code.dest_end - code.dest_start)
+    return Edits(edits["equal"], edits["replace"], edits["delete"], edits["insert"])
+
+
+def align(reference: Sequence[str], hypothesis: Sequence[str]) -> Alignment:
+    """Reference and hypothesis unit by unit; where several ways are as short, the one that jiwer takes."""
+    steps: list[Step] = []
+    for code in Levenshtein.opcodes(reference, hypothesis):
+        said = reference[code.src_start : code.src_end]
+        heard = hypothesis[code.dest_start : code.dest_end]
+        kind = KINDS[code.tag]
+        steps += [Step(kind, *pair) for pair in itertools.zip_longest(said, heard, fillvalue="")]
+    return Alignment(tuple(steps))
+
+
+def show(alignment: Alignment, width: int = 100) -> str:
+    """The alignment as people read it, in lines of at most `width` columns unless one word is longer.
+
+    >>> print(show(align("the cat sat".split(), "a cat sat down".split())))
+    REF: the cat sat ****
+    HYP: a   cat sat down
+         S           I
+    """
+    head = ("REF:", "HYP:", "    ")
+    blocks, used = [[head]], 0
+    for step in alignment.steps:
+        size = max(len(step.reference), len(step.hypothesis))
+        used += 1 + size
+        if used + len("REF:") > width and len(blocks[-1]) > 1:
+            blocks.append([head])
+            used = 1 + size
+        rows = step.reference or "*" * size, step.hypothesis or "*" * size, MARKS[step.kind]
+        blocks[-1].append((rows[0].ljust(size), rows[1].ljust(size), rows[2].ljust(size)))
+    lines = ((" ".join(row).rstrip() for row in zip(*block, strict=True)) for block in blocks)
+    return "\n\n".join("\n".join(filter(None, rows)) for rows in lines)  # no line of marks where there are none

@@ -1,0 +1,110 @@
+"""What was said and heard in each utterance: records in a file, and their scores."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import reduce
+from operator import add
+from pathlib import Path
+
+from ..records import Refused
+from ..text import plain
+from .edits import Alignment, Edits, align, count
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One line of a file of hypotheses: all that it takes to score an utterance again."""
+
+    key: str
+    reference: str  # both as they are; the text rule is applied to score them
+    hypothesis: str
+    speaker: str = ""  # empty where unknown
+    source: str = ""  # the recording that it was cut from
+    score: float | None = None  # of the search
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The edits of one utterance, and what it takes to draw an interval."""
+
+    key: str
+    speaker: str
+    source: str
+    words: Edits
+    characters: Edits  # spaces between words among them
+
+
+def score(utterance: Utterance) -> Score:
+    """Compare what was heard with what was said, both in plain form."""
+    reference, hypothesis = plain(utterance.reference), plain(utterance.hypothesis)
+    return Score(
+        utterance.key,
+        utterance.speaker,
+        utterance.source,
+        count(reference.split(), hypothesis.split()),
+        count(reference, hypothesis),
+    )
+
+
+def merge(*parts: Iterable[Score]) -> tuple[Score, ...]:
+    """The scores of all parts in the order of their keys, so that it does not matter how a split was shared out."""
+    scores = sorted((each for part in parts for each in part), key=lambda each: each.key)
+    for one, other in itertools.pairwise(scores):
+        if one.key == other.key:
+            raise Refused(f"{one.key} was scored twice: were two parts of the evaluation the same?")
+    return tuple(scores)
+
+
+def total(scores: Iterable[Score]) -> tuple[Edits, Edits]:
+    """The edits of all words and of all characters; their rates are WER and CER."""
+    scores = tuple(scores)
+    return reduce(add, (each.words for each in scores), Edits()), reduce(
+        add, (each.characters for each in scores), Edits()
+    )
+
+
+def worst(utterances: Iterable[Utterance], number: int) -> list[tuple[Utterance, Alignment]]:
+    """The utterances with the most errors in words, the worst first, and how they align."""
+    scored = sorted(((score(each), each) for each in utterances), key=lambda pair: (-pair[0].words.errors, pair[0].key))
+    return [(each, align(plain(each.reference).split(), plain(each.hypothesis).split())) for _, each in scored[:number]]
+
+
+def write_hypotheses(path: Path, utterances: Sequence[Utterance]) -> None:
+    """One JSON object a line, in the order of their keys."""
+    lines = [json.dumps(asdict(each), ensure_ascii=False) for each in sorted(utterances, key=lambda each: each.key)]
+    unfinished = path.with_name(f".{path.name}.tmp")
+    try:
+        unfinished.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise Refused(f"cannot write {path}: {error.strerror}") from error
+
+
+def read_hypotheses(path: Path) -> tuple[Utterance, ...]:
+    """The utterances of a file of hypotheses."""
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except OSError as error:
+        raise Refused(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise Refused(f"{path} is not a file of hypotheses: it is not UTF-8 text") from None
+    if lines.pop():
+        raise Refused(f"{path} breaks off in line {len(lines) + 1}: write it again")
+    return tuple(_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1))
+
+
+def _parse(line: str, where: str) -> Utterance:
+    try:
+        content = json.loads(line)
+        utterance = Utterance(**content)
+    except (ValueError, TypeError):
+        raise Refused(f"{where}: not a record of {', '.join(field.name for field in fields(Utterance))}") from None
+    texts = (utterance.key, utterance.reference, utterance.hypothesis, utterance.speaker, utterance.source)
+    if not all(isinstance(text, str) for text in texts) or not isinstance(utterance.score, float | int | None):
+        raise Refused(f"{where}: a score is a number, and everything else is text")
+    return utterance

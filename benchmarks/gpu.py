@@ -1,4 +1,4 @@
-"""BASE-L on a GPU: training steps in four ways, and decoding in batches. Needs torch and a GPU, nothing else of the project.
+"""BASE-L on a GPU: training steps in five ways, and decoding in batches. Needs a GPU and torch, nothing else.
 
     python -m benchmarks.gpu
 
@@ -92,7 +92,7 @@ def _decoding(clips: int, kind: torch.dtype) -> float:
         def __init__(self) -> None:
             self.ctc_log_probs, self.start = network.ctc_log_probs, network.start
 
-        def step(self, tokens: torch.Tensor, state):  # noqa: ANN001, ANN202
+        def step(self, tokens: torch.Tensor, state):
             log_probs, state = network.step(tokens, state)
             log_probs[..., -1] = 0.0 if state.tokens >= 25 else -1e4
             return log_probs, state

@@ -122,7 +122,7 @@ def _print_report(report: PrepReport) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("split", "clips", "samples", "skipped", "hours", "words", "speakers", "shards"):
+    for column in ("split", "clips", "samples", "skipped", "video", "words", "speakers", "shards"):
         table.add_column(column, justify="left" if column == "split" else "right")
     for name, split in report.summary.splits.items():
         numbers = (split.clips, split.samples, sum(split.skipped.values()))
@@ -130,7 +130,7 @@ def _print_report(report: PrepReport) -> None:
         table.add_row(
             name,
             *(f"{n:,}" for n in numbers),
-            f"{split.hours:.2f}",
+            _length(split.hours),
             f"{split.words:,}",
             str(len(split.speakers)),
             shards,
@@ -145,6 +145,10 @@ def _print_report(report: PrepReport) -> None:
         listed = ", ".join(f"{code} {count:,}" for code, count in sorted(reasons.items(), key=lambda item: -item[1]))
         console.print(f"skipped: {listed} (each clip with its reason: {report.out}/skipped.jsonl)", soft_wrap=True)
     console.print(f"shards: {report.out}", soft_wrap=True)
+
+
+def _length(hours: float) -> str:
+    return f"{hours:,.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"
 
 
 def inspect(

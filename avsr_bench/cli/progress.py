@@ -18,8 +18,9 @@ LINE_SECONDS = 10.0  # between two plain lines
 class Meter:
     """Counts what is done since `begin`, and says it in words."""
 
-    def __init__(self, clock: float) -> None:
-        self.started, self.clips, self.frames, self.skipped, self.total = clock, 0, 0, 0, 0
+    def __init__(self, clock: float, total: int = 0, unit: str = "clips") -> None:
+        self.started, self.total, self.unit = clock, total, unit
+        self.clips, self.frames, self.skipped = 0, 0, 0
 
     def add(self, outcome: Sample | Skipped | None) -> None:
         """One clip more."""
@@ -35,7 +36,7 @@ class Meter:
             video = self.frames / FPS
             words += [f"{video / 3600:.2f} h of video", f"{video / seconds:.0f}x real time"]
         else:
-            words.append(f"{self.clips / seconds:.1f} clips/s")
+            words.append(f"{self.clips / seconds:.1f} {self.unit}/s")
         if self.skipped:
             words.append(f"{self.skipped:,} skipped")
         return ", ".join(words)
@@ -55,9 +56,8 @@ class _Lines:
     def say(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    def begin(self, what: str, total: int) -> None:
-        self.what, self.meter, self.spoken = what, Meter(time.monotonic()), time.monotonic()
-        self.meter.total = total
+    def begin(self, what: str, total: int, unit: str = "clips") -> None:
+        self.what, self.meter, self.spoken = what, Meter(time.monotonic(), total, unit), time.monotonic()
 
     def step(self, outcome: Sample | Skipped | None) -> None:
         self.meter.add(outcome)
@@ -65,7 +65,8 @@ class _Lines:
         if now - self.spoken >= LINE_SECONDS or finished:
             self.spoken = now
             left = "" if finished else f", {self.meter.left(now)}"
-            self.say(f"{self.what} {self.meter.clips:,}/{self.meter.total:,} clips, {self.meter.rates(now)}{left}")
+            done = f"{self.meter.clips:,}/{self.meter.total:,} {self.meter.unit}"
+            self.say(f"{self.what} {done}, {self.meter.rates(now)}{left}")
 
 
 class _Silence:
@@ -73,7 +74,7 @@ class _Silence:
 
     def say(self, line: str) -> None: ...
 
-    def begin(self, what: str, total: int) -> None: ...
+    def begin(self, what: str, total: int, unit: str = "clips") -> None: ...
 
     def step(self, outcome: Sample | Skipped | None) -> None: ...
 
@@ -88,9 +89,8 @@ class _Bar:
     def say(self, line: str) -> None:
         self.bars.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
-    def begin(self, what: str, total: int) -> None:
-        self.meter = Meter(time.monotonic())
-        self.meter.total = total
+    def begin(self, what: str, total: int, unit: str = "clips") -> None:
+        self.meter = Meter(time.monotonic(), total, unit)
         self.task = self.bars.add_task(what, total=total, rates="") if total else None
 
     def step(self, outcome: Sample | Skipped | None) -> None:

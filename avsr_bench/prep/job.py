@@ -45,11 +45,11 @@ class Progress(Protocol):
     def say(self, line: str) -> None:
         """A line for the user."""
 
-    def begin(self, what: str, total: int) -> None:
-        """Work on `total` clips starts."""
+    def begin(self, what: str, total: int, unit: str = "clips") -> None:
+        """Work on `total` clips, or whatever else the unit is, starts."""
 
     def step(self, outcome: Sample | Skipped | None) -> None:
-        """One clip is done."""
+        """One of them is done."""
 
 
 @dataclass(frozen=True, slots=True)

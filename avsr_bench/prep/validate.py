@@ -15,7 +15,7 @@ from .job import Progress
 def validate(out: Path, progress: Progress, workers: int) -> shards.Report:
     """Check sizes, digests, tar structure and index of every shard, and decode every member."""
     planned = shards.planned_shards(out)
-    progress.begin("validate", len(planned))
+    progress.begin("validate", len(planned), "shards")
     reports = []
     for shard, report in zip(planned, run_local(partial(_check, out), planned, workers), strict=True):
         if isinstance(report, Reason):

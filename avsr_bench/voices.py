@@ -27,8 +27,6 @@ TRAIN = "train"
 _POOL = 40  # voices in memory: 30 for any utterance, with some to choose from and its own speaker left out
 _SECONDS = 60  # of each: 40 voices are 77 MB
 _SYNTH_SENTENCES = 10  # of each of espeak's voices: about 20 s
-_ACCENTS = ("en-us", "en", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-us-nyc")
-_VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f4")  # f2, f3, f5 breathe, at random by the clock
 
 
 def open_source(kind: str, settings: SoundSettings, data: Path, split: str, seed: int) -> Source:
@@ -98,9 +96,10 @@ def _said(clips: Sequence[tuple[str, Path, shards.Entry]]) -> np.ndarray:
 def synth_voices(seed: int) -> Voices:
     """Thirty of espeak's voices, each saying ten sentences of the GRID grammar; 2 s to make."""
     from .synth.settings import GRID
+    from .synth.speaker import ACCENTS, VARIANTS
     from .synth.speech import Voice, speak
 
-    accents = [f"{accent}+{variant}" for accent in _ACCENTS for variant in _VARIANTS]
+    accents = [f"{accent}+{variant}" for accent in ACCENTS for variant in VARIANTS]
     speech = {}
     for number, name in enumerate(draws(seed, "babble", "synth").choice(accents, VOICES, replace=False)):
         rng = draws(seed, "babble", "synth", str(number))

@@ -64,7 +64,7 @@ def make_speaker(settings: SynthSettings, name: str) -> Speaker:
     points = _reshape(portrait().points, around)
     texture = _repaint(portrait().texture, around, rng, variety)
     teeth = make_teeth(white=float(np.clip(around(0.80, 0.06), 0.6, 0.95)), size=around(4, 0.7))
-    jaw, part, width = (articulation * around(0.86, 0.09) for _ in range(3))
+    jaw, part, width = (articulation * around(0.78, 0.09) for _ in range(3))
     matte = portrait().matte[..., None]
     cutout = np.concatenate([texture * matte, matte], 2)
     return Speaker(name, voice, points, cutout, lips, teeth, (jaw, part, width), around(FADE, 0.006))

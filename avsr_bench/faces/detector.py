@@ -1,7 +1,7 @@
 """The one adapter round mediapipe: a picture in, faces out.
 
 Version 0.10.21 is the last that carries its models inside the wheel, and newer ones change the interface, so nothing
-else in the package may know that mediapipe exists. Two models: the short-range one (faces within about two metres,
+else that works on clips may know that mediapipe exists (`synth` measures its one photograph with it). Two models: the short-range one (faces within about two metres,
 0.8 ms a picture on one core) by the Tasks interface, the full-range one (2.5 ms) by `mp.solutions`, the only way that
 still runs its file.
 """
@@ -42,7 +42,7 @@ Detector = Callable[[Picture], Faces]
 @cache
 def load_detector(reach: Literal["short", "full"]) -> Detector:
     """A detector for near faces or for far ones, loaded once a process."""
-    with _stderr_silenced():
+    with stderr_silenced():
         detector = _short_range() if reach == "short" else _full_range()
         blank = Picture((np.zeros((256, 256), np.uint8),), Upright(256, 256))
         detector(blank)  # the graph starts, and logs, with its first picture
@@ -108,7 +108,7 @@ def _points(relative: Iterable[list[tuple[float, float]]], size: np.ndarray) -> 
 
 
 @contextlib.contextmanager
-def _stderr_silenced() -> Iterator[None]:
+def stderr_silenced() -> Iterator[None]:
     """mediapipe's C++ logs past Python and past every log level it offers, so its file descriptor is turned away."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)

@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 
-from ..faces.detector import _stderr_silenced
+from ..faces.detector import stderr_silenced
 from ..records import Refused
 
 FRAME = 224  # units
@@ -82,7 +82,7 @@ def portrait() -> Portrait:
 def _landmarks(picture: np.ndarray) -> np.ndarray:
     from mediapipe.python.solutions.face_mesh import FaceMesh
 
-    with _stderr_silenced(), FaceMesh(static_image_mode=True, max_num_faces=1, refine_landmarks=True) as mesh:
+    with stderr_silenced(), FaceMesh(static_image_mode=True, max_num_faces=1, refine_landmarks=True) as mesh:
         found = mesh.process(picture).multi_face_landmarks
     if not found:
         raise Refused("no face in scikit-image's portrait: reinstall scikit-image and mediapipe as in constraints.txt")
@@ -95,7 +95,7 @@ def _matte(picture: np.ndarray) -> np.ndarray:
     """Where the person is, softly."""
     from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
 
-    with _stderr_silenced(), SelfieSegmentation(model_selection=0) as segmenter:
+    with stderr_silenced(), SelfieSegmentation(model_selection=0) as segmenter:
         mask = segmenter.process(picture).segmentation_mask
     return np.clip((mask - 0.3) / 0.5, 0, 1).astype(np.float32)
 

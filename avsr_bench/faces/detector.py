@@ -1,9 +1,9 @@
 """The one adapter round mediapipe: a picture in, faces out.
 
 Version 0.10.21 is the last that carries its models inside the wheel, and newer ones change the interface, so nothing
-else that works on clips may know that mediapipe exists (`synth` measures its one photograph with it). Two models: the short-range one (faces within about two metres,
-0.8 ms a picture on one core) by the Tasks interface, the full-range one (2.5 ms) by `mp.solutions`, the only way that
-still runs its file.
+else that works on clips may know that mediapipe exists (`synth` measures its one photograph with it). Two models: the
+short-range one (faces within about two metres, 0.8 ms a picture on one core) by the Tasks interface, the full-range
+one (2.5 ms) by `mp.solutions`, the only way that still runs its file.
 """
 
 from __future__ import annotations

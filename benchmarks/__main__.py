@@ -6,7 +6,9 @@ import importlib
 import sys
 from pathlib import Path
 
-ALL = ("crops", "prep_speed", "noise_speed", "decoding_speed")
+ALL = ("crops", "crop_scale", "prep_speed", "noise_speed", "decoding_speed")
+
+NEED_GRID = ("crop_scale", "prep_speed", "noise_speed")
 
 
 def main(arguments: list[str]) -> None:
@@ -19,6 +21,9 @@ def main(arguments: list[str]) -> None:
         else:
             grid = Path(argument)
     for name in names or ALL:
+        if name in NEED_GRID and not (grid / "s1").is_dir():
+            print(f"{name}: left out, it needs clips of GRID and {grid}/s1 is not there: make bench GRID=FOLDER")
+            continue
         importlib.import_module(f"benchmarks.{name}").main(grid)
 
 

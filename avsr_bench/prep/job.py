@@ -156,14 +156,15 @@ def _make_corpus(recipe: PrepRecipe, settings: synth.SynthSettings, request: Pre
     if missing:
         progress.say(f"making {len(missing):,} clips in {recipe.root}")
         progress.begin("make", len(missing))
-        with closing(run_local(partial(_make_clip, recipe.root, settings), missing, request.workers)) as outcomes:
+        with closing(run_local(partial(make_clip, recipe.root, settings), missing, request.workers)) as outcomes:
             for outcome in outcomes:
                 if isinstance(outcome, Reason):
                     raise Refused(f"a clip of the synthetic corpus could not be made: {outcome}")
                 progress.step(None)
 
 
-def _make_clip(root: Path, settings: synth.SynthSettings, utterance: synth.Utterance, limit: object) -> None:
+def make_clip(root: Path, settings: synth.SynthSettings, utterance: synth.Utterance, limit: object) -> None:
+    """Make one clip of the synthetic corpus: work for an engine."""
     synth.render(utterance, root, settings)
 
 

@@ -16,7 +16,7 @@ frames, `clip` writes them and `folder` keeps account of them.
 """
 
 from .clip import render
-from .folder import is_made, make, missing, write_manifest
+from .folder import missing, write_manifest
 from .settings import SynthSettings, Utterance, utterances
 
-__all__ = ["SynthSettings", "Utterance", "is_made", "make", "missing", "render", "utterances", "write_manifest"]
+__all__ = ["SynthSettings", "Utterance", "missing", "render", "utterances", "write_manifest"]

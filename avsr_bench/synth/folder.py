@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
-from multiprocessing import get_context
 from pathlib import Path
 
 from ..records import Refused
-from .clip import render
 from .settings import SynthSettings, Utterance, utterances
 
 SETTINGS_FILE = "synth.json"
@@ -36,29 +32,6 @@ def missing(settings: SynthSettings, folder: Path) -> list[Utterance]:
     _check(settings, folder)
     there = {str(p.relative_to(folder)) for p in folder.glob("*/*/*") if not p.name.startswith(".")}
     return [u for u in utterances(settings) if not (u.path in there and u.truth_path in there)]
-
-
-def is_made(settings: SynthSettings, folder: Path) -> bool:
-    """Whether the manifest and every clip are there."""
-    return not missing(settings, folder) and (folder / MANIFEST).exists() and (folder / SETTINGS_FILE).exists()
-
-
-def make(settings: SynthSettings, folder: Path, workers: int) -> Iterator[Utterance]:
-    """Make what is missing, in processes; yields each clip when it is made."""
-    write_manifest(settings, folder)
-    todo = missing(settings, folder)
-    # Spawned, not forked: the parent may hold threads of torch or mediapipe.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        made = {pool.submit(render, utterance, folder, settings): utterance for utterance in todo}
-        for future in as_completed(made):
-            future.result()
-            yield made[future]
-
-
-def _one_thread() -> None:
-    import cv2
-
-    cv2.setNumThreads(1)  # the workers share out the cores between them
 
 
 def _check(settings: SynthSettings, folder: Path) -> None:

@@ -14,7 +14,7 @@ $(READY): pyproject.toml constraints.txt
 	[ -x $(BIN)/pip ] || $$python -m venv .venv || { rm -rf .venv; \
 	  echo "make: $$python cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@echo "installing into .venv: 7 GB and a few minutes the first time"
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[synth,cluster,dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[synth,cluster,export,dev]'
 	@touch $@
 
 test: $(READY)

@@ -117,7 +117,7 @@ def _make_sample(job: ClipJob, settings: SampleSettings, report_length: Callable
     }
     if track is not None:
         _check_length(len(track), settings.clips.min_frames)
-        about |= {"frames": len(track), "faces": _face_facts(track)}
+        about |= {"frames": len(track), "faces": face_facts(track)}
         if settings.only_detect:
             return Sample(clip.key, clip.split, len(track), clip.text, clip.speaker, {}, track)
 
@@ -224,7 +224,8 @@ def _source(job: ClipJob, info: media.VideoInfo) -> dict[str, Any]:
     return source
 
 
-def _face_facts(track: FaceTrack) -> dict[str, Any]:
+def face_facts(track: FaceTrack) -> dict[str, Any]:
+    """How surely a face was seen, and how large, for a clip's record."""
     looked = ~np.isnan(track.scores)
     found = looked & (track.scores > 0)
     eyes = np.hypot(*(track.points[:, 1] - track.points[:, 0]).T) if track.points.shape[1] == 4 else track.boxes[:, 2]

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from ..records import Misused, Refused
-from . import noise, prep, setup
+from . import evaluate, export, importing, leaderboard, noise, prep, robustness, setup, train, transcribe
 
 app = typer.Typer(
     name="avsr-bench",
@@ -19,7 +19,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 prep.add_to(app)
+train.add_to(app)
+evaluate.add_to(app)
+robustness.add_to(app)
 noise.add_to(app)
+transcribe.add_to(app)
+importing.add_to(app)
+export.add_to(app)
+leaderboard.add_to(app)
 setup.add_to(app)
 
 

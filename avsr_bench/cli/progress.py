@@ -16,11 +16,11 @@ LINE_SECONDS = 10.0  # between two plain lines
 
 
 class Meter:
-    """Counts what is done since `begin`, and says it in words."""
+    """Counts what is done since `begin`, and says it in words; `before` was done in an earlier run."""
 
-    def __init__(self, clock: float, total: int = 0, unit: str = "clips") -> None:
-        self.started, self.total, self.unit = clock, total, unit
-        self.clips, self.frames, self.skipped = 0, 0, 0
+    def __init__(self, clock: float, total: int = 0, unit: str = "clips", before: int = 0) -> None:
+        self.started, self.total, self.unit, self.before = clock, total, unit, before
+        self.clips, self.frames, self.skipped = before, 0, 0
 
     def add(self, outcome: Sample | Skipped | None) -> None:
         """One clip more."""
@@ -36,14 +36,14 @@ class Meter:
             video = self.frames / FPS
             words += [f"{video / 3600:.2f} h of video", f"{video / seconds:.0f}x real time"]
         else:
-            words.append(f"{self.clips / seconds:.1f} {self.unit}/s")
+            words.append(f"{(self.clips - self.before) / seconds:.1f} {self.unit}/s")
         if self.skipped:
             words.append(f"{self.skipped:,} skipped")
         return ", ".join(words)
 
     def left(self, clock: float) -> str:
         """Time left, by the rate so far."""
-        seconds = (clock - self.started) / max(self.clips, 1) * (self.total - self.clips)
+        seconds = (clock - self.started) / max(self.clips - self.before, 1) * (self.total - self.clips)
         return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02d}:{int(seconds) % 60:02d} left"
 
 
@@ -56,17 +56,17 @@ class _Lines:
     def say(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    def begin(self, what: str, total: int, unit: str = "clips") -> None:
-        self.what, self.meter, self.spoken = what, Meter(time.monotonic(), total, unit), time.monotonic()
+    def begin(self, what: str, total: int, unit: str = "clips", before: int = 0) -> None:
+        self.what, self.meter, self.spoken = what, Meter(time.monotonic(), total, unit, before), time.monotonic()
 
-    def step(self, outcome: Sample | Skipped | None) -> None:
+    def step(self, outcome: Sample | Skipped | None, status: str = "") -> None:
         self.meter.add(outcome)
         now, finished = time.monotonic(), self.meter.clips == self.meter.total
         if now - self.spoken >= LINE_SECONDS or finished:
             self.spoken = now
             left = "" if finished else f", {self.meter.left(now)}"
             done = f"{self.meter.clips:,}/{self.meter.total:,} {self.meter.unit}"
-            self.say(f"{self.what} {done}, {self.meter.rates(now)}{left}")
+            self.say(f"{self.what} {done}, {status or self.meter.rates(now)}{left}")
 
 
 class _Silence:
@@ -74,9 +74,9 @@ class _Silence:
 
     def say(self, line: str) -> None: ...
 
-    def begin(self, what: str, total: int, unit: str = "clips") -> None: ...
+    def begin(self, what: str, total: int, unit: str = "clips", before: int = 0) -> None: ...
 
-    def step(self, outcome: Sample | Skipped | None) -> None: ...
+    def step(self, outcome: Sample | Skipped | None, status: str = "") -> None: ...
 
 
 class _Bar:
@@ -89,14 +89,14 @@ class _Bar:
     def say(self, line: str) -> None:
         self.bars.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
-    def begin(self, what: str, total: int, unit: str = "clips") -> None:
-        self.meter = Meter(time.monotonic(), total, unit)
-        self.task = self.bars.add_task(what, total=total, rates="") if total else None
+    def begin(self, what: str, total: int, unit: str = "clips", before: int = 0) -> None:
+        self.meter = Meter(time.monotonic(), total, unit, before)
+        self.task = self.bars.add_task(what, total=total, completed=before, rates="") if total else None
 
-    def step(self, outcome: Sample | Skipped | None) -> None:
+    def step(self, outcome: Sample | Skipped | None, status: str = "") -> None:
         self.meter.add(outcome)
         if self.task is not None:
-            self.bars.update(self.task, advance=1, rates=self.meter.rates(time.monotonic()))
+            self.bars.update(self.task, advance=1, rates=status or self.meter.rates(time.monotonic()))
 
 
 @contextmanager

@@ -5,9 +5,10 @@ track = faces.find_track(video, faces.FaceSettings())
 mouths = [picture.warp(matrix, 96, "grey") for picture, matrix in zip(video, faces.crop_matrices(track.points))]
 """
 
-from .crop import MOUTH, centre_matrix, crop_matrices
+from .crop import MOUTH, centre_matrix, crop_matrices, fit_mouths
 from .detector import Faces, load_detector
 from .landmarks import Landmarks, find_landmarks, load_landmarks, track_from_landmarks
+from .people import People, Person, Stretch, find_people
 from .track import FaceSettings, choose, complete, find_track, link
 from .watch import Sighting, watch
 
@@ -16,13 +17,18 @@ __all__ = [
     "FaceSettings",
     "Faces",
     "Landmarks",
+    "People",
+    "Person",
     "Sighting",
+    "Stretch",
     "centre_matrix",
     "choose",
     "complete",
     "crop_matrices",
     "find_landmarks",
+    "find_people",
     "find_track",
+    "fit_mouths",
     "link",
     "load_detector",
     "load_landmarks",

@@ -61,6 +61,14 @@ def crop_matrices(points: np.ndarray, size: int = MOUTH) -> np.ndarray:
     K is 4 (our detector) or 68 (iBUG). The crop lies on whole pixels of the reference frame, as in the public code;
     another size scales the same region.
     """
+    matrices, inside = fit_mouths(points, size)
+    if not inside.all():
+        raise Unusable("mouth-outside", f"frame {int(np.argmin(inside))}: the mouth lies outside the reference face")
+    return matrices
+
+
+def fit_mouths(points: np.ndarray, size: int = MOUTH) -> tuple[np.ndarray, np.ndarray]:
+    """The matrices of `crop_matrices`, and in which frames the mouth lies where the mouth of a face does: bool T."""
     points = smooth(points.astype(np.float64))
     if points.shape[1] == 4:
         matrices, mouth = similarity(points, REFERENCE_4), points[:, 3]
@@ -71,11 +79,9 @@ def crop_matrices(points: np.ndarray, size: int = MOUTH) -> np.ndarray:
         bad = int(np.argmax(~((scale > 1e-3) & np.isfinite(scale))))
         raise Unusable("bad-landmarks", f"the points of frame {bad} coincide or are not numbers")
     centre = np.einsum("tij,tj->ti", matrices[:, :, :2], mouth) + matrices[:, :, 2]
-    astray = np.abs(centre - FRAME / 2).max(axis=1) > MOUTH / 2 + 5  # the public code's own limit
-    if astray.any():
-        raise Unusable("mouth-outside", f"frame {int(np.argmax(astray))}: the mouth lies outside the reference face")
+    inside = np.abs(centre - FRAME / 2).max(axis=1) <= MOUTH / 2 + 5  # the public code's own limit
     matrices[:, :, 2] -= np.round(centre - MOUTH / 2)
-    return _resized(matrices, size / MOUTH)
+    return _resized(matrices, size / MOUTH), inside
 
 
 def _resized(matrices: np.ndarray, factor: float) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal
@@ -71,9 +71,10 @@ def _track(pictures: Iterable[Picture], detect: Detector, settings: FaceSettings
     if not trails:
         raise Unusable("no-face", f"no face in {len(sighting.seen)} of {sighting.frames} frames that were looked at")
     trail = choose(trails, settings.choice(), sighting.width, sighting.height)
-    eyes = float(np.median([np.hypot(*(points[1] - points[0])) for points in trail.points]))
-    if eyes < settings.min_eyes:
-        raise Unusable("too-small", f"the eyes are {eyes:.1f} px apart, faces.min_eyes is {settings.min_eyes:g}")
+    if trail.eyes() < settings.min_eyes:
+        raise Unusable(
+            "too-small", f"the eyes are {trail.eyes():.1f} px apart, faces.min_eyes is {settings.min_eyes:g}"
+        )
     return complete(trail, sighting, settings.max_gap)
 
 
@@ -85,10 +86,13 @@ class Trail:
     boxes: list[np.ndarray] = field(default_factory=list)
     points: list[np.ndarray] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
-    patch: np.ndarray = field(default_factory=lambda: np.zeros(0))  # how it looked last
+    first_patch: np.ndarray = field(default_factory=lambda: np.zeros(0))  # how it looked first
+    patch: np.ndarray = field(default_factory=lambda: np.zeros(0))  # ... and last
 
     def add(self, t: int, faces: Faces, face: int, patch: np.ndarray) -> None:
         """Lengthen the trail by one sighting."""
+        if not self.at:
+            self.first_patch = patch
         self.at.append(t)
         self.boxes.append(faces.boxes[face])
         self.points.append(faces.points[face])
@@ -100,6 +104,10 @@ class Trail:
         """Area times time: the largest and most continuous face has most of it."""
         return float(np.mean([box[2] * box[3] for box in self.boxes])) * (self.at[-1] - self.at[0] + 1)
 
+    def eyes(self) -> float:
+        """The usual distance of the eyes, in pixels."""
+        return float(np.median([np.hypot(*(points[1] - points[0])) for points in self.points]))
+
     def centre(self) -> np.ndarray:
         """The middle of the face, averaged over the trail."""
         return np.mean([box[:2] + box[2:] / 2 for box in self.boxes], axis=0)
@@ -108,21 +116,22 @@ class Trail:
 def link(sighting: Sighting) -> list[Trail]:
     """Join the faces of successive looks into trails, nearest pairs first.
 
-    After a jump of the picture, or after looks in vain, a face must also look the same as the one that was there.
+    After a jump of the picture, or after looks in vain, a face must also look the same as the one that was there, and
+    trails that were not interrupted go first.
     """
     trails: list[Trail] = []
     jumps = sorted(sighting.jumps)
     previous = -1
     for t in sighting.looks():
         faces, patches = sighting.seen[t], sighting.patches[t]
-        pairs: list[tuple[float, int, int, Trail]] = []
+        pairs: list[tuple[bool, float, int, int, Trail]] = []
         for trail in trails if len(faces) else ():
             face, distance = nearest(faces, trail.boxes[-1])
             doubtful = trail.at[-1] != previous or bisect(jumps, t) > bisect(jumps, previous)
             if distance <= SAME_PLACE and (not doubtful or float(trail.patch @ patches[face]) >= SAME_LOOK):
-                pairs.append((distance, len(pairs), face, trail))
+                pairs.append((doubtful, distance, len(pairs), face, trail))
         taken: set[int] = set()
-        for _, _, face, trail in sorted(pairs, key=lambda pair: pair[:2]):
+        for *_, face, trail in sorted(pairs, key=lambda pair: pair[:3]):
             if face not in taken:
                 taken.add(face)
                 trail.add(t, faces, face, patches[face])
@@ -152,34 +161,40 @@ def complete(trail: Trail, sighting: Sighting, max_gap: int) -> FaceTrack:
 
     More than `max_gap` frames without the face make the clip unusable.
     """
-    frames = np.arange(sighting.frames)
-    at = np.array(trail.at)
-    _check_gaps(at, sighting, max_gap)
+    for before, after in absences(trail, sighting, max_gap):
+        where = f"from {max(before + 1, 0) / FPS:.2f} s to {after / FPS:.2f} s of {sighting.frames / FPS:.2f} s"
+        jump = next((jump for jump in sighting.jumps if before < jump <= after), None)
+        if jump is not None:
+            raise Unusable("cut", f"the picture cuts at {jump / FPS:.2f} s and the face is gone {where}")
+        raise Unusable("face-lost", f"no face {where}")
+    return fill(trail, sighting, 0, sighting.frames)
+
+
+def fill(trail: Trail, sighting: Sighting, start: int, end: int) -> FaceTrack:
+    """The positions of a trail in the frames from `start` to `end`, wherever the face was seen."""
+    frames, at, looks = np.arange(start, end), np.array(trail.at), np.array(sighting.looks())
     boxes, points = np.stack(trail.boxes), np.stack(trail.points)
     flat = np.concatenate([boxes.reshape(len(at), -1), points.reshape(len(at), -1)], axis=1)
     filled = np.stack([np.interp(frames, at, column) for column in flat.T], axis=1).astype(np.float32)
-    scores = np.full(sighting.frames, np.nan, np.float32)
-    scores[sighting.looks()] = 0.0
-    scores[at] = trail.scores
+    scores = np.full(end - start, np.nan, np.float32)
+    scores[looks[(looks >= start) & (looks < end)] - start] = 0.0
+    inside = (at >= start) & (at < end)
+    scores[at[inside] - start] = np.array(trail.scores, np.float32)[inside]
     return FaceTrack(
         boxes=filled[:, :4],
-        points=filled[:, 4:].reshape(sighting.frames, -1, 2),
+        points=filled[:, 4:].reshape(end - start, -1, 2),
         scores=scores,
         width=sighting.width,
         height=sighting.height,
     )
 
 
-def _check_gaps(at: np.ndarray, sighting: Sighting, max_gap: int) -> None:
-    looks = np.array(sighting.looks())
-    missed = np.setdiff1d(looks, at)
-    # Frames between two sightings count as away only if the detector looked there in vain.
-    edges = np.concatenate([[-1], at, [sighting.frames]])
-    for before, after in pairwise(edges):
-        away = after - before - 1
-        if away > max_gap and ((missed > before) & (missed < after)).any():
-            where = f"from {max(before + 1, 0) / FPS:.2f} s to {after / FPS:.2f} s of {sighting.frames / FPS:.2f} s"
-            jump = next((jump for jump in sighting.jumps if before < jump <= after), None)
-            if jump is not None:
-                raise Unusable("cut", f"the picture cuts at {jump / FPS:.2f} s and the face is gone {where}")
-            raise Unusable("face-lost", f"no face {where}")
+def absences(trail: Trail, sighting: Sighting, max_gap: int) -> Iterator[tuple[int, int]]:
+    """Where the face is away for more than `max_gap` frames: the sightings before and after, -1 and T at the ends.
+
+    Frames between two sightings count as away only if the detector looked there in vain.
+    """
+    missed = np.setdiff1d(sighting.looks(), trail.at)
+    for before, after in pairwise([-1, *trail.at, sighting.frames]):
+        if after - before - 1 > max_gap and ((missed > before) & (missed < after)).any():
+            yield before, after

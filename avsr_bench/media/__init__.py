@@ -3,15 +3,18 @@
 from .clock import constant_rate, frame_count
 from .mouth import decode_mouth, encode_mouth
 from .picture import Picture, Upright
-from .sound import Sound, decode_flac, encode_flac, read_sound
+from .rewrite import Rewriting, check_target, rewrite
+from .sound import Sound, decode_flac, encode_flac, read_sound, sound_by_frames
 from .video import Video, VideoInfo, probe
 
 __all__ = [
     "Picture",
+    "Rewriting",
     "Sound",
     "Upright",
     "Video",
     "VideoInfo",
+    "check_target",
     "constant_rate",
     "decode_flac",
     "decode_mouth",
@@ -20,4 +23,6 @@ __all__ = [
     "frame_count",
     "probe",
     "read_sound",
+    "rewrite",
+    "sound_by_frames",
 ]

@@ -67,11 +67,7 @@ def read_sound(
         if not container.streams.audio:
             return None
         stream = container.streams.audio[0]
-        if video is None:
-            picture = picture_stream(container)
-            own = picture if picture is not None else stream
-            video = float((own.start_time or 0) * (own.time_base or 0))
-        reader = _Reader(stream, video + start)
+        reader = _Reader(stream, _beginning(container, stream, video) + start)
         samples = np.zeros(frames * SAMPLES_PER_FRAME, np.int16)
         seek = start > _SEEK_FROM and container.format.name not in UNINDEXED
         for place, piece in reader.pieces(container, seek):
@@ -82,8 +78,7 @@ def read_sound(
                 break
     if reader.packets == reader.broken == 0:
         return None
-    if reader.broken > _MAX_BROKEN * reader.packets:
-        raise Unusable("damaged", f"{reader.broken} of {reader.packets} packets of sound could not be decoded")
+    reader.check()
     difference = max(reader.finish, 0.0) - frames / FPS
     return Sound(
         samples=samples,
@@ -92,6 +87,40 @@ def read_sound(
         gaps=reader.gaps,
         broken=reader.broken,
     )
+
+
+def sound_by_frames(path: Path, video: float | None = None) -> Iterator[np.ndarray]:
+    """The sound of a whole file, 640 samples a frame, in memory that does not grow with its length.
+
+    The samples and `video` are those of `read_sound`; the last frame is filled with silence. Nothing comes where the
+    file has no sound.
+    """
+    with open_media(Path(path)) as container:
+        if not container.streams.audio:
+            return
+        stream = container.streams.audio[0]
+        reader = _Reader(stream, _beginning(container, stream, video))
+        held, first = np.zeros(0, np.int16), 0  # what is not given yet, and the place of its first sample
+        for place, piece in reader.pieces(container, seek=False):
+            whole = max(place - first, 0) // SAMPLES_PER_FRAME * SAMPLES_PER_FRAME  # no piece reaches back before it
+            held = np.pad(held, (0, max(place + len(piece) - first - len(held), 0)))
+            left = max(place - first, 0)
+            right = max(place + len(piece) - first, 0)
+            held[left:right] = piece[len(piece) - (right - left) :]
+            yield from held[:whole].reshape(-1, SAMPLES_PER_FRAME)
+            held, first = held[whole:], first + whole
+        reader.check()
+        held = np.pad(held, (0, -len(held) % SAMPLES_PER_FRAME))
+        yield from held.reshape(-1, SAMPLES_PER_FRAME)
+
+
+def _beginning(container: InputContainer, stream: AudioStream, video: float | None) -> float:
+    """Where the first frame stands on the file's clock."""
+    if video is not None:
+        return video
+    picture = picture_stream(container)
+    own = picture if picture is not None else stream
+    return float((own.start_time or 0) * (own.time_base or 0))
 
 
 class _Reader:
@@ -103,6 +132,11 @@ class _Reader:
         self.packets = self.broken = self.gaps = 0
         self.lead = 0.0
         self.finish = 0.0  # seconds from the origin
+
+    def check(self) -> None:
+        """Raise "damaged" if too many packets were broken."""
+        if self.broken > _MAX_BROKEN * self.packets:
+            raise Unusable("damaged", f"{self.broken} of {self.packets} packets of sound could not be decoded")
 
     def pieces(self, container: InputContainer, seek: bool) -> Iterator[tuple[int, np.ndarray]]:
         """Runs of int16 samples at 16 kHz, each with the place of its first one, in rising order."""

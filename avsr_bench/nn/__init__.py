@@ -5,6 +5,7 @@ from .foreign import Report, Weights, load, our_name, published_name, read
 from .infer import settings_of
 from .loss import BLANK, PADDING, Losses
 from .model import AVSR, Batch
+from .packed import header_of, load_packed, save_packed
 from .prunable import prunable
 from .settings import FrontendSettings, LossSettings, Modality, NetworkSettings
 
@@ -21,10 +22,13 @@ __all__ = [
     "NetworkSettings",
     "Report",
     "Weights",
+    "header_of",
     "load",
+    "load_packed",
     "our_name",
     "prunable",
     "published_name",
     "read",
+    "save_packed",
     "settings_of",
 ]

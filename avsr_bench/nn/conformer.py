@@ -19,11 +19,13 @@ def relative_shift(scores: Tensor) -> Tensor:
     """From one column a distance (T-1 first, -(T-1) last) to one column a key: ..., T, 2T-1 to ..., T, T.
 
     Row i wants columns T-1-i to 2T-2-i. In memory the wanted piece of each row begins 2T-2 after that of the row
-    before, so two views do it and nothing is copied.
+    before, so two views do it and nothing is copied. One frame has no such piece, and an exported graph must serve any
+    number of frames: there a column in front shifts each row by one against the row before.
     """
     frames = scores.shape[-2]
-    if frames == 1:
-        return scores
+    if torch.compiler.is_exporting() or frames == 1:
+        shifted = F.pad(scores, (1, 0)).flatten(-2).unflatten(-1, (2 * frames, frames))[..., 1:, :]
+        return shifted.flatten(-2).unflatten(-1, (frames, 2 * frames - 1))[..., :frames]
     return scores.flatten(-2)[..., frames - 1 : -1].unflatten(-1, (frames, 2 * frames - 2))[..., :frames]
 
 

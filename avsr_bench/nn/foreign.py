@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Literal
 
 import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from ..records import Refused
+from .packed import load_packed
 from .settings import Modality
 
 Release = Literal["current", "first", "lrw", "ours"]
@@ -183,7 +183,7 @@ class Report:
 
 
 def read(path: Path) -> Weights:
-    """The weights in a file, whoever wrote it: safetensors, or a pickle from which nothing but data is taken."""
+    """The weights in a file, whoever wrote it: safetensors, plain or packed, or the tensors of a pickle and no code."""
     content = _open(path)
     for wrapper in ("state_dict", "model_state_dict"):
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
@@ -272,7 +272,7 @@ def _open(path: Path) -> object:
         raise Refused(f"{path} is a web page or text, not weights: the download went wrong")
     try:
         if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
+            return load_packed(path)
         # A Namespace holds the command line in Lightning's files, and is plain data.
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True)

@@ -31,15 +31,18 @@ class ResidualBlock(nn.Module):
         self.conv2 = conv(outputs, outputs, 3, padding=1, bias=False)
         self.norm2 = norm(outputs)
         self.shortcut: nn.Module = nn.Identity()
+        # Strides are taken by leaving places out before a 1-wide convolution. oneDNN writes past its memory when one
+        # with a stride has fewer than 16 input channels, last in memory (uxlfoundation/oneDNN issue 6035, torch 2.11).
+        self.taken = (..., *([slice(None, None, stride)] * dimensions))
         if stride != 1 or inputs != outputs:
-            reach = conv(inputs, outputs, 1, stride=stride, bias=False)
+            reach = conv(inputs, outputs, 1, bias=False)
             self.shortcut = nn.Sequential(OrderedDict(conv=reach, norm=norm(outputs)))
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """One block; `lengths` (in steps of its output) says where padding begins, which must not leak into clips."""
         inner = F.silu(self.norm1(self.conv1(x)), inplace=True)
         inner = self.norm2(self.conv2(hide(inner, lengths)))
-        return hide(F.silu(inner + self.shortcut(x), inplace=True), lengths)
+        return hide(F.silu(inner + self.shortcut(x[self.taken]), inplace=True), lengths)
 
 
 def hide(x: Tensor, lengths: Tensor | None) -> Tensor:

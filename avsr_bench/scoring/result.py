@@ -44,6 +44,17 @@ class Result:
     device: str
     seconds: float
 
+    # What the run is, so that a table needs nothing but results.
+    system: str = ""  # the recipe in models/ that it was trained by; empty where unknown
+    size: str = ""
+    modality: str = "video"
+    sparsity: float = 0.0  # share of the prunable weights that are exactly zero
+    parameters: int | None = None
+    nonzero: int | None = None  # parameters that are not zero
+    recipe_command: str = ""  # the command that trained it
+    weights: str = ""  # a digest of them
+    faces_lost: int = 0  # clips in which noise on frames left no face to be found: nothing was read in them
+
     @property
     def wer(self) -> float:
         """Word error rate, a fraction."""

@@ -1,6 +1,6 @@
 """Text: the versioned rule of what counts in a transcript, and tokenizers that a network learns by."""
 
-from .learn import TokenizerSettings, learn_tokenizer
+from .learn import TokenizerSettings, learn_tokenizer, make_tokenizer
 from .rule import TEXT_VERSION, Case, plain, spell
 from .tokenizer import BLANK, MAX_UNKNOWN, Tokenizer, check_coverage, import_tokenizer, load_tokenizer, tokenizer_of
 
@@ -14,6 +14,7 @@ __all__ = [
     "check_coverage",
     "import_tokenizer",
     "learn_tokenizer",
+    "make_tokenizer",
     "load_tokenizer",
     "plain",
     "spell",

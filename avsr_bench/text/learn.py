@@ -7,11 +7,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from ..records import Misused, Refused
 from .rule import plain
-from .tokenizer import Tokenizer, tokenizer_of
+from .tokenizer import Tokenizer, import_tokenizer, tokenizer_of
 
 RARE = 5  # times; a corpus whose every word is said as often has a closed vocabulary, like GRID's 51 words
 KINDS = {"unigram": "unigram", "words": "word", "characters": "char"}  # as SentencePiece calls them
@@ -23,10 +24,19 @@ class TokenizerSettings:
 
     kind: Literal["unigram", "words", "characters"] = "unigram"
     units: int = 1000  # of a unigram model; the published networks have 5,000 for the 438 h of LRS3 and more
+    model: str | None = None  # a SentencePiece .model to use instead of learning one
+    unit_list: str | None = None  # the file of units that numbers them, where that model came with one
 
     def __post_init__(self) -> None:
         if self.units < 2:
             raise Misused(f"units must be at least 2, not {self.units}")
+
+
+def make_tokenizer(texts: Iterable[str], settings: TokenizerSettings) -> tuple[Tokenizer, tuple[str, ...]]:
+    """The tokenizer that is given, else one learnt from these texts; and what the user should hear about it."""
+    if settings.model is None:
+        return learn_tokenizer(texts, settings)
+    return import_tokenizer(Path(settings.model), Path(settings.unit_list) if settings.unit_list else None), ()
 
 
 def learn_tokenizer(texts: Iterable[str], settings: TokenizerSettings) -> tuple[Tokenizer, tuple[str, ...]]:

@@ -45,6 +45,24 @@ def test_there_and_back(result):
     assert content["wer"] == 0.4 and content["words"]["substitutions"] == 2 and "é" in text
 
 
+def test_what_the_run_is_goes_along_and_may_be_unknown():
+    known = replace(
+        RESULT,
+        system="sparsevsr",
+        size="tiny",
+        modality="av",
+        sparsity=0.5,
+        parameters=1_000_000,
+        nonzero=520_000,
+        recipe_command="avsr-bench train sparsevsr --size tiny",
+    )
+    assert parse_result(known.to_json(), "x.json") == known
+    new = ("system", "size", "modality", "sparsity", "parameters", "nonzero", "recipe_command")
+    without = changed(**dict.fromkeys(new, "gone"))
+    assert parse_result(without, "x.json") == RESULT
+    assert (RESULT.system, RESULT.modality, RESULT.sparsity, RESULT.parameters) == ("", "video", 0.0, None)
+
+
 def test_results_of_another_version_keep_it():
     old = replace(RESULT, scorer_version=0, text_version=0)
     assert parse_result(old.to_json(), "x.json") == old

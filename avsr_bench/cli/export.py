@@ -1,0 +1,87 @@
+"""`avsr-bench export`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..export import SparseExport
+
+
+class Format(StrEnum):
+    """What a run can be exported as."""
+
+    onnx = "onnx"
+    sparse = "sparse"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this module's verb."""
+    app.command("export")(export)
+
+
+def export(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or the name of its system.")],
+    format_: Annotated[Format, typer.Option("--format", help="ONNX of encoder and CTC head, or packed weights.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The file.  [default: RUN/model.onnx, RUN/model.sparse.safetensors]")
+    ] = None,
+) -> None:
+    """Write a run for other runtimes (onnx), or its sparse weights in less room (sparse)."""
+    from ..runs import find_run
+
+    folder = find_run(run)
+    if format_ is Format.onnx:
+        from ..export import export_onnx
+
+        written = export_onnx(folder, out)
+        lengths = "; ".join("+".join(map(str, batch)) for batch in written.checked)
+        print(f"{written.path}: {_size(written.bytes)}, reads {' and '.join(written.inputs)}, clips of any length")
+        print(
+            f"largest difference from torch: {written.difference:.1g} in a log-probability, batches of {lengths} frames"
+        )
+    else:
+        from ..export import export_sparse
+
+        _print_sparse(export_sparse(folder, out))
+
+
+def _print_sparse(written: SparseExport) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("", "dense", "sparse", "share"):
+        table.add_column(column, justify="right" if column else "left")
+    second, token = written.second, written.token
+    rows = [
+        ("stored bytes", _size(written.dense_bytes), _size(written.bytes), written.share),
+        ("multiply-adds a second of input, theory", _count(second.dense), _count(second.nonzero), second.share),
+        ("multiply-adds a token and hypothesis, theory", _count(token.dense), _count(token.nonzero), token.share),
+    ]
+    for name, dense, sparse, share in rows:
+        table.add_row(name, dense, sparse, f"{share:.3f}")
+    table.add_row(
+        "encoder and CTC head, a second of input, one core here",
+        f"{written.seconds_filled * 1e3:.1f} ms",
+        f"{written.seconds * 1e3:.1f} ms",
+        f"{written.seconds / written.seconds_filled:.3f}",
+    )
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console.print(table)
+    console.print(
+        "Zeros without a pattern save no time in dense kernels; the multiply-adds are what a sparse one could."
+    )
+    console.print(f"{written.path}: {written.sparsity:.1%} of the prunable weights are zero, reads back to the bit")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.2f} MB"
+
+
+def _count(count: int) -> str:
+    return f"{count / 1e9:.3f} G" if count >= 1e9 else f"{count / 1e6:.2f} M"

@@ -1,0 +1,106 @@
+"""`avsr-bench leaderboard`, and its verbs `render`, `verify` and `rerun`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..leaderboard import Found
+
+LOCAL, SHARED = Path("leaderboards/local"), Path("leaderboards")
+
+app = typer.Typer(help="Tables, figures and a page of results, beside what the papers published.")
+
+Results = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--results", metavar="DIR", help="Folder of results; may be given again.  [default: leaderboards/local]"
+    ),
+]
+
+
+def add_to(parent: typer.Typer) -> None:
+    """Add this module's verbs."""
+    parent.add_typer(app, name="leaderboard")
+
+
+@app.callback(invoke_without_command=True)
+def default(context: typer.Context) -> None:
+    """Make the pages of your own results; `render --help` tells how to make others."""
+    if context.invoked_subcommand is None:
+        render()
+
+
+@app.command()
+def render(
+    results: Results = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the pages go.  [default: leaderboards/local]")
+    ] = None,
+    runs: Annotated[Path, typer.Option(metavar="DIR", help="Folder of runs, for gradients and layers.")] = Path("runs"),
+    publish: Annotated[
+        bool, typer.Option("--publish", help="The pages that are committed: from leaderboards/results to leaderboards.")
+    ] = False,
+) -> None:
+    """Make README.md, index.html, results.csv and figures from results and from leaderboards/published.yaml."""
+    from .. import recipes
+    from ..leaderboard import render as make
+    from ..records import Refused
+
+    folders = results or [SHARED / "results" if publish else LOCAL]
+    for folder in results or ():
+        if not folder.is_dir():
+            raise Refused(f"there is no folder {folder}: --results takes the folder that holds results")
+    place = out or (SHARED if publish else LOCAL)
+    made = make(folders, recipes.find("leaderboards", "published"), place, runs if runs.is_dir() else None)
+    for note in made.notes:
+        print(f"note: {note}")
+    apart = f", {made.apart:,} apart" if made.apart else ""
+    print(f"{made.rows:,} rows measured{apart}, {made.published:,} published, {made.figures:,} figures")
+    print(f"{made.out}/index.html and {made.out}/README.md")
+
+
+@app.command()
+def verify(
+    row: Annotated[str | None, typer.Argument(help="Name of a row, or its JSON file.  [default: every row]")] = None,
+    results: Results = None,
+) -> None:
+    """Score the kept hypotheses of a row again, and compare."""
+    from ..leaderboard import find_row
+    from ..leaderboard import verify as check
+
+    found = _found(results)
+    rows = [find_row(row, found)] if row else [*found.rows, *(each.row for each in found.apart)]
+    if not rows:
+        print("no results yet: nothing to verify")
+    checks = [check(each) for each in rows]
+    for done in checks:
+        print(done.said)
+    if not all(done.alike for done in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def rerun(
+    row: Annotated[str, typer.Argument(help="Name of a row, or its JSON file.")], results: Results = None
+) -> None:
+    """Run the command of a row again, and print both numbers."""
+    from ..leaderboard import find_row
+    from ..leaderboard import rerun as again
+    from ..leaderboard.again import percent
+
+    kept = find_row(row, _found(results))
+    print(kept.result.command, flush=True)
+    done = again(kept)
+    print(f"kept  {percent(kept.result)}  {kept.result.commit}, {kept.result.device}")
+    print(f"now   {percent(done.now)}  {done.now.commit}, {done.now.device}")
+    print("the same, count by count" if done.alike else "not the same")
+
+
+def _found(results: list[Path] | None) -> Found:
+    from ..leaderboard import read_rows
+
+    return read_rows(results or [LOCAL, SHARED / "results"])

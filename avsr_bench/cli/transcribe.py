@@ -1,0 +1,91 @@
+"""`avsr-bench transcribe`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """What a transcript is written as."""
+
+    txt = "txt"
+    json = "json"
+    srt = "srt"
+    vtt = "vtt"
+
+
+class Decode(StrEnum):
+    """How tokens are found."""
+
+    beam = "beam"
+    ctc = "ctc"
+    attention = "attention"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this module's verb."""
+    app.command("transcribe")(transcribe)
+
+
+def transcribe(
+    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="Videos of any format and length.")],
+    model: Annotated[str, typer.Option(metavar="RUN", help="A run's folder, or the name of its system.")],
+    format_: Annotated[
+        Format | None, typer.Option("--format", help="Text, all that is known, or subtitles.  [default: txt]")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; of several videos, a folder.  [default: the terminal]")
+    ] = None,
+    preview: Annotated[
+        Path | None, typer.Option(metavar="OUT.mp4", help="Draw the words and the mouth box into the video.")
+    ] = None,
+    all_faces: Annotated[bool, typer.Option("--all-faces", help="Read everybody in view, one by one.")] = False,
+    face: Annotated[str, typer.Option(help="Of several faces: largest, center, or X,Y in pixels.")] = "largest",
+    decode: Annotated[Decode | None, typer.Option(help="How to search.  [default: what the run says]")] = None,
+    beam: Annotated[int | None, typer.Option(min=1, help="Hypotheses of the beam.")] = None,
+    window: Annotated[float, typer.Option(help="Seconds that are read at once, at most.")] = 8.0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, or cuda:1.")] = "auto",
+) -> None:
+    """What is said in a video, word by word with times."""
+    # Threads of torch that wait for work would spin, against the decoder of the video and whoever else is on the
+    # machine. OpenMP reads this when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    from ..faces import FaceSettings
+    from ..records import Misused
+    from ..transcribe.files import TranscribeRequest, transcribe_files
+    from ..transcribe.job import TranscribeSettings
+    from ..transcribe.windows import WindowSettings
+    from .progress import shown
+
+    try:
+        faces = FaceSettings(face=face)
+    except ValueError as error:
+        raise Misused(f"--face: {error}") from None
+    request = TranscribeRequest(
+        videos=tuple(videos),
+        model=model,
+        format=format_.value if format_ is not None else None,
+        out=out,
+        preview=preview,
+        decode=decode.value if decode is not None else None,
+        beam=beam,
+        device=device,
+        settings=TranscribeSettings(faces, WindowSettings(window), all_faces),
+    )
+    try:
+        with shown() as progress:
+            failures = transcribe_files(request, progress, lambda text: print(text, end="", flush=True))
+    except KeyboardInterrupt:
+        print("avsr-bench: stopped; transcripts of videos that were finished are written", file=sys.stderr)
+        raise typer.Exit(130) from None
+    if failures:
+        if len(videos) > 1:
+            print(f"avsr-bench: {len(failures)} of {len(videos)} videos could not be transcribed", file=sys.stderr)
+        raise typer.Exit(1)

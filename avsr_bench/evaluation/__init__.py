@@ -1,0 +1,45 @@
+"""Evaluation: networks read the clips of a split, clean or harmed, and what they read is scored.
+
+For a WER in the middle of training, clips decoded once before it (`data.examples`) and the network as it stands:
+
+    heard = evaluation.read(network, tokenizer, some_examples, DecodeSettings(kind="ctc"))
+    words, characters = scoring.total(map(scoring.score, heard))
+    words.rate  # the WER
+
+`read` works in the calling thread, on the device that the network is on, and leaves it in the mode it was in.
+`sweep` is the same for many conditions and networks: work is shared, and spread over threads. `evaluate` is the whole
+command: one run, one condition, one result on disk.
+"""
+
+from .clips import Clips
+from .conditions import CLEAN, Condition, harmed, open_sound, visual
+from .device import pick_device
+from .engine import Heard, Task, sweep
+from .job import Evaluated, EvaluateRequest, evaluate, open_reader
+from .reading import Reader, read
+from .results import Provenance, make_result, result_path, stored_result, weights_digest, write_result
+
+__all__ = [
+    "CLEAN",
+    "Clips",
+    "Condition",
+    "EvaluateRequest",
+    "Evaluated",
+    "Heard",
+    "Provenance",
+    "Reader",
+    "Task",
+    "evaluate",
+    "harmed",
+    "make_result",
+    "open_reader",
+    "open_sound",
+    "pick_device",
+    "read",
+    "result_path",
+    "stored_result",
+    "sweep",
+    "visual",
+    "weights_digest",
+    "write_result",
+]

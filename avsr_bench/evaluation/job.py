@@ -1,0 +1,206 @@
+"""`evaluate`: one run, one split, one condition, one result. Reads top to bottom as it happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, Protocol
+
+import torch
+
+from .. import data, noise, recipes, runs
+from ..data import Place, Prepared
+from ..decoding import DecodeSettings
+from ..nn import Modality
+from ..noise.sound import SoundSettings
+from ..records import Misused, Refused
+from ..runs import Run
+from ..scoring import Result, Utterance
+from ..text import check_coverage
+from .clips import Clips
+from .conditions import CLEAN, Condition, harmed, open_sound, visual
+from .device import pick_device
+from .engine import Show, Task, sweep
+from .frames import NoisyFrames
+from .reading import Reader
+from .results import Provenance, make_result, result_path, weights_digest, write_result
+
+Kind = Literal["beam", "ctc", "attention"]
+RESULTS = "results"  # inside the folder of a run
+
+
+class Progress(Protocol):
+    """Who hears how the work goes."""
+
+    def say(self, line: str) -> None:
+        """A line for the user."""
+
+    def begin(self, what: str, total: int, unit: str = "clips") -> None:
+        """Work on so many of these starts."""
+
+    def step(self, outcome: None) -> None:
+        """One of them is done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateRequest:
+    """What the user asked for."""
+
+    run: str
+    data: str | None = None
+    split: str = "test"
+    decode: Kind | None = None  # none: as the run's recipe says, as the beam
+    beam: int | None = None
+    noise: str | None = None  # FAMILY:LEVEL
+    sound: str | None = None  # KIND:DB
+    assignments: tuple[str, ...] = ()  # sound.snr_over=speech
+    apply_to: Literal["mouth", "frame"] = "mouth"
+    root: Path | None = None  # of the source videos, for noise on frames
+    seed: int = 0
+    device: str = "auto"
+    limit: int | None = None  # only so many clips
+    workers: int = 1
+    out: Path | None = None  # folder of the result
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """The result, where it lies, and what was heard."""
+
+    result: Result
+    path: Path
+    utterances: tuple[Utterance, ...]
+
+
+def evaluate(request: EvaluateRequest, progress: Progress) -> Evaluated:
+    """Read a split and score what was read; an earlier result of the same condition is replaced."""
+    corpus = data.find_data(request.data)
+    run = runs.open_run(runs.find_run(request.run, corpus.name))
+    modality = run.about.modality
+    condition = _condition(request, corpus)
+    check_met([modality], [condition])
+    reader = open_reader(run, pick_device(request.device), request.decode, request.beam)
+    places, split = chosen(corpus, request.split, modality, request.limit)
+    for note in notes(run, corpus, reader, places):
+        progress.say(note)
+    seed = request.seed
+    about = Provenance(
+        run=run, weights=weights_digest(run), corpus=corpus, split=split, seed=seed, command=request.command
+    )
+    what = f"{run.name} on {corpus.name} {split}, {condition.name}"
+    with showing(corpus, places, modality, [condition], request.root, seed, request.workers) as show:
+        progress.begin(what, len(places), "utterances")
+        [heard] = sweep([Task(condition, (reader,))], places, show, request.workers, lambda: progress.step(None))
+    result = make_result(heard, about)
+    path = result_path(request.out or run.folder / RESULTS / split, condition, seed)
+    write_result(path, result, heard)
+    return Evaluated(result, path, heard.utterances)
+
+
+def _condition(request: EvaluateRequest, corpus: Prepared) -> Condition:
+    if request.noise and request.sound:
+        raise Misused("--noise and --sound are two conditions, and a result is of one: ask for them one by one")
+    if request.noise:
+        return visual(*noise.parse(request.noise), request.apply_to)
+    if request.sound:
+        found = open_sound([request.sound], corpus, request.split, request.seed, sound_settings(request.assignments))
+        if len(found) > 1:
+            raise Misused(
+                f"--sound {request.sound} names {len(found)} conditions: `avsr-bench robustness` takes several"
+            )
+        return found[0]
+    return CLEAN
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    sound: SoundSettings = field(default_factory=SoundSettings)
+
+
+def sound_settings(assignments: Sequence[str]) -> SoundSettings:
+    """What `sound.babble=synth` and the like say."""
+    return recipes.build(_Settings, recipes.override({}, assignments), "settings of the command").sound
+
+
+def check_met(modalities: Sequence[Modality], conditions: Sequence[Condition]) -> None:
+    """Refuse a condition that none of the networks would notice."""
+    for condition in conditions:
+        if not any(condition.met_by(modality) for modality in modalities):
+            what, option = ("only sees", "--noise") if condition.sound else ("only hears", "--sound")
+            raise Misused(f"{condition.name} means nothing to a network that {what}: use {option}, or another run")
+
+
+def open_reader(run: Run, device: torch.device, kind: Kind | None = None, beam: int | None = None) -> Reader:
+    """A run's network, ready to read, and how it is decoded: by its recipe where nothing else is asked for."""
+    if not (run.folder / runs.WEIGHTS).is_file():
+        raise Refused(
+            f"{run.folder} has no {runs.WEIGHTS}: the run is not finished; go on with its train command and --resume"
+        )
+    settings = decoding(run.decode, kind, beam)
+    loss = run.recipe.get("loss") or {}
+    untrained = isinstance(loss, dict) and loss.get("ctc") == 1
+    if untrained and (settings.kind == "attention" or (settings.kind == "beam" and settings.ctc_weight < 1)):
+        raise Refused(
+            f"{run.name} was trained by CTC alone (loss.ctc is 1), so it has no decoder to ask: use --decode ctc"
+        )
+    return Reader(run.name, run.load(device), run.tokenizer(), settings)
+
+
+def decoding(settings: DecodeSettings, kind: Kind | None, beam: int | None) -> DecodeSettings:
+    """The decoding of a recipe with what was asked for laid over it."""
+    if beam is not None and (kind or settings.kind) != "beam":
+        raise Misused(
+            f"--beam {beam} is for beam search, and this decodes by {kind or settings.kind}: add --decode beam"
+        )
+    return replace(settings, kind=kind or settings.kind, beam=beam or settings.beam)
+
+
+def chosen(corpus: Prepared, split: str, modality: Modality, limit: int | None) -> tuple[list[Place], str]:
+    """The clips of a split, or its first by key, and what results call them: some are another test than all."""
+    places = data.places(corpus, split, modality)
+    if limit is None or limit >= len(places):
+        return places, split
+    return sorted(places, key=lambda place: place.entry.key)[:limit], f"{split}-first{limit}"
+
+
+def notes(run: Run, corpus: Prepared, reader: Reader, places: Sequence[Place]) -> Iterator[str]:
+    """What the user should know about a run on this corpus."""
+    about = run.about
+    if about.corpus and about.corpus != corpus.name:
+        yield f"{run.name} was trained on {about.corpus}, and reads {corpus.name} here"
+    elif about.corpus_fingerprint and about.corpus_fingerprint != corpus.fingerprint:
+        yield f"{run.name} was trained on another preparation of {corpus.name} than {corpus.location}"
+    try:
+        check_coverage(reader.tokenizer, (place.entry.text or "" for place in places), "the references' characters")
+    except Refused as refused:
+        yield f"{run.name} cannot write all that is said, which counts as errors: {refused}"
+
+
+@contextmanager
+def showing(
+    corpus: Prepared,
+    places: Sequence[Place],
+    modality: Modality,
+    conditions: Sequence[Condition],
+    root: Path | None,
+    seed: int,
+    workers: int,
+) -> Iterator[Show]:
+    """The clips of a split under any of the conditions, for `sweep`."""
+    clips = Clips(corpus, places, modality)
+    with ExitStack() as stack:
+        frames: NoisyFrames | None = None
+        if any(condition.on == "frame" for condition in conditions):
+            frames = stack.enter_context(NoisyFrames(corpus, places, root, seed, workers))
+
+        def show(place: Place, condition: Condition) -> data.Example | None:
+            example = clips(place)
+            if frames is None or condition.on != "frame" or condition.visual is None:
+                return harmed(example, condition, seed)
+            mouth = frames.mouth(place, *condition.visual)
+            return None if mouth is None else replace(example, mouth=mouth)
+
+        yield show

@@ -1,0 +1,30 @@
+"""Leaderboards: results and the papers' numbers become tables, figures and a page, and any row can be made again.
+
+    render([Path("leaderboards/local")], Path("leaderboards/published.yaml"), Path("leaderboards/local"))
+
+Results are read by `rows`, ordered by `boards`, laid out by `tables` and `figures`, written by `render`.
+"""
+
+from .again import Rerun, Verified, rerun, verify
+from .published import Papers, Published, Statement, read_published
+from .render import Rendered, render
+from .rows import Apart, Found, Row, find_row, read_rows, row_name
+
+__all__ = [
+    "Apart",
+    "Found",
+    "Papers",
+    "Published",
+    "Rendered",
+    "Rerun",
+    "Row",
+    "Statement",
+    "Verified",
+    "find_row",
+    "read_published",
+    "read_rows",
+    "render",
+    "rerun",
+    "row_name",
+    "verify",
+]

@@ -1,0 +1,168 @@
+"""How figures look and how they are kept: PNG, SVG, and an SVG that takes the colours of the page it stands in."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+
+from .table import Figure
+
+INK, MUTED, RULE = "#1f2328", "#667080", "#e3e6ea"
+
+# Told apart by people who see colours otherwise, on white and on black; marks tell them apart once more. The page has a
+# second set for dark screens under the same names.
+DENSE_COLOUR = "#4a5361"
+COLOURS = ("#2a78d6", "#eb6834", "#1baf7a", "#7a5bd0", "#d99100", "#d8588c", "#3f8f3f", "#d94343")
+MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
+ORDER = ("msrs", "sparsevsr", "msrs-sparse", "rigl", "gmp", "set", "chase", "layerscale")  # each its colour for good
+
+PAGE = {
+    INK: "var(--ink)",
+    MUTED: "var(--muted)",
+    RULE: "var(--rule)",
+    DENSE_COLOUR: "var(--dense)",
+    "#ffffff": "var(--paper)",
+    **{colour: f"var(--line-{number})" for number, colour in enumerate(COLOURS, 1)},
+}
+
+STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "font.size": 9,
+    "text.color": INK,
+    "axes.edgecolor": RULE,
+    "axes.labelcolor": MUTED,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.8,
+    "xtick.color": RULE,
+    "ytick.color": RULE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4.5,
+    "savefig.facecolor": "#ffffff",
+    "svg.hashsalt": "avsr-bench",  # the same bytes every time
+}
+
+
+ENOUGH = 5  # points for a band
+ASIDE = 0.14  # levels between the whiskers of two systems
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Points of one system with their intervals, all in percent; `said` is what each is, for those who point at it."""
+
+    system: str
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+    said: Sequence[str] = ()
+
+
+def looks(systems: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Colour and mark of each system: known ones have theirs for good, others take what is left."""
+    others = sorted(set(systems) - set(ORDER) - {"dense"})
+    free = [place for place, name in enumerate(ORDER) if name not in set(systems)]
+    places = {name: ORDER.index(name) for name in ORDER}
+    places |= {name: free[turn % len(free)] if free else turn % len(COLOURS) for turn, name in enumerate(others)}
+    return {"dense": (DENSE_COLOUR, "o"), **{name: (COLOURS[place], MARKS[place]) for name, place in places.items()}}
+
+
+def draw(axes: Axes, curves: Sequence[Curve], banded: bool = True) -> None:
+    """Lines with bands; points with whiskers where they are few, or where bands would hide one another."""
+    look = looks(curve.system for curve in curves)
+    for turn, curve in enumerate(curves):
+        colour, mark = look[curve.system]
+        x, dashes = list(curve.x), "-" if len(curve.x) > 1 else "none"
+        if curve.low and banded and len(x) >= ENOUGH:
+            axes.fill_between(x, curve.low, curve.high, color=colour, alpha=0.12, linewidth=0)
+        elif curve.low:
+            if banded:
+                x = [each + ASIDE * (turn - (len(curves) - 1) / 2) for each in x]
+                dashes = ":" if len(x) > 1 else "none"
+            axes.vlines(x, curve.low, curve.high, color=colour, linewidth=1.2, alpha=0.55)
+        (line,) = axes.plot(x, curve.y, dashes, color=colour, marker=mark, label=curve.label, markeredgewidth=0)
+        if curve.said:
+            line.set_gid(_told(curve.said))
+
+
+def canvas(width: float, height: float) -> Drawing:
+    """An empty figure, in inches."""
+    return Drawing(figsize=(width, height), layout="constrained")
+
+
+def styled() -> AbstractContextManager[None]:
+    """The look of all figures, to be entered before anything is drawn."""
+    return matplotlib.rc_context(STYLE)
+
+
+def keep(drawing: Drawing, out: Path, name: str, title: str, caption: str) -> Figure:
+    """Write figures/NAME.png and .svg, and give back what the page shows."""
+    folder = out / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    drawing.savefig(folder / f"{name}.png", dpi=150, metadata={"Software": None})
+    for kind, target in (("path", folder / f"{name}.svg"), ("none", io.StringIO())):
+        with matplotlib.rc_context({"svg.fonttype": kind}):
+            drawing.savefig(target, format="svg", metadata={"Date": None, "Creator": None}, transparent=kind == "none")
+        if isinstance(target, Path):
+            target.write_text(_untold(target.read_text(encoding="utf-8")), encoding="utf-8")
+        else:
+            inline = _for_page(target.getvalue(), name)
+    return Figure(name, title, caption, inline)
+
+
+def _told(said: Sequence[str]) -> str:
+    """What points say, as the id of their group; XML has no other place that matplotlib lets one write to."""
+    return "told:" + json.dumps(list(said))
+
+
+def _untold(svg: str) -> str:
+    return re.sub(r' id="told:[^"]*"', "", svg)
+
+
+def _for_page(svg: str, name: str) -> str:
+    """An SVG that stands in a page: its colours by name, ids of its own, and what each point is as its title."""
+    for space in ("", "xlink"):
+        ElementTree.register_namespace(space, {"": _SVG, "xlink": _XLINK}[space])
+    root = ElementTree.fromstring(svg)
+    for junk in root.findall(f"{{{_SVG}}}metadata"):
+        root.remove(junk)
+    for group in root.iter(f"{{{_SVG}}}g"):
+        told = group.get("id", "")
+        if told.startswith("told:"):
+            group.attrib.pop("id")
+            points = list(group.iter(f"{{{_SVG}}}use"))
+            said = json.loads(told.removeprefix("told:"))
+            for point, words in zip(points, said, strict=True):
+                ElementTree.SubElement(point, f"{{{_SVG}}}title").text = words
+    root.set("role", "img")
+    for size in ("width", "height"):
+        root.attrib.pop(size)
+    text = ElementTree.tostring(root, encoding="unicode")
+    text = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    text = re.sub(r"font: ([^;\"]*?)'DejaVu Sans'[^;\"]*", r"font: \1var(--font)", text)
+    return re.sub(r"#[0-9a-f]{6}\b", lambda match: PAGE.get(match.group(), match.group()), text)
+
+
+_SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"

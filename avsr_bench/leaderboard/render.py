@@ -1,0 +1,143 @@
+"""From folders of results and the papers' numbers to pages, tables and figures."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..records import Refused
+from .boards import Board, make_boards
+from .figures import board_figures, published_figure
+from .markdown import markdown
+from .page import page
+from .published import NAMES, Papers, published_tables, read_published
+from .rows import CLEAN, Found, Row, read_rows
+from .table import Section
+from .tables import apart_table, board_tables
+from .training import gather
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What was made, and what the user should hear about it."""
+
+    out: Path
+    rows: int
+    apart: int
+    published: int
+    figures: int
+    notes: tuple[str, ...]
+
+
+def render(results: Sequence[Path], published: Path, out: Path, runs: Path | None = None) -> Rendered:
+    """Write README.md, index.html, results.csv and figures/ into `out`.
+
+    `runs` is the folder of runs that results were measured from: their gradients and layers are kept beside the
+    results, and those that are gone are named in what is returned, not on the pages, which are the same on any machine.
+    Without it figures show what was kept before.
+    """
+    papers = read_published(published)
+    found = read_rows(results)
+    gone = gather(found.rows, runs) if runs is not None else []
+    boards, told_apart = make_boards(found.rows)
+    notes = [*found.notes, *told_apart]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        measured = [_measured(board, out, notes) for board in boards]
+        printed = _published(papers, out)
+        drawn = [figure.name for section in [*measured, *printed] for figure in section.figures]
+        _clear(out / "figures", drawn)
+        apart = apart_table(found.apart)
+        _write(out / "README.md", markdown(measured, apart, printed, papers, notes))
+        _write(out / "index.html", page(measured, apart, printed, papers, notes))
+        _write(out / "results.csv", to_csv(found))
+    except OSError as error:
+        raise Refused(f"cannot write the pages in {out}: {error.strerror or error}") from error
+    return Rendered(out, len(found.rows), len(found.apart), len(papers.rows), len(drawn), (*notes, *gone))
+
+
+def _measured(board: Board, out: Path, notes: list[str]) -> Section:
+    figures, missing = board_figures(board, out)
+    notes += missing
+    tables = tuple(board_tables(board))
+    return Section(board.title, "measured", board.test.corpus, board.modality, tables, tuple(figures))
+
+
+def _published(papers: Papers, out: Path) -> list[Section]:
+    """A section for each table, the figure beside the table it is drawn from."""
+    figures = tuple(published_figure(papers, out))
+    sections = []
+    for table in published_tables(papers):
+        first = table.lines[0]
+        mine = figures if (first.corpus, first.modality) == ("lrs3", "video") else ()
+        name = NAMES.get(first.corpus, first.corpus)
+        sections.append(Section(name, "published", first.corpus, first.modality, (table,), mine))
+    return sections
+
+
+COLUMNS = (
+    *("row", "corpus", "split", "modality", "condition", "family", "strength", "noise_on", "noise_seed"),
+    *("noise_version", "system", "size", "sparsity", "parameters", "nonzero", "train_seed"),
+    *("wer", "wer_low", "wer_high", "cer", "cer_low", "cer_high", "utterances", "words", "characters", "decoding"),
+    *(
+        "scorer_version",
+        "text_version",
+        "corpus_fingerprint",
+        "weights",
+        "faces_lost",
+        "commit",
+        "command",
+        "recipe_command",
+        "apart",
+    ),
+)
+
+
+def to_csv(found: Found) -> str:
+    """Every row, one a line; the last column says why a row stands apart, and is empty for all others."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    reasons = {each.row.path: each.reason for each in found.apart}
+    rows = [*found.rows, *(each.row for each in found.apart)]
+    for row in sorted(rows, key=lambda row: (row.name, row.path)):
+        values = {**_values(row), "apart": reasons.get(row.path, "")}
+        writer.writerow([values[name] for name in COLUMNS])
+    return text.getvalue()
+
+
+def _values(row: Row) -> dict[str, object]:
+    result = row.result
+    same = {name: getattr(result, name) for name in COLUMNS if hasattr(result, name)}
+    noisy = row.family != CLEAN
+    return {
+        **same,
+        "row": row.name,
+        "family": row.family,
+        "strength": f"{row.strength:g}" if noisy else "",
+        "wer": f"{result.wer:.6f}",
+        "wer_low": f"{result.wer_interval.low:.6f}",
+        "wer_high": f"{result.wer_interval.high:.6f}",
+        "cer": f"{result.cer:.6f}",
+        "cer_low": f"{result.cer_interval.low:.6f}",
+        "cer_high": f"{result.cer_interval.high:.6f}",
+        "words": result.words.length,
+        "characters": result.characters.length,
+        "decoding": "; ".join(f"{name}={value}" for name, value in result.decoding.items()),
+    }
+
+
+def _write(path: Path, text: str) -> None:
+    unfinished = path.with_name(f".{path.name}.tmp")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
+
+
+def _clear(folder: Path, drawn: Sequence[str]) -> None:
+    """Remove the figures of earlier pages: what they showed is gone."""
+    for path in folder.glob("*") if folder.is_dir() else ():
+        if path.suffix in (".png", ".svg") and path.stem not in drawn:
+            path.unlink()

@@ -1,0 +1,208 @@
+"""Reading results: each becomes a row with a name, or stands apart with the reason why it may not share a table."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from .. import noise
+from ..noise import sound
+from ..recipes import nearest
+from ..records import Misused, Refused
+from ..scoring import SCORER_VERSION, Result, Score, merge, parse_result, read_hypotheses, score
+from ..text import TEXT_VERSION
+
+CLEAN = "clean"
+NOT_KNOWN = ("", "unknown")  # what stands for a commit where there is no git
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A result under its name."""
+
+    name: str
+    path: Path  # of its JSON
+    result: Result
+
+    @property
+    def hypotheses(self) -> Path:
+        """The file of what was heard."""
+        return self.path.with_suffix(".jsonl")
+
+    @property
+    def family(self) -> str:
+        """`clean`, a family of visual noise, or a kind of sound."""
+        return split_condition(self.result.condition)[0]
+
+    @property
+    def strength(self) -> float:
+        """The level of visual noise, or the ratio of sound in dB; 0 of clean clips."""
+        return split_condition(self.result.condition)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """A row that may not share a table with others, and why."""
+
+    row: Row
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All that lies in some folders of results."""
+
+    rows: tuple[Row, ...]
+    apart: tuple[Apart, ...] = ()
+    notes: tuple[str, ...] = ()  # files that are no results
+
+
+def read_rows(folders: Iterable[Path]) -> Found:
+    """Every result below the folders, by name. What cannot be used is told, and hinders nothing else."""
+    rows: list[Row] = []
+    apart: list[Apart] = []
+    notes: list[str] = []
+    for path in sorted({path for folder in folders for path in folder.rglob("*.json")}):
+        try:
+            result = parse_result(path.read_text(encoding="utf-8"), str(path))
+        except OSError as error:
+            notes.append(f"{path} cannot be read: {error.strerror}")
+            continue
+        except UnicodeDecodeError:
+            notes.append(f"{path} is not a result: it is not UTF-8 text")
+            continue
+        except Refused as refused:
+            notes.append(str(refused))
+            continue
+        row = Row(row_name(result), path, result)
+        reason = why_apart(result)
+        if reason is None:
+            rows.append(row)
+        else:
+            apart.append(Apart(row, reason))
+    agreed, quarrels = _settle(rows)
+    return Found(
+        tuple(sorted(agreed, key=lambda row: (row.name, row.path))),
+        tuple(sorted([*apart, *quarrels], key=lambda each: (each.row.name, each.row.path))),
+        tuple(notes),
+    )
+
+
+def row_name(result: Result) -> str:
+    """The short name that `verify` and `rerun` take: synth/msrs-tiny-s0/test/gaussian:5.
+
+    It opens with the corpus of the test, which is mostly the one that the run was trained on and named after.
+    """
+    run = result.run if result.run.startswith(f"{result.corpus}/") else f"{result.corpus}/{result.run}"
+    where = "@frame" if result.noise_on == "frame" else ""
+    return f"{run}/{result.split}/{result.condition}{where}"
+
+
+def find_row(name: str, found: Found) -> Row:
+    """The row of a name, or of the path of its JSON; those that stand apart among them."""
+    rows = [*found.rows, *(each.row for each in found.apart)]
+    mine = [row for row in rows if row.name == name or row.path == Path(name)]
+    if not mine:
+        hint = nearest(name, {row.name for row in rows}) if rows else " There are no results yet."
+        raise Misused(
+            f"no row is called {name!r}.{hint}" if len(hint) < 300 else f"no row is called {name!r}: see the page"
+        )
+    if len(mine) > 1:
+        paths = ", ".join(str(row.path) for row in mine)
+        raise Misused(f"{name} is the name of {len(mine)} results: give one of {paths}")
+    return mine[0]
+
+
+def split_condition(condition: str) -> tuple[str, float]:
+    """Family and level, or kind of sound and ratio; NaN where there is none.
+
+    >>> split_condition("babble:-5"), split_condition("clean")
+    (('babble', -5.0), ('clean', 0.0))
+    """
+    if condition == CLEAN:
+        return CLEAN, 0.0
+    family, _, strength = condition.rpartition(":")
+    try:
+        return family, float(strength)
+    except ValueError:
+        return condition, math.nan
+
+
+def why_apart(result: Result) -> str | None:
+    """Why a result may not share a table with others: what is unknown of it, or made otherwise, or no number."""
+    missing = [name for name in ("command", "commit", "corpus_fingerprint") if getattr(result, name) in NOT_KNOWN]
+    if missing:
+        return f"nobody can measure it again: it has no {' and no '.join(missing).replace('_', ' ')}"
+    if result.scorer_version != SCORER_VERSION:
+        return f"scored by version {result.scorer_version} of the scorer, not {SCORER_VERSION}"
+    if result.text_version != TEXT_VERSION:
+        return f"scored by version {result.text_version} of the text rule, not {TEXT_VERSION}"
+    if not result.utterances or not result.words.length:
+        return "no words were scored: its WER is not a number"
+    spans = (result.wer_interval, result.cer_interval)
+    if not all(math.isfinite(bound) for span in spans for bound in (span.low, span.high)):
+        return "its interval is not a number (NaN)"
+    return _why_not_this_noise(result)
+
+
+def _why_not_this_noise(result: Result) -> str | None:
+    family, strength = split_condition(result.condition)
+    if family == CLEAN:
+        return None
+    if not math.isfinite(strength) or not family:
+        return f"its condition {result.condition!r} is not of the form FAMILY:LEVEL"
+    if result.noise_on is None or result.noise_seed is None:
+        return "it does not say where its noise was applied, or by which seed"
+    if result.noise_on == "sound":
+        version = sound.VERSION
+    else:
+        version = noise.VERSION
+        if family not in noise.FAMILIES:
+            return f"unknown family of noise {family!r}: there is {', '.join(noise.FAMILIES)}"
+        if not 1 <= strength <= noise.LEVELS or strength != int(strength):
+            return f"level {strength:g} of {family}: levels are 1 to {noise.LEVELS}"
+    if result.noise_version != version:
+        return f"made with version {result.noise_version} of the noise, not {version}"
+    return None
+
+
+def _settle(rows: Sequence[Row]) -> tuple[list[Row], list[Apart]]:
+    """One row of each measurement. Where it was done twice and the counts differ, both stand apart."""
+    same: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        same.setdefault(_measurement(row), []).append(row)
+    agreed: list[Row] = []
+    quarrels: list[Apart] = []
+    for twins in same.values():
+        if len({(row.result.utterances, row.result.words, row.result.characters) for row in twins}) == 1:
+            agreed.append(twins[0])
+            continue
+        told = ", ".join(f"{row.result.wer:.1%} in {row.path}" for row in twins)
+        reason = f"results of one row disagree ({told}): remove what is wrong, or measure it again with `rerun`"
+        quarrels += [Apart(row, reason) for row in twins]
+    return agreed, quarrels
+
+
+def _measurement(row: Row) -> tuple[object, ...]:
+    """What makes two results the same measurement. The number of utterances does not: tests told apart do."""
+    result = row.result
+    decoding = json.dumps(dict(result.decoding), sort_keys=True)
+    return row.name, result.corpus_fingerprint, result.utterances, result.noise_seed, decoding
+
+
+def scores(row: Row) -> tuple[Score, ...]:
+    """The score of every utterance of a row, from its hypotheses."""
+    try:
+        changed = row.hypotheses.stat().st_mtime_ns
+    except OSError as error:
+        raise Refused(f"the hypotheses of {row.name} are gone: {row.hypotheses}: {error.strerror}") from error
+    return _scores(row.hypotheses, changed)
+
+
+@lru_cache(maxsize=256)  # conditions: those of two models that are compared; a test set of 1,321 takes 0.7 MB
+def _scores(path: Path, changed: int) -> tuple[Score, ...]:
+    return merge(score(utterance) for utterance in read_hypotheses(path))

@@ -1,0 +1,119 @@
+"""What both the Markdown and the page show: sections of tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..scoring import Interval
+from .rows import Row
+
+Kind = Literal["measured", "published", "apart"]
+NOTHING = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What a cell says."""
+
+    text: str = NOTHING
+    value: float | None = None  # it sorts by; by its text where there is none
+    low: float | None = None  # of an interval
+    high: float | None = None
+    link: str = ""
+
+    @property
+    def interval(self) -> str:
+        """The interval in points, empty where there is none."""
+        return "" if self.low is None or self.high is None else f"[{points(self.low)}, {points(self.high)}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: numbers stand to the right."""
+
+    name: str
+    number: bool = False
+    what: str = ""  # explains the name
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line, the row whose command belongs to it, and what the page filters by."""
+
+    cells: tuple[Cell, ...]
+    row: Row | None = None
+    corpus: str = ""
+    modality: str = ""
+    system: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with its heading."""
+
+    heading: str
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+    kind: Kind
+    notes: tuple[str, ...] = field(default=())
+    long: bool = False  # left to the page and the CSV: too long for a page of text
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure that lies in figures/ as PNG and SVG."""
+
+    name: str
+    title: str
+    caption: str
+    inline: str  # SVG for the page, its colours those of the page
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Tables and figures about one test and what the networks perceive of it."""
+
+    title: str
+    kind: Kind
+    corpus: str
+    modality: str
+    tables: tuple[Table, ...]
+    figures: tuple[Figure, ...] = ()
+
+
+def points(rate: float) -> str:
+    """A fraction in percent, to a tenth.
+
+    >>> points(0.1234), points(-0.0002)
+    ('12.3', '0.0')
+    """
+    return f"{100 * rate:.1f}".replace("-0.0", "0.0").replace("-", "−")
+
+
+def rate(value: float, span: Interval | None = None) -> Cell:
+    """An error rate, with its interval where it has one."""
+    if span is None:
+        return Cell(points(value), value)
+    return Cell(points(value), value, span.low, span.high)
+
+
+def count(value: float | None, decimals: int = 0) -> Cell:
+    """A number, or nothing."""
+    return Cell() if value is None else Cell(f"{value:,.{decimals}f}", value)
+
+
+def share(value: float) -> Cell:
+    """A share such as sparsity."""
+    return Cell(f"{100 * value:.0f} %", value)
+
+
+def text_columns(*names: str) -> tuple[Column, ...]:
+    """Columns of words."""
+    return tuple(Column(name) for name in names)
+
+
+def by_value(lines: Sequence[Line], column: int) -> tuple[Line, ...]:
+    """Lines by the number in a column, those without one last."""
+    return tuple(sorted(lines, key=lambda line: (line.cells[column].value is None, line.cells[column].value or 0.0)))

@@ -1,0 +1,168 @@
+"""What training left behind, kept beside the results so that figures outlive the runs: gradients and layers.
+
+<results>/<run>/gradients.csv    step, norm: L2 norm of the gradient of the encoder's first feed-forward layer
+<results>/<run>/layers.csv       group, weights, zeros: the prunable weights by what they belong to
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..records import Refused
+from .rows import Row
+
+METRICS, WEIGHTS = "metrics.csv", "model.safetensors"  # of a run
+STEP, GRADIENT = "update", "grad/first"  # columns of metrics.csv
+POINTS = 200  # of a curve: more cannot be told apart in a figure
+
+GROUPS = ("front-end", "attention", "feed-forward", "convolution", "decoder", "output")
+
+
+@dataclass(frozen=True, slots=True)
+class Gradients:
+    """Gradient norms of one run over its steps."""
+
+    steps: tuple[float, ...]
+    norms: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The prunable weights of one part of the network."""
+
+    name: str
+    weights: int
+    zeros: int
+
+    @property
+    def sparsity(self) -> float:
+        """The share that is zero."""
+        return self.zeros / max(self.weights, 1)
+
+
+def gather(rows: Iterable[Row], runs: Path) -> list[str]:
+    """Keep what figures need of every run that has results, and say which runs are gone or cannot be read."""
+    notes = []
+    for run, folder in sorted({(row.result.run, row.path.parent.parent) for row in rows}):
+        here = runs / run
+        if not here.is_dir():
+            notes.append(f"{here} is gone: its results stand, `rerun` needs it trained again")
+            continue
+        try:
+            if _newer(here / METRICS, kept := folder / "gradients.csv"):
+                _write(kept, ("step", "norm"), _thin(_norms(here / METRICS)))
+            if _newer(here / WEIGHTS, kept := folder / "layers.csv"):
+                _write(kept, ("group", "weights", "zeros"), _layers(here))
+        except Refused as refused:
+            notes.append(f"no figures of {run}: {refused}")
+        except OSError as error:
+            notes.append(f"no figures of {run}: cannot write {kept}: {error.strerror}")
+    return notes
+
+
+def _newer(source: Path, kept: Path) -> bool:
+    """Whether there is something that was not kept yet: reading the weights of a large network takes seconds."""
+    return source.is_file() and not (kept.is_file() and kept.stat().st_mtime_ns >= source.stat().st_mtime_ns)
+
+
+def read_gradients(folder: Path) -> Gradients | None:
+    """What `gather` kept of a run's gradients."""
+    path = folder / "gradients.csv"
+    if not path.is_file():
+        return None
+    pairs = [_numbers(path, line["step"], line["norm"]) for line in _read(path, ("step", "norm"))]
+    return Gradients(*map(tuple, zip(*pairs, strict=True))) if pairs else None
+
+
+def read_layers(folder: Path) -> tuple[Group, ...]:
+    """What `gather` kept of a run's layers."""
+    path = folder / "layers.csv"
+    if not path.is_file():
+        return ()
+    lines = _read(path, ("group", "weights", "zeros"))
+    return tuple(Group(line["group"], *map(int, _numbers(path, line["weights"], line["zeros"]))) for line in lines)
+
+
+def group_of(name: str) -> str:
+    """Which part of the network a weight belongs to.
+
+    >>> group_of("encoders.video.blocks.3.attention.query.weight"), group_of("decoder.output.weight")
+    ('attention', 'output')
+    """
+    parts = name.split(".")
+    if name.startswith(("ctc.", "decoder.output.")):
+        return "output"
+    if parts[0] == "decoder":
+        return "decoder"
+    if "blocks" not in parts:
+        return "front-end"  # with the projections behind it
+    for group, words in (("attention", "attention"), ("convolution", "convolution")):
+        if words in parts:
+            return group
+    return "feed-forward"
+
+
+def _layers(folder: Path) -> list[tuple[str, int, int]]:
+    from ..nn import prunable  # torch: only where runs are at hand
+    from ..runs import open_run
+
+    weights = dict.fromkeys(GROUPS, 0)
+    zeros = dict.fromkeys(GROUPS, 0)
+    for name, weight in prunable(open_run(folder).load()).items():
+        weights[group_of(name)] += weight.numel()
+        zeros[group_of(name)] += int((weight == 0).sum())
+    return [(group, weights[group], zeros[group]) for group in GROUPS if weights[group]]
+
+
+def _norms(path: Path) -> list[tuple[float, float]]:
+    """Steps and norms of a metrics.csv; its lines leave cells empty that were not measured at that step."""
+    found = []
+    for line in _read(path, (STEP,)):
+        step, norm = line[STEP], line.get(GRADIENT)
+        if step and norm and math.isfinite((pair := _numbers(path, step, norm))[1]):
+            found.append(pair)
+    return found
+
+
+def _numbers(path: Path, *cells: str) -> tuple[float, float]:
+    try:
+        first, second = map(float, cells)
+    except ValueError:
+        raise Refused(f"{path} is damaged: {' and '.join(cells)!r} are not numbers") from None
+    return first, second
+
+
+def _thin(pairs: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """At most POINTS pairs: means over equal stretches, geometric as the axis is logarithmic."""
+    size = max(1, math.ceil(len(pairs) / POINTS))
+    for start in range(0, len(pairs), size):
+        part = pairs[start : start + size]
+        mean = math.exp(sum(math.log(max(norm, 1e-12)) for _, norm in part) / len(part))
+        yield part[len(part) // 2][0], float(f"{mean:.4g}")
+
+
+def _read(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            lines = [{key: value or "" for key, value in line.items() if key is not None} for line in reader]
+            known = reader.fieldnames or ()
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise Refused(f"cannot read {path}: {error}") from error
+    if missing := [name for name in needed if name not in known]:
+        raise Refused(f"{path} has no column {missing[0]!r}")
+    return lines
+
+
+def _write(path: Path, columns: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
+    lines = list(lines)
+    if not lines:
+        return
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(lines)

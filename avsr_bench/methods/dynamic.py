@@ -1,0 +1,284 @@
+"""Sparse from scratch: systems whose masks change while the network trains, and the one whose masks do not.
+
+`gmp` removes more and more weights; `granet` does so and lets removed ones come back; `set` and `rigl` start sparse and
+exchange weights inside each layer, by chance or by gradient; `chase` exchanges them over the whole network and takes
+away whole channels; `static-erk` keeps the masks it has drawn. Their recipes say what is from papers and what is ours.
+
+All change masks at one moment: the gradients of a step are there (averaged over ranks, not yet clipped) and the step is
+not yet taken. A weight that comes back sits out this step, at zero and with nothing in the optimiser's memory, and
+moves from the next gradient on. RigL's own program takes no gradient step at all where it changes masks, those of
+GraNet and Chase change them after it; here the weights that stay take it, and what goes is chosen before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+from torch.optim import Optimizer
+
+from ..nn import AVSR, prunable
+from ..records import Misused
+from .channels import Alive, all_alive, allowed, find_groups, remove_weakest, strengths
+from .erk import erk
+from .masked import Masked
+from .masks import Masks, draw, kept, size
+from .updates import chance, cosine, cubic, grow, prune, rewire, strength, window
+
+
+@dataclass(frozen=True)
+class StaticErkSettings:
+    """Random masks with the densities of Erdős-Rényi-Kernel, drawn once."""
+
+    sparsity: float = 0.5  # share of the prunable weights that are zero when the run is over: ours
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, float) and not 0 <= value <= 1:
+                raise Misused(f"{name} is a share, between 0 and 1, not {value}")
+        if self.sparsity == 1:
+            raise Misused("a sparsity of 1 leaves no weight")
+
+
+@dataclass(frozen=True)
+class DynamicSettings(StaticErkSettings):
+    """When masks change. The steps are the optimiser's."""
+
+    every: int = 100  # steps from one update to the next
+    start: float = 0.0  # share of the run before the first update
+    stop: float = 0.75  # share of the run at which updates end
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.every < 1 or self.start >= self.stop:
+            raise Misused(f"every={self.every} must be 1 at least, and start={self.start} before stop={self.stop}")
+
+
+@dataclass(frozen=True)
+class SetSettings(DynamicSettings):
+    """Sparse evolutionary training (arXiv 1707.04780) as in RigL's repository: dropped by magnitude, ever fewer.
+
+    SET itself drops 0.3 each epoch, of positive and of negative weights alike. `every` is RigL's, and so about `stop`:
+    25,000 of 32,000 steps there, 0.75 here.
+    """
+
+    drop: float = 0.3  # share of each layer's weights exchanged at first (both papers); to 0 along half a cosine
+
+
+@dataclass(frozen=True)
+class RiglSettings(SetSettings):
+    """RigL (arXiv 1911.11134)."""
+
+
+@dataclass(frozen=True)
+class GmpSettings(DynamicSettings):
+    """Gradual magnitude pruning (arXiv 1710.01878) of the whole network together, as in GraNet's repository."""
+
+    every: int = 1000  # GraNet's repository, CIFAR; 4,000 on ImageNet
+    stop: float = 0.67  # the wanted sparsity is reached: ours, 50 of 75 epochs; GraNet's repository: 110 of 160
+
+
+@dataclass(frozen=True)
+class GranetSettings(GmpSettings):
+    """GraNet (arXiv 2106.10404) from a dense start. Its exchange of weights goes on until the run ends."""
+
+    drop: float = 0.5  # share of each layer's weights exchanged at first, beside the pruning ...
+    drop_last: float = 0.005  # ... and at the end of the run, along half a cosine
+
+
+@dataclass(frozen=True)
+class ChaseSettings(GranetSettings):
+    """Chase (arXiv 2305.19454). Before `stop` growth is bound softly, after it weights are exchanged.
+
+    `drop` is what would be exchanged in the first step: it falls over the whole run, and only its end is used.
+    """
+
+    stop: float = 0.8  # from here on the bound is hard and all channels to go are gone: 80 of 100 epochs, ImageNet
+    soft: float = 0.05  # share of all weights that growth may at first add to the wanted ones; to 0 along half a cosine
+    channels: float = 0.3  # share of inner channels removed, along GMP's cubic: ImageNet 0.3 and 0.4, CIFAR 0.5
+    least: float = 0.5  # each branch keeps at least this share of what it would if all lost alike (ResNet-50)
+
+
+class StaticErk(Masked):
+    """Sparse from the first step to the last in the same places."""
+
+    settings: StaticErkSettings
+
+    def __init__(self, settings: StaticErkSettings, seed: int = 0) -> None:
+        super().__init__()
+        self.settings, self.seed = settings, seed
+
+    def first_masks(self, network: AVSR, steps: int) -> Masks:
+        """Random weights of each layer, as many as its ERK density says."""
+        shapes = {name: weight.shape for name, weight in prunable(network).items()}
+        return draw(shapes, erk(shapes, 1 - self.settings.sparsity), self.seed)
+
+
+class Dynamic(StaticErk):
+    """Masks that change: a subclass says how."""
+
+    settings: DynamicSettings
+    goes_on = False  # whether weights are exchanged until the run ends
+
+    def attach(self, network: AVSR, steps: int) -> None:
+        """Turn shares of the run into steps."""
+        settings = self.settings
+        self.window = window(steps, settings.start, settings.stop, settings.every, self.goes_on)
+        super().attach(network, steps)
+
+    def scores(self, step: int) -> dict[str, Tensor]:
+        """What removed weights come back by, from gradients that are still there for all weights."""
+        return strength(self.gradients())
+
+    def changes(self, step: int, scores: dict[str, Tensor]) -> Iterator[Masks]:
+        """The masks of one update, one after the other where what the first removes loses its value."""
+        raise NotImplementedError
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights under the masks."""
+        return {name: self.network.get_parameter(name).detach() for name in self.masks}
+
+    def gradients(self) -> dict[str, Tensor]:
+        """Their gradients; zero where the loss does not see a layer."""
+        weights = {name: self.network.get_parameter(name) for name in self.masks}
+        return {name: torch.zeros_like(of) if of.grad is None else of.grad for name, of in weights.items()}
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Change masks where it is time to; in any case take the gradients of removed weights away."""
+        step = trainer.global_step + 1
+        due = self.window.due(step)
+        scores = self.scores(step) if due else {}
+        super().on_before_optimizer_step(trainer, pl_module, optimizer)  # what grows below has no gradient any more
+        if due:
+            for masks in self.changes(step, scores):
+                self.replace(masks, optimizer)
+                super().on_before_optimizer_step(trainer, pl_module, optimizer)
+
+
+class Rigl(Dynamic):
+    """Each layer keeps its count; weights grow where the dense gradient is largest."""
+
+    settings: SetSettings
+
+    def changes(self, step: int, scores: dict[str, Tensor]) -> Iterator[Masks]:
+        """Exchange a share of each layer that falls to 0 at the end of the window."""
+        share = cosine(self.settings.drop, 0.0, self.window.progress(step))
+        yield rewire(self.weights(), self.masks, scores, share)
+
+
+class Set(Rigl):
+    """Each layer keeps its count; weights grow anywhere, in the same places on all ranks."""
+
+    def scores(self, step: int) -> dict[str, Tensor]:
+        """Chance."""
+        return chance(self.masks, self.seed, step)
+
+
+class Gmp(Dynamic):
+    """From dense to sparse; what is gone stays gone."""
+
+    settings: GmpSettings
+
+    def first_masks(self, network: AVSR, steps: int) -> Masks:
+        """All weights."""
+        return {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in prunable(network).items()}
+
+    def scores(self, step: int) -> dict[str, Tensor]:
+        """Nothing comes back."""
+        return {}
+
+    def changes(self, step: int, scores: dict[str, Tensor]) -> Iterator[Masks]:
+        """Keep as many of the largest weights as the schedule says."""
+        density = 1 - cubic(0.0, self.settings.sparsity, self.window.progress(step))
+        yield prune(self.weights(), self.masks, round(density * size(self.masks)))
+
+
+class Granet(Gmp):
+    """Gradual pruning with regrowth: after each pruning, and until the run ends, layers exchange weights as in RigL."""
+
+    settings: GranetSettings
+    goes_on = True
+
+    def scores(self, step: int) -> dict[str, Tensor]:
+        """The dense gradient."""
+        return strength(self.gradients())
+
+    def changes(self, step: int, scores: dict[str, Tensor]) -> Iterator[Masks]:
+        """Prune, then exchange."""
+        if step <= self.window.stop:
+            yield from super().changes(step, scores)
+        share = cosine(self.settings.drop, self.settings.drop_last, step / self.window.end)
+        yield rewire(self.weights(), self.masks, scores, share)
+
+
+class Chase(Dynamic):
+    """The network keeps its count, the layers do not; weak channels are removed for good.
+
+    Chase removes channels half an interval after it changes weights, and so falls below its count until the next
+    change; here both happen together and the count is on its schedule after every update. Which channels of a
+    Conformer can be removed is ours: `channels.py`. Where more channels are gone than the wanted number of weights has
+    room for (`sparsity` below about 0.2 with the default `channels`), all that may exist do.
+    """
+
+    settings: ChaseSettings
+    goes_on = True
+
+    def __init__(self, settings: StaticErkSettings, seed: int = 0) -> None:
+        super().__init__(settings, seed)
+        self.alive: Alive = {}
+
+    def attach(self, network: AVSR, steps: int) -> None:
+        """Find the channels; those that came with a checkpoint stay removed."""
+        self.groups = find_groups(network)
+        self.alive = self.alive or all_alive(self.groups)
+        super().attach(network, steps)
+
+    def changes(self, step: int, scores: dict[str, Tensor]) -> Iterator[Masks]:
+        """Remove channels and the smallest weights, then grow where the gradient is largest, as far as the bound is."""
+        settings, total = self.settings, size(self.masks)
+        wanted = round((1 - settings.sparsity) * total)
+        progress = self.window.progress(step)
+        if step <= self.window.stop:
+            self.remove_channels(progress)
+            keep, soft = wanted, cosine(settings.soft, 0.0, progress)
+        else:
+            share = cosine(settings.drop, settings.drop_last, step / self.window.end)
+            keep, soft = wanted - int(share * wanted), 0.0
+        places = allowed(self.groups, self.alive, self.masks)
+        yield prune(self.weights(), {name: mask & places[name] for name, mask in self.masks.items()}, keep)
+        bound = min(wanted + round(soft * total), total)
+        yield grow(scores, self.masks, bound - kept(self.masks), places)
+
+    def remove_channels(self, progress: float) -> None:
+        """As many as are to be gone by now, the weakest of the network."""
+        gone = cubic(0.0, self.settings.channels, progress)
+        keep = size(self.alive) - round(gone * size(self.alive))
+        least = self.settings.least * (1 - self.settings.channels)
+        self.alive = remove_weakest(self.alive, strengths(self.groups, self.weights()), keep, least)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The masks and the channels."""
+        return super().state_dict() | {"channels": dict(self.alive)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The masks and channels of a checkpoint."""
+        super().load_state_dict(state_dict)
+        self.alive = dict(state_dict["channels"])
+
+    def figures(self) -> dict[str, float]:
+        """Beside the sparsity: the share of inner channels that are gone."""
+        return super().figures() | {"sparsity/channels": 1 - kept(self.alive) / size(self.alive)}
+
+
+METHODS: dict[str, tuple[type[StaticErkSettings], type[StaticErk]]] = {
+    "gmp": (GmpSettings, Gmp),
+    "granet": (GranetSettings, Granet),
+    "set": (SetSettings, Set),
+    "rigl": (RiglSettings, Rigl),
+    "chase": (ChaseSettings, Chase),
+    "static-erk": (StaticErkSettings, StaticErk),
+}

@@ -1,0 +1,107 @@
+"""Soft masks: a learned number behind every prunable weight, and how far it lets the weight into the network.
+
+The gate of a weight is `scale * sigmoid(temperature * phi)`. Layers compute with gated weights; in every state that is
+saved the network has its own weights, under their plain names.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import Function
+
+from ..nn import prunable
+from .masks import Masks
+from .stand_in import stand_down, stand_in
+
+
+class Gated(Function):
+    """weight * gate; keeps weight and phi, which are there anyway, and computes the gate again in the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, phi: Tensor, temperature: float, scale: float) -> Tensor:
+        """The weights that the layer computes with."""
+        ctx.save_for_backward(weight, phi)
+        ctx.temperature, ctx.scale = temperature, scale
+        # Nothing in place here: torch 2.11's compiler then loses the gradients without a word.
+        return torch.sigmoid(temperature * phi) * weight * scale
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        """Of the weight: gradient * gate. Of phi: gradient * weight * scale * temperature * sigmoid * (1 - sigmoid)."""
+        weight, phi = ctx.saved_tensors
+        (gradient,) = gradients
+        sigmoid = torch.sigmoid(ctx.temperature * phi)
+        of_phi = (1 - sigmoid).mul_(sigmoid).mul_(gradient).mul_(weight).mul_(ctx.scale * ctx.temperature)
+        return sigmoid.mul_(gradient).mul_(ctx.scale), of_phi, None, None
+
+
+class Open(Function):
+    """The sum of gates, without keeping them."""
+
+    @staticmethod
+    def forward(ctx: Any, phi: Tensor, temperature: float, scale: float) -> Tensor:
+        """How many weights' worth is open."""
+        ctx.save_for_backward(phi)
+        ctx.temperature, ctx.scale = temperature, scale
+        return torch.sigmoid(temperature * phi).sum() * scale
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        """Scale * temperature * sigmoid * (1 - sigmoid)."""
+        (phi,) = ctx.saved_tensors
+        sigmoid = torch.sigmoid(ctx.temperature * phi)
+        return (1 - sigmoid).mul_(sigmoid).mul_(gradients[0] * ctx.scale * ctx.temperature), None, None
+
+
+class Gates:
+    """The gates of a network. `phi` is theirs, not the network's: its parameters and state are what they were."""
+
+    def __init__(self, initial: float, temperature: float, scale: float) -> None:
+        self.initial, self.temperature, self.scale = initial, temperature, scale
+        self.phi: dict[str, Tensor] = {}
+        self._layers: list[nn.Module] = []
+
+    def put_before(self, network: nn.Module) -> None:
+        """Let every prunable weight pass its gate from now on."""
+        for name, weight in prunable(network).items():
+            if name not in self.phi:
+                self.phi[name] = torch.full_like(weight, self.initial, requires_grad=True)
+            layer = network.get_submodule(name.removesuffix(".weight"))
+            stand_in(layer, partial(self._passed, name))
+            self._layers.append(layer)
+
+    def _passed(self, name: str, weight: Tensor) -> Tensor:
+        return Gated.apply(weight, self.phi[name], self.temperature, self.scale)
+
+    def take_away(self) -> None:
+        """Let the weights be themselves again, and forget phi."""
+        for layer in self._layers:
+            stand_down(layer)
+        self._layers, self.phi = [], {}
+
+    def to_weights_of(self, network: nn.Module) -> None:
+        """Move phi to where the weights are."""
+        for name, phi in self.phi.items():
+            self.phi[name] = phi.detach().to(network.get_parameter(name).device).requires_grad_()
+
+    def masks(self) -> Masks:
+        """The gates that are more open than shut, but for the scale."""
+        return {name: phi.detach() > 0 for name, phi in self.phi.items()}
+
+    def undecided(self) -> float:
+        """The share of gates that stand between 1.8 and 98.2 %: temperature * phi within 4 of 0."""
+        bound = 4 / self.temperature
+        near = [(phi.detach().abs() < bound).sum() for phi in self.phi.values()]
+        return int(torch.stack(near).sum()) / sum(phi.numel() for phi in self.phi.values())
+
+    def sum_of_phi(self) -> Tensor:
+        """The penalty as the paper prints it: unbounded below, and the same push on every gate."""
+        return torch.stack([phi.sum() for phi in self.phi.values()]).sum()
+
+    def sum_of_gates(self) -> Tensor:
+        """The penalty of Continuous Sparsification: no push on a gate that has decided."""
+        return torch.stack([Open.apply(phi, self.temperature, self.scale) for phi in self.phi.values()]).sum()

@@ -1,0 +1,45 @@
+"""Quantisation-aware training: linear layers compute with weights of 8 bits, and learn to live with them.
+
+Uniform and symmetric, one scale a row of a weight, by torchao; activations stay as they are. The 8-bit row of
+SparseVSR's Table 1 quantises non-uniformly (arXiv 2307.04552, after Gui et al. 2019): this one is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..nn import AVSR
+from ..records import Refused
+from .method import Method
+from .stand_in import stand_in
+
+
+@dataclass(frozen=True, slots=True)
+class Int8Settings:
+    """Nothing to set: 8 bits, from the first update to the last."""
+
+
+class Int8(Method):
+    """Weights are rounded each time a layer computes; gradients go to the weights themselves as if they were not."""
+
+    def __init__(self, settings: Int8Settings) -> None:
+        try:
+            from torchao.quantization.qat import IntxFakeQuantizeConfig, IntxFakeQuantizer
+        except ImportError:
+            raise Refused("int8 needs torchao: pip install 'avsr-bench[int8]'") from None
+        self.rounded = IntxFakeQuantizer(IntxFakeQuantizeConfig(torch.int8, "per_channel", is_symmetric=True))
+
+    def attach(self, network: AVSR, steps: int) -> None:
+        """Let rounded weights stand in for those of every linear layer."""
+        self.names = [f"{name}.weight" for name, layer in network.named_modules() if isinstance(layer, nn.Linear)]
+        for name in self.names:
+            stand_in(network.get_submodule(name.removesuffix(".weight")), self.rounded)
+
+    @torch.no_grad()
+    def settled(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`weights`, those of linear layers rounded: at most 256 values in a row of each."""
+        return dict(weights) | {name: self.rounded(weights[name]) for name in self.names}

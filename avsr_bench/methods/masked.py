@@ -1,0 +1,87 @@
+"""What all methods with a binary mask share: removed weights are zero, and stay so whatever the training loop does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
+
+from ..nn import AVSR
+from .masks import Masks, hold, sparsity
+from .method import Method
+
+
+class Masked(Method):
+    """Holds `self.masks`; which weights they remove first is `first_masks`, and a subclass may `replace` them later.
+
+    A removed weight is zero by three means: its gradient is, before the run clips gradients (Lightning clips after
+    `on_before_optimizer_step`); it and its moments are made zero after every update of the optimiser, which knows of
+    gradient accumulation and of skipped updates itself; and in every state that is saved.
+    """
+
+    network: AVSR
+
+    def __init__(self) -> None:
+        self.masks: Masks = {}
+        self._counted: Masks | None = None  # what `_figures` tells of
+        self._figures: dict[str, float] = {}
+        self._after_step: RemovableHandle | None = None
+
+    def first_masks(self, network: AVSR, steps: int) -> Masks:
+        """The masks that a run of `steps` updates begins with, from the weights that the network holds."""
+        raise NotImplementedError
+
+    def attach(self, network: AVSR, steps: int) -> None:
+        """Choose the first masks and make removed weights zero; masks that came with a checkpoint stay."""
+        self.network = network
+        if not self.masks:
+            self.masks = self.first_masks(network, steps)
+        self.replace(self.masks)
+
+    def replace(self, masks: Mapping[str, Tensor], optimizer: Optimizer | None = None) -> None:
+        """Take other masks, on the device of their weights, and hold them at once."""
+        self.masks = {name: mask.to(self.network.get_parameter(name).device) for name, mask in masks.items()}
+        hold(self.network, self.masks, optimizer)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Everything is restored and in its place: hold, now and after every update."""
+        optimizer = trainer.optimizers[0]
+        self.replace(self.masks, optimizer)
+        self._after_step = optimizer.register_step_post_hook(lambda *_: hold(self.network, self.masks, optimizer))
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Take the gradients of removed weights away."""
+        for name, mask in self.masks.items():
+            gradient = self.network.get_parameter(name).grad
+            if gradient is not None:
+                gradient.masked_fill_(~mask, 0)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leave the optimiser as it was."""
+        if self._after_step is not None:
+            self._after_step.remove()
+            self._after_step = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The masks."""
+        return {"masks": dict(self.masks)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The masks of a checkpoint; they move to their weights when training starts."""
+        self.masks = dict(state_dict["masks"])
+
+    def figures(self) -> dict[str, float]:
+        """The share of removed weights, of all and of each part of the network; counted where masks are new."""
+        if self._counted is not self.masks:
+            self._counted, self._figures = self.masks, sparsity(self.masks)
+        return dict(self._figures)
+
+    def settled(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """`weights` with removed ones zero."""
+        return dict(weights) | {
+            name: weights[name].masked_fill(~mask.to(weights[name].device), 0) for name, mask in self.masks.items()
+        }

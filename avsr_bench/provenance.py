@@ -1,0 +1,39 @@
+"""Where a number comes from: the commit of this code, and the device that it was computed on."""
+
+from __future__ import annotations
+
+import subprocess
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+
+
+@cache
+def commit() -> str:
+    """The git commit of the checkout that this package runs from, `-dirty` behind it where files were changed.
+
+    Empty for an installed package and where there is no git.
+    """
+    if not (PACKAGE.parent / "pyproject.toml").is_file():  # a site-packages folder may lie in somebody else's checkout
+        return ""
+    ask = ["git", "-C", str(PACKAGE.parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(ask, capture_output=True, text=True, check=False, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def device_name(device: object) -> str:
+    """What a torch device is called: the processor or the GPU."""
+    if str(device).startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(str(device))
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else "cpu"

@@ -1,0 +1,15 @@
+"""Robustness: every model under every family and level of noise, and what that says about them."""
+
+from .job import RobustnessRequest, Swept, default_models, parse_levels, robustness
+from .summary import Row, Summary, summarise
+
+__all__ = [
+    "RobustnessRequest",
+    "Row",
+    "Summary",
+    "Swept",
+    "default_models",
+    "parse_levels",
+    "robustness",
+    "summarise",
+]

@@ -1,0 +1,161 @@
+"""A run on disk: the folder in which training, or importing, leaves a network and all that it takes to use it.
+
+    runs/synth/dense-tiny-s0/
+        recipe.yaml          every setting, resolved, under the sections below, and `run`: what the network is
+        model.safetensors    the weights, by the plain names of `nn.AVSR`
+        tokenizer.*          from text to tokens and back
+
+Training keeps more beside them: metrics.csv, last.ckpt, figures/, rounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+import yaml
+from torch import Tensor
+
+from . import nn, recipes
+from .decoding import DecodeSettings
+from .nn import AVSR, Modality, NetworkSettings
+from .records import Misused, Refused
+from .text import Tokenizer, load_tokenizer
+
+ROOT = Path("runs")
+RECIPE, WEIGHTS = "recipe.yaml", "model.safetensors"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What a run is: the section `run` of its recipe."""
+
+    system: str  # the recipe in models/ it was trained by, or the name under which weights were imported
+    corpus: str
+    size: str  # tiny, small or large; empty for imported weights of no size of ours
+    modality: Modality = "video"
+    seed: int | None = None  # of training; none for weights that others trained
+    corpus_fingerprint: str = ""  # of the training data
+    sparsity: float = 0.0  # share of the prunable weights that are exactly zero
+    parameters: int = 0
+    nonzero: int = 0  # parameters that are not zero
+    hours: float = 0.0  # of training data
+    command: str = ""
+    commit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sections:
+    """The sections of a recipe that using a network takes; training has more."""
+
+    run: About
+    network: NetworkSettings
+    decode: DecodeSettings = field(default_factory=DecodeSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An opened run: its settings; weights and tokenizer are read when asked for."""
+
+    folder: Path
+    about: About
+    network: NetworkSettings
+    decode: DecodeSettings
+    recipe: Mapping[str, Any]  # all sections as plain values
+
+    @property
+    def name(self) -> str:
+        """The run for people and in results: its folder below `runs/`, or as it was given."""
+        return name_of(self.folder)
+
+    def tokenizer(self) -> Tokenizer:
+        """Its tokenizer."""
+        return load_tokenizer(self.folder)
+
+    def load(self, device: torch.device | str = "cpu") -> AVSR:
+        """Its network with its weights, ready to read lips."""
+        network = AVSR(self.about.modality, self.network, len(self.tokenizer()))
+        nn.load(network, nn.read(self.folder / WEIGHTS))
+        return network.to(device).eval()
+
+
+def name_of(folder: Path) -> str:
+    """A run's folder as results name it: `synth/dense-tiny-s0` for `runs/synth/dense-tiny-s0`, wherever runs/ is."""
+    parts = folder.resolve().parts
+    return "/".join(parts[parts.index("runs") + 1 :]) if "runs" in parts else folder.name
+
+
+def default_folder(about: About) -> Path:
+    """Where a run goes unless told otherwise."""
+    modality = "" if about.modality == "video" else f"-{about.modality}"
+    return ROOT / about.corpus / f"{about.system}-{about.size}{modality}-s{about.seed}"
+
+
+def find_run(name: str, corpus: str | None = None, root: Path = ROOT) -> Path:
+    """The folder of a run, given as a folder or as a bare name: `dense` is the newest run of that system."""
+    if (Path(name) / RECIPE).is_file():
+        return Path(name)
+    if (root / name / RECIPE).is_file():
+        return root / name
+    if Path(name).is_dir():
+        raise Refused(f"{name} holds no {RECIPE}: it is not a run, or one that was never begun")
+    found = [path.parent for path in root.glob(f"{corpus or '*'}/*/{RECIPE}")]
+    mine = [folder for folder in found if folder.name == name or folder.name.rpartition("-s")[0].startswith(f"{name}-")]
+    mine = [folder for folder in mine if _system(folder) == name or folder.name == name]
+    finished = [folder for folder in mine if (folder / WEIGHTS).is_file()]
+    if not finished:
+        on = f" on {corpus}" if corpus else ""
+        why = f"its run {mine[0]} is not finished" if mine else f"no run of that name{on} is in {root}/"
+        there = f" There is: {', '.join(sorted(name_of(folder) for folder in found))}." if found and not mine else ""
+        raise Refused(f"no run {name!r}: {why}.{there} Train one with `avsr-bench train`, or give a run's folder")
+    return max(finished, key=lambda folder: (folder / WEIGHTS).stat().st_mtime_ns)
+
+
+def open_run(folder: Path) -> Run:
+    """A run's settings, checked."""
+    path = folder / RECIPE
+    if not path.is_file():
+        raise Refused(f"{folder} holds no {RECIPE}: it is not a run")
+    recipe = recipes.load(path)
+    try:
+        known = recipes.build(
+            _Sections, {key: recipe[key] for key in ("run", "network", "decode") if key in recipe}, ""
+        )
+    except Misused as misused:
+        raise Refused(f"{path}{misused}: it is damaged or of another version; import or train it again") from None
+    return Run(folder, known.run, known.network, known.decode, recipe)
+
+
+def write_recipe(folder: Path, about: About, sections: Mapping[str, Any]) -> None:
+    """Write `recipe.yaml`: what the run is, and the settings of each section (dataclasses as plain values)."""
+    content = yaml.safe_dump({"run": asdict(about), **sections}, sort_keys=False, allow_unicode=True, width=120)
+    _whole(folder / RECIPE, lambda path: path.write_text(content, encoding="utf-8"))
+
+
+def write_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
+    """Write `model.safetensors`, whole or not at all: weights by the plain names of the network."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    _whole(folder / WEIGHTS, lambda path: safetensors.torch.save_file(plain, path))
+
+
+def _whole(path: Path, write: Any) -> None:
+    unfinished = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(unfinished)
+        unfinished.replace(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        unfinished.unlink(missing_ok=True)
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise Refused(f"cannot write {path}: {reason}; what was there is as it was") from error
+
+
+def _system(folder: Path) -> str:
+    try:
+        return open_run(folder).about.system
+    except Refused:
+        return ""

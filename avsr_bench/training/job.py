@@ -1,0 +1,349 @@
+"""A training run from the command to the weights: what it trains on, how it goes, what it leaves behind."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from .. import data, methods, nn, provenance, runs
+from ..data import Position, Prepared
+from ..methods import Method
+from ..nn import AVSR, Modality
+from ..records import Misused, Refused
+from ..runs import About
+from ..text import Tokenizer, load_tokenizer, make_tokenizer
+from .average import Average
+from .material import TRAIN, Material, gather, write_left_out
+from .module import Recogniser, plain_state
+from .recipe import TrainRecipe, TrainSettings, load_recipe
+from .report import Report, View
+from .stop import CHECKPOINT, Checkpoints, Signals
+from .validate import Validation
+
+# What may differ when a run goes on: none of it changes a number that is computed.
+FREE = ("train.device", "train.workers", "train.save_minutes", "train.log", "train.threads")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """What the command line asks for."""
+
+    system: str
+    data: str | None = None
+    size: str | None = None
+    modality: Modality = "video"
+    seed: int = 0
+    out: Path | None = None
+    resume: bool = False
+    assignments: tuple[str, ...] = ()
+    command: str = ""
+
+
+def train(request: TrainRequest, view: View) -> tuple[Path, ...]:
+    """Train a system; the folders of the runs that came of it, the last one last."""
+    corpus = data.find_data(request.data)
+    size = request.size or corpus.default_size
+    recipe, path = load_recipe(request.system, size, request.assignments)
+    about = About(
+        system=request.system,
+        corpus=corpus.name,
+        size=size,
+        modality=request.modality,
+        seed=request.seed,
+        corpus_fingerprint=corpus.fingerprint,
+        command=request.command,
+        commit=provenance.commit(),
+    )
+    folder = request.out or runs.default_folder(about)
+    main = rank_zero_only.rank == 0
+    say = view.say if main else _nothing
+    say(
+        f"{request.system}: recipe {path}, size {size}, {request.modality}, seed {request.seed}, corpus {corpus.location}"
+    )
+    if not recipe.rounds.sparsities:
+        return (_train_one(request, recipe, about, folder, corpus, view),)
+    done: list[Path] = []
+    for number, sparsity in enumerate(recipe.rounds.sparsities, start=1):
+        init = replace(recipe.init, run=str(done[-1]), part="all") if done else recipe.init
+        method = {**recipe.method, "sparsity": sparsity} if recipe.method else {}
+        this = replace(recipe, init=init, method=method)
+        home = folder / f"round-{number:02d}"
+        finished = (home / runs.WEIGHTS).is_file()
+        if finished and (request.resume or done):
+            say(f"round {number} is finished: {home}")
+            done.append(home)
+            continue
+        resume = request.resume and (home / runs.RECIPE).is_file()
+        say(f"round {number} of {len(recipe.rounds.sparsities)}, sparsity {sparsity:.0%}")
+        done.append(_train_one(replace(request, resume=resume), this, about, home, corpus, view))
+    return tuple(done)
+
+
+def _train_one(
+    request: TrainRequest, recipe: TrainRecipe, about: About, folder: Path, corpus: Prepared, view: View
+) -> Path:
+    """One run, new or going on; its folder."""
+    main = rank_zero_only.rank == 0
+    say = view.say if main else _nothing
+    _quiet()
+    settings = recipe.train
+    accelerator, devices = _devices(settings)
+    torch.set_num_threads(settings.threads or len(os.sched_getaffinity(0)))
+    going_on = main and _is_going_on(request, recipe, about, folder, say)
+    if main and (folder / runs.WEIGHTS).is_file():
+        return folder
+    going_on = going_on or (not main and request.resume and (folder / CHECKPOINT).is_file())
+
+    start = None if going_on else _start(request, recipe, about, corpus, view)
+    tokenizer, notes = _tokenizer(recipe, corpus, folder if going_on else start)
+    for note in notes:
+        say(note)
+    ranks = devices * settings.nodes
+    material = gather(corpus, recipe, about.modality, tokenizer, request.seed, ranks)
+    about = replace(about, hours=round(material.hours, 3))
+    steps = _steps(settings, material)
+
+    seed_everything(request.seed, verbose=False)
+    network = AVSR(about.modality, recipe.network, len(tokenizer))
+    if start is not None:
+        report = nn.load(network, nn.read(start if start.is_file() else start / runs.WEIGHTS), recipe.init.part)
+        say(f"begins with {recipe.init.part} of {start}: {report.parameters:,} parameters")
+    method = methods.build(recipe.method, request.system, request.seed, _teacher(request, recipe, about, view))
+    method.attach(network, steps)
+    if main and not going_on:
+        folder.mkdir(parents=True, exist_ok=True)
+        tokenizer.save(folder)
+        write_left_out(folder, material.left_out)
+        runs.write_recipe(folder, about, recipe.sections())
+    if material.left_out:
+        say(f"{len(material.left_out):,} clips are left out, with the reasons in {folder}/left_out.jsonl")
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    say(
+        f"{parameters:,} parameters, {len(tokenizer)} tokens, {material.hours:.2f} h of clips, {steps:,} updates: {folder}"
+    )
+
+    if settings.compile:
+        network.loss = torch.compile(network.loss, dynamic=True)  # type: ignore[method-assign]
+    module = Recogniser(network, method, recipe.loss, settings, steps)
+    average = Average(steps, settings.average, settings.average_share)
+    _fit(module, method, average, material, tokenizer, folder, (accelerator, devices), going_on, view)
+    if main:
+        _finish(folder, about, recipe, method, average, network)
+        say(f"weights: {folder / runs.WEIGHTS}")
+    return folder
+
+
+def _fit(
+    module: Recogniser,
+    method: Method,
+    average: Average,
+    material: Material,
+    tokenizer: Tokenizer,
+    folder: Path,
+    where: tuple[str, int],
+    going_on: bool,
+    view: View,
+) -> None:
+    settings, steps = module.settings, module.steps
+    accelerator, devices = where
+    rank = rank_zero_only.rank or 0
+    report = Report(folder, view, folder.name, material.planner, settings.accumulate)
+    every = settings.validate_every or max(steps // 20, 1)
+    checkpoints = Checkpoints(folder, settings.save_minutes, view.say)
+    callbacks: list[Callback] = [
+        method,
+        average,
+        Validation(lambda: material.looked_at(rank), tokenizer, every, report),
+        report,
+        checkpoints,
+    ]
+    several = devices * settings.nodes > 1
+    trainer = Trainer(
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=settings.nodes,
+        strategy="ddp" if several else "auto",
+        sync_batchnorm=several and accelerator == "cuda",
+        precision={"32": "32-true", "bf16": "bf16-mixed"}[settings.precision],
+        max_steps=steps,
+        max_epochs=-1,
+        accumulate_grad_batches=settings.accumulate,
+        callbacks=callbacks,
+        logger=_loggers(settings, folder),
+        default_root_dir=folder,
+        limit_val_batches=0,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        use_distributed_sampler=False,
+    )
+    done = _updates_of(folder / CHECKPOINT) if going_on else 0
+    start = material.planner.after(Position(), done * settings.accumulate)
+    left = (steps - done) * settings.accumulate
+    loader = data.make_loader(material.stream, rank, start, left, settings.workers)
+    with Signals(checkpoints):
+        trainer.fit(module, loader, ckpt_path=folder / CHECKPOINT if going_on else None, weights_only=True)
+
+
+def _finish(folder: Path, about: About, recipe: TrainRecipe, method: Method, average: Average, network: AVSR) -> None:
+    """Write the weights and what they are; nothing is left to go on from."""
+    weights = method.settled(average.weights())
+    prunable = nn.prunable(AVSR(about.modality, recipe.network, network.tokens))
+    zeros = sum(int((weights[name] == 0).sum()) for name in prunable)
+    share = zeros / sum(parameter.numel() for parameter in prunable.values())
+    parameters = sum(weights[name].numel() for name, _ in network.named_parameters() if name in weights)
+    about = replace(about, sparsity=round(share, 6), parameters=parameters, nonzero=parameters - zeros)
+    runs.write_recipe(folder, about, recipe.sections())
+    runs.write_weights(folder, weights)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _is_going_on(request: TrainRequest, recipe: TrainRecipe, about: About, folder: Path, say: Any) -> bool:
+    """Whether the run in the folder goes on; one that must not be touched is refused."""
+    if not (folder / runs.RECIPE).is_file():
+        if request.resume:
+            say(f"nothing to resume in {folder}: it begins")
+        return False
+    if not request.resume:
+        state = "finished" if (folder / runs.WEIGHTS).is_file() else "begun"
+        raise Refused(f"{folder} is a run that was {state}: go on with --resume, or choose another --out or --seed")
+    before = runs.open_run(folder)
+    if before.about.corpus_fingerprint != about.corpus_fingerprint:
+        raise Refused(f"{folder} was trained on another state of {about.corpus}: give its --data, or another --out")
+    changed = _differences(before.recipe, recipe.sections())
+    if changed:
+        raise Refused(f"{folder} was begun with {'; '.join(changed[:3])}: resume it as it was, or choose another --out")
+    if (folder / runs.WEIGHTS).is_file():
+        say(f"{folder} is finished already")
+        return False
+    if not (folder / CHECKPOINT).is_file():
+        say(f"{folder} has no checkpoint yet: it begins again")
+        return False
+    say(f"going on with {folder} after {_updates_of(folder / CHECKPOINT):,} updates")
+    return True
+
+
+def _differences(before: Any, now: dict[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for key, value in now.items():
+        name, old = f"{prefix}{key}", before.get(key) if isinstance(before, dict) else None
+        if isinstance(value, dict):
+            found += _differences(old or {}, value, f"{name}.")
+        elif old != value and name not in FREE:
+            found.append(f"{name}={old}, not {value}")
+    return found
+
+
+def _updates_of(checkpoint: Path) -> int:
+    """How many updates a checkpoint has behind it; half a file is refused, and one that holds code."""
+    try:
+        return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])
+    except Exception as error:  # noqa: BLE001 torch raises many kinds for a file that is not whole
+        raise Refused(
+            f"{checkpoint} cannot be gone on from ({type(error).__name__}: it is cut short or not a checkpoint):"
+            " remove it to begin again, with --resume"
+        ) from None
+
+
+def _tokenizer(recipe: TrainRecipe, corpus: Prepared, folder: Path | None) -> tuple[Tokenizer, tuple[str, ...]]:
+    """That of the run that goes on or is begun with, else one made as the recipe says."""
+    if folder is not None and folder.is_dir():
+        return load_tokenizer(folder), ()
+    texts = (entry.text or "" for shard in corpus.shards(TRAIN) for entry in shard)
+    return make_tokenizer(texts, recipe.text)
+
+
+def _start(request: TrainRequest, recipe: TrainRecipe, about: About, corpus: Prepared, view: View) -> Path | None:
+    return None if recipe.init.run is None else _run_named(recipe.init.run, about.size, request, about, view)
+
+
+def _teacher(request: TrainRequest, recipe: TrainRecipe, about: About, view: View) -> AVSR | None:
+    if recipe.method.get("name") != "distilled":
+        return None
+    folder = _run_named(recipe.teacher.run, recipe.teacher.size or about.size, request, about, view)
+    return runs.open_run(folder).load()
+
+
+def _run_named(name: str, size: str, request: TrainRequest, about: About, view: View) -> Path:
+    """A run's folder, a file of weights, or the run of a system on this corpus, trained first where it is missing."""
+    if Path(name).is_file() or (Path(name) / runs.RECIPE).is_file():
+        return Path(name)
+    needed = runs.default_folder(replace(about, system=name, size=size))
+    if (needed / runs.WEIGHTS).is_file():
+        return needed
+    if name not in methods_known():
+        return runs.find_run(name, about.corpus)
+    view.say(f"{request.system} begins with {name}, which is not trained yet on {about.corpus}: first {needed}")
+    first = TrainRequest(name, request.data, size, request.modality, request.seed, resume=True, command=request.command)
+    return train(first, view)[-1]
+
+
+def methods_known() -> set[str]:
+    """The systems that have a recipe."""
+    from .. import recipes
+
+    return set(recipes.names("models"))
+
+
+def _steps(settings: TrainSettings, material: Material) -> int:
+    if settings.steps is not None:
+        return settings.steps
+    whole = int(settings.epochs)
+    batches = material.planner.batches(whole)
+    if settings.epochs > whole:
+        batches += round((settings.epochs - whole) * len(material.planner.plan(whole)[0]))
+    return max(batches // settings.accumulate, 1)
+
+
+def _devices(settings: TrainSettings) -> tuple[str, int]:
+    """Where it trains, and on how many devices of this machine."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if settings.device == "cuda" and not gpus:
+        raise Misused(
+            "train.device=cuda: torch sees no GPU here (see `avsr-bench doctor`); train.device=auto takes a CPU"
+        )
+    on_gpu = gpus > 0 and settings.device != "cpu"
+    if settings.devices == "auto":
+        return ("cuda", gpus) if on_gpu else ("cpu", 1)
+    if on_gpu and settings.devices > gpus:
+        raise Misused(f"train.devices={settings.devices}: there are {gpus} GPUs")
+    return ("cuda" if on_gpu else "cpu"), settings.devices
+
+
+def _loggers(settings: TrainSettings, folder: Path) -> Any:
+    loggers: list[Any] = []
+    try:
+        if "tensorboard" in settings.log:
+            from lightning.pytorch.loggers import TensorBoardLogger
+
+            loggers.append(TensorBoardLogger(folder, name="", version="tensorboard"))
+        if "wandb" in settings.log:
+            from lightning.pytorch.loggers import WandbLogger
+
+            loggers.append(WandbLogger(name=runs.name_of(folder), save_dir=folder))
+    except ModuleNotFoundError as error:
+        raise Misused(
+            f"train.log={list(settings.log)}: {error.name or error} is not installed: pip install it"
+        ) from None
+    return loggers or False
+
+
+def _quiet() -> None:
+    """Lightning's own remarks are for those who program with it."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+
+
+def _nothing(line: str) -> None:
+    """What ranks other than the first say."""

@@ -1,0 +1,157 @@
+"""A model recipe: what `models/sizes/` and `models/` say, with the user's settings laid over, as typed settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from .. import methods, recipes
+from ..data import AugmentSettings, BatchSettings
+from ..decoding import DecodeSettings
+from ..nn import LossSettings, NetworkSettings
+from ..records import Misused
+from ..text import TokenizerSettings
+
+SIZES = ("tiny", "small", "large")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """How long and how fast; the defaults are the published recipe's (Auto-AVSR) where it has a number."""
+
+    epochs: float = 75  # of the training split
+    steps: int | None = None  # updates of the weights, instead of epochs
+    lr: float = 1e-3  # at its highest
+    warmup: float = 5 / 75  # share of the updates in which the rate rises to it; then it falls as a cosine to 0
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = 0.03
+    clip: float = 10.0  # norm of the gradient
+    accumulate: int = 1  # batches an update
+    average: int = 10  # snapshots whose mean is the result, evenly over the last updates; 1: the last weights alone
+    average_share: float = 10 / 75  # of the updates: the stretch that they are taken from
+
+    precision: Literal["32", "bf16"] = "32"  # bf16: matrix products in 16 bits, weights and losses in 32
+    compile: bool = False  # torch.compile: less memory, minutes to start
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int | Literal["auto"] = "auto"  # GPUs of this machine; processes, on a CPU
+    nodes: int = 1  # machines; under torchrun or Slurm each finds its place by itself
+    threads: int | None = None  # of a CPU for the network; none: all of them
+    workers: int = 1  # processes that read and augment clips, for each device
+
+    validate_every: int | None = None  # updates; none: 20 times a run
+    validate_clips: int | None = 200  # of the validation split; none: all
+    save_minutes: float = 5.0  # between two checkpoints to go on from
+    log: tuple[Literal["tensorboard", "wandb"], ...] = ()  # beside metrics.csv
+
+    def __post_init__(self) -> None:
+        if self.epochs <= 0 or (self.steps is not None and self.steps < 1) or self.accumulate < 1 or self.average < 1:
+            raise Misused("epochs, steps, accumulate and average of train must be positive")
+        if not 0 <= self.warmup < 1 or not 0 <= self.average_share <= 1:
+            raise Misused("warmup and average_share are shares of the updates, between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True)
+class CurriculumSettings:
+    """Short clips first: the published way to make a large network start to learn."""
+
+    epochs: int = 0  # of nothing but clips of at most `frames`
+    frames: int = 100  # 4 s, as in the published recipe for LRS3
+
+
+@dataclass(frozen=True, slots=True)
+class InitSettings:
+    """Weights to begin with instead of random ones."""
+
+    run: str | None = None  # a run, its folder, a file of weights, or a system, which is trained first if need be
+    part: Literal["all", "encoder", "frontend"] = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherSettings:
+    """Who teaches, where the method has a teacher."""
+
+    run: str = "dense"  # as `init.run`
+    size: str | None = None  # of a system that is named; none: the student's own
+
+
+@dataclass(frozen=True, slots=True)
+class RoundSettings:
+    """Training in rounds, each a run that begins with the last weights of the one before and a schedule of its own."""
+
+    sparsities: tuple[float, ...] = ()  # of each round, of the original weights
+
+    def __post_init__(self) -> None:
+        if any(not 0 <= sparsity < 1 for sparsity in self.sparsities):
+            raise Misused(f"rounds.sparsities lie between 0 and 1, not {self.sparsities}")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRecipe:
+    """The sections of a model recipe, resolved."""
+
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
+    text: TokenizerSettings = field(default_factory=TokenizerSettings)
+    data: BatchSettings = field(default_factory=BatchSettings)
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    curriculum: CurriculumSettings = field(default_factory=CurriculumSettings)
+    decode: DecodeSettings = field(default_factory=DecodeSettings)
+    init: InitSettings = field(default_factory=InitSettings)
+    teacher: TeacherSettings = field(default_factory=TeacherSettings)
+    rounds: RoundSettings = field(default_factory=RoundSettings)
+    method: dict[str, Any] = field(default_factory=dict)  # name, and settings that the method itself checks
+
+    def sections(self) -> dict[str, Any]:
+        """All settings as plain values: what stands in a run's recipe.yaml."""
+        return _plain({**asdict(self), "method": _method(self.method, "method")})
+
+
+def load_recipe(system: str, size: str, assignments: Iterable[str]) -> tuple[TrainRecipe, Path]:
+    """The recipe of a system at a size, and the file it was read from.
+
+    Laid over one another: models/sizes/SIZE.yaml, models/SYSTEM.yaml, its section SIZE, the user's `key=value`.
+    """
+    if size not in recipes.names("models/sizes"):
+        raise Misused(f"--size {size}: no such size.{recipes.nearest(size, recipes.names('models/sizes'))}")
+    path = recipes.find("models", system)
+    content = recipes.load(recipes.find("models/sizes", size))
+    said = recipes.load(path)
+    if isinstance(said.get("init"), str):
+        said["init"] = {"run": said["init"]}
+    by_size = {name: said.pop(name, None) or {} for name in recipes.names("models/sizes")}
+    content = _laid_over(_laid_over(content, said), by_size[size])
+    assignments = [f"init.run={a.removeprefix('init=')}" if a.startswith("init=") else a for a in assignments]
+    content = recipes.override(content, assignments)
+    recipe = recipes.build(TrainRecipe, content, str(path))
+    _method(recipe.method, str(path))  # so that what is wrong with it is said now
+    return recipe, path
+
+
+def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        result[key] = _laid_over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def _method(section: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The section `method` with all of the method's settings; empty for plain training."""
+    if not section:
+        return {}
+    name = str(section.get("name", ""))
+    if name not in methods.METHODS:
+        raise Misused(f"{where}: unknown method.name {name!r}.{recipes.nearest(name, methods.METHODS)}")
+    settings = {key: value for key, value in section.items() if key != "name"}
+    return {"name": name, **asdict(recipes.build(methods.METHODS[name][0], settings, f"{where}: method"))}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value

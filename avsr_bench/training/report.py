@@ -1,0 +1,147 @@
+"""What a run tells while it goes: one line an update for people, one row an update in metrics.csv."""
+
+from __future__ import annotations
+
+import csv
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from ..data import Planner, Position
+from .module import Recogniser
+
+METRICS = "metrics.csv"
+
+
+class View(Protocol):
+    """How progress is shown; `cli.progress` has several."""
+
+    def say(self, line: str) -> None: ...
+
+    def begin(self, what: str, total: int, unit: str = "clips", before: int = 0) -> None: ...
+
+    def step(self, outcome: None, status: str = "") -> None: ...
+
+
+class Report(Callback):
+    """Gathers the figures of every update: losses, rate, gradient norms, what the method says, speed and memory."""
+
+    def __init__(self, folder: Path, view: View, what: str, planner: Planner, accumulate: int) -> None:
+        self.path, self.view, self.what = folder / METRICS, view, what
+        self.planner, self.accumulate = planner, accumulate
+        self.seconds = 0.0  # of training, over all resumptions
+        self.updates = 0
+        self.extra: dict[str, float] = {}  # of the validation after this update
+        self.wer: float | None = None  # the newest
+        self.clock = 0.0
+        self.speed = 0.0  # frames a second, over the last some updates
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin to count; rows of updates that a killed run did not save are taken back."""
+        self.clock, self.updates = time.monotonic(), trainer.global_step
+        if not trainer.is_global_zero:
+            return
+        drop_rows(self.path, self.updates)
+        assert isinstance(pl_module, Recogniser)
+        self.view.begin(self.what, pl_module.steps, "updates", self.updates)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Write the row and the line of an update."""
+        assert isinstance(pl_module, Recogniser)
+        if trainer.global_step == self.updates:
+            return
+        now = time.monotonic()
+        took, self.clock = now - self.clock, now
+        self.seconds, self.updates = self.seconds + took, trainer.global_step
+        figures = {name: float(value) for name, value in pl_module.figures.items()}
+        if not trainer.is_global_zero:
+            return
+        frames = figures.pop("frames") * trainer.world_size
+        newest = frames / max(took, 1e-6)
+        self.speed = newest if not self.speed else 0.9 * self.speed + 0.1 * newest
+        if "wer" in self.extra:
+            self.wer = self.extra["wer"]
+        place = self.planner.after(Position(), self.updates * self.accumulate - 1)
+        row = {
+            "update": self.updates,
+            "epoch": place.epoch,
+            "batch": place.batch,
+            "seconds": round(self.seconds, 3),
+            **figures,
+            **pl_module.method.figures(),
+            "frames": frames,
+            **{f"valid/{name}": value for name, value in self.extra.items()},
+        }
+        add_row(self.path, row)
+        for logger in trainer.loggers:
+            logger.log_metrics({name: float(value) for name, value in row.items()}, step=self.updates)
+        self.extra = {}
+        heard = "" if self.wer is None else f", WER {self.wer:.1%}"
+        status = f"loss {figures['loss']:.3f}{heard}, {self.speed:,.0f} frames/s, {memory(pl_module.device)}"
+        self.view.step(None, status)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The time spent, and the newest WER."""
+        return {"seconds": self.seconds, "wer": self.wer}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Those of a checkpoint."""
+        self.seconds, self.wer = state_dict["seconds"], state_dict["wer"]
+
+
+def memory(device: torch.device) -> str:
+    """The most memory taken so far: of the GPU, else of this process."""
+    if device.type == "cuda":
+        return f"{torch.cuda.max_memory_allocated(device) / 2**30:.1f} GiB"
+    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB"
+
+
+def read_metrics(path: Path) -> list[dict[str, str]]:
+    """The rows of a metrics.csv; a last line that a killed run left unfinished is not one."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    whole = text[: text.rfind("\n") + 1]
+    return list(csv.DictReader(whole.splitlines()))
+
+
+def add_row(path: Path, row: Mapping[str, Any]) -> None:
+    """Append a row; a figure that was not there before gets a column, empty above."""
+    known = _columns(path)
+    new = [name for name in row if name not in known]
+    if new and known:
+        _write(path, [*known, *new], read_metrics(path))
+        known = [*known, *new]
+    elif not known:
+        known = new
+        _write(path, known, [])
+    with path.open("a", encoding="utf-8", newline="") as file:
+        csv.DictWriter(file, known, restval="", lineterminator="\n").writerow(
+            {name: f"{value:.7g}" if isinstance(value, float) else value for name, value in row.items()}
+        )
+
+
+def drop_rows(path: Path, after: int) -> None:
+    """Take back the rows of updates later than `after`."""
+    rows = read_metrics(path)
+    if rows or path.exists():
+        _write(path, _columns(path), [row for row in rows if int(row["update"]) <= after])
+
+
+def _columns(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return next(csv.reader(file), [])
+
+
+def _write(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    unfinished = path.with_name(f".{path.name}.tmp")
+    with unfinished.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    unfinished.replace(path)

@@ -1,0 +1,127 @@
+"""Stopping and going on: signals that end a run after the update at hand, and checkpoints that are whole or not there."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+CHECKPOINT = "last.ckpt"
+
+
+class Stopped(Exception):
+    """A signal ended the run; everything to go on from is on the disk."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+class Checkpoints(Callback):
+    """Writes `last.ckpt` now and then and when a signal comes; keeps what Lightning does not.
+
+    Beside Lightning's own: the state of every random generator, so that a resumed run goes on as if nothing had
+    happened. The position in the data follows from the number of updates.
+    """
+
+    def __init__(self, folder: Path, minutes: float, say: Callable[[str], None]) -> None:
+        self.path = folder / CHECKPOINT
+        self.seconds, self.say = 60 * minutes, say
+        self.saved = time.monotonic()
+        self.random: dict[str, Any] | None = None
+        self.signal: int | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw on from where the checkpoint was written."""
+        self.saved = time.monotonic()
+        if self.random is not None:
+            set_random_state(self.random)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """After a whole update: save where it is time to, and end the run where a signal asked for it."""
+        if trainer.fit_loop.epoch_loop._should_accumulate():  # an update is not finished
+            return
+        due = time.monotonic() - self.saved >= self.seconds
+        wanted = self.signal is not None
+        if trainer.world_size > 1:  # all ranks decide alike, whoever heard the signal and whatever their clocks say
+            due = trainer.strategy.reduce_boolean_decision(due, all=False)
+            wanted = trainer.strategy.reduce_boolean_decision(wanted, all=False)
+        if due or wanted:
+            self.save(trainer)
+        if wanted:
+            raise Stopped(self.signal or signal.SIGTERM)
+
+    def save(self, trainer: Trainer) -> None:
+        """Write the checkpoint beside the last one, then put it in its place; a full disk leaves the last one."""
+        self.saved = time.monotonic()
+        unfinished = self.path.with_name(f".{CHECKPOINT}.tmp")
+        try:
+            trainer.save_checkpoint(unfinished)
+            if trainer.is_global_zero:
+                unfinished.replace(self.path)
+        except (OSError, RuntimeError) as error:  # torch says RuntimeError when the disk is full
+            unfinished.unlink(missing_ok=True)
+            kept = "the one before is kept" if self.path.exists() else "there is none to go on from yet"
+            self.say(f"cannot write {self.path}: {getattr(error, 'strerror', None) or 'is the disk full?'}; {kept}")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Random states."""
+        return {"random": random_state()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Kept until training starts, for what Lightning does before that draws numbers."""
+        self.random = state_dict["random"]
+
+
+class Signals:
+    """While training, Ctrl-C and SIGTERM ask for a stop after the update at hand; a second Ctrl-C ends it at once."""
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        self.checkpoints = checkpoints
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self.before[number] = signal.signal(number, self._ask)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.checkpoints.signal == signal.SIGINT == number:
+            raise KeyboardInterrupt
+        self.checkpoints.signal = number
+
+
+def random_state() -> dict[str, Any]:
+    """The states of Python's, numpy's and torch's generators as plain values and tensors."""
+    version, numbers, gauss = random.getstate()
+    kind, keys, place, has_gauss, cached = np.random.get_state()  # noqa: NPY002 what others may draw from
+    state: dict[str, Any] = {
+        "python": [version, list(numbers), gauss],
+        "numpy": [str(kind), torch.from_numpy(np.asarray(keys).astype(np.int64)), int(place), int(has_gauss), cached],
+        "torch": torch.get_rng_state(),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Put the generators where they were."""
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    kind, keys, place, has_gauss, cached = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), place, has_gauss, cached))  # noqa: NPY002
+    torch.set_rng_state(state["torch"].cpu())
+    if torch.cuda.is_available() and len(state.get("cuda", ())) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([each.cpu() for each in state["cuda"]])

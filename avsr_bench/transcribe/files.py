@@ -1,0 +1,202 @@
+"""Videos one after another: what is asked for is checked first, and one that fails does not stop the others."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, Protocol
+
+import torch
+
+from .. import media, runs
+from ..records import FPS, Misused, Refused, Unusable
+from .formats import FORMATS, as_json
+from .job import TranscribeSettings, transcribe
+from .preview import preview
+from .reader import Reader
+from .transcript import Transcript
+
+Format = Literal["txt", "json", "srt", "vtt"]
+
+
+@dataclass(frozen=True, slots=True)
+class TranscribeRequest:
+    """What the user asked for."""
+
+    videos: tuple[Path, ...]
+    model: str  # a run's folder, or the name of its system
+    format: Format | None = None  # none: what the name of `out` says, else txt
+    out: Path | None = None  # a file; of several videos, or where it is there as one, a folder
+    preview: Path | None = None
+    decode: Literal["beam", "ctc", "attention"] | None = None  # none: what the run says
+    beam: int | None = None
+    device: str = "auto"
+    settings: TranscribeSettings = field(default_factory=TranscribeSettings)
+
+
+class Progress(Protocol):
+    """Who hears how the work goes."""
+
+    def say(self, line: str) -> None:
+        """A line for the user."""
+
+    def begin(self, what: str, total: int, unit: str = "clips") -> None:
+        """Work on `total` seconds of a video starts."""
+
+    def step(self, outcome: None, status: str = "") -> None:
+        """One of them is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A video that gave no transcript, and why."""
+
+    video: Path
+    why: str
+
+
+def transcribe_files(request: TranscribeRequest, progress: Progress, show: Callable[[str], None]) -> list[Failure]:
+    """Transcribe videos into files, or onto `show`; the failures."""
+    form, targets = _targets(request)
+    reader = open_reader(request)
+    failures = []
+    for video in request.videos:
+        try:
+            transcript = transcribe(video, reader, request.settings, _reporter(progress, video))
+            for note in transcript.notes:
+                progress.say(f"{video}: {note}")
+            if not transcript.utterances:
+                progress.say(f"{video}: no word was read")
+            if video in targets:
+                write(targets[video], FORMATS[form](transcript))
+            else:
+                show(_shown(transcript, form, len(request.videos) > 1))
+            if request.preview is not None:
+                preview(transcript, request.preview, _reporter(progress, video))
+        except Unusable as unusable:
+            failures.append(Failure(video, f"cannot be used: {unusable}"))
+        except Refused as refused:
+            failures.append(Failure(video, str(refused)))
+        else:
+            continue
+        progress.say(f"avsr-bench: {failures[-1].video}: {failures[-1].why}")
+    return failures
+
+
+def open_reader(request: TranscribeRequest) -> Reader:
+    """The run that was asked for, ready to read."""
+    device = _device(request.device)
+    folder = runs.find_run(request.model)
+    if not (folder / runs.WEIGHTS).is_file():
+        raise Refused(f"{folder} is not finished (no {runs.WEIGHTS}): go on with `avsr-bench train ... --resume`")
+    run = runs.open_run(folder)
+    settings = replace(run.decode, nbest=1)
+    if request.decode is not None:
+        settings = replace(settings, kind=request.decode)
+    if request.beam is not None:
+        settings = replace(settings, beam=request.beam)
+    return Reader.of(run, settings, device)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
+    unfinished = path.with_name(f".{path.name}.tmp")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        raise Refused(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _targets(request: TranscribeRequest) -> tuple[Format, dict[Path, Path]]:
+    """The format, and the file of each video where files are written. What cannot be done is refused now."""
+    videos, out = request.videos, request.out
+    seen: dict[Path, Path] = {}
+    for video in videos:
+        if video.resolve() in seen:
+            raise Misused(f"{video} is given twice")
+        seen[video.resolve()] = video
+    if request.preview is not None:
+        if len(videos) > 1:
+            raise Misused(f"--preview draws one video, and {len(videos)} are given: draw them one by one")
+        media.check_target(videos[0], request.preview)
+        _check_folder(request.preview.parent)
+    folder = out is not None and (len(videos) > 1 or out.is_dir())
+    named = out.suffix[1:].lower() if out is not None and not folder else ""
+    form: Format = request.format or (named if named in FORMATS else "txt")  # type: ignore[assignment]
+    if out is None:
+        if len(videos) > 1 and form in ("srt", "vtt"):
+            raise Misused(f"{form} of {len(videos)} videos cannot stand in one stream: give a folder with --out")
+        return form, {}
+    targets = {video: out / f"{video.stem}.{form}" if folder else out for video in videos}
+    taken: dict[Path, Path] = {}
+    for video, target in targets.items():
+        if target in taken:
+            raise Misused(f"{taken[target]} and {video} would both be written to {target}: transcribe them apart")
+        if target.resolve() in seen:
+            raise Misused(f"--out {target} would overwrite a video: give another name")
+        taken[target] = video
+    if folder:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Refused(f"cannot make the folder {out}: {error.strerror}") from error
+    _check_folder(out if folder else out.parent)
+    return form, targets
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder in which no file can be made."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise Refused(f"cannot write into {folder}: {error.strerror}") from error
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise Misused(f"--device {name}: give auto, cpu, cuda or cuda:1") from None
+    if device.type not in ("cpu", "cuda"):
+        raise Misused(f"--device {name}: give auto, cpu, cuda or cuda:1")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise Refused(
+            f"--device {name}: torch sees {torch.cuda.device_count()} GPUs (see `avsr-bench doctor`); auto takes a CPU"
+        )
+    return device
+
+
+def _shown(transcript: Transcript, form: Format, several: bool) -> str:
+    """A transcript on standard output; JSON as one line a video, text of several under their names."""
+    if form == "json":
+        return json.dumps(as_json(transcript), ensure_ascii=False) + "\n"
+    head = f"==> {transcript.video} <==\n" if several else ""
+    return head + FORMATS[form](transcript)
+
+
+def _reporter(progress: Progress, video: Path) -> Callable[[str, int, int | None], None]:
+    """Tells progress of every second of a video, one bar a pass."""
+    passing, begun = "", 0.0
+
+    def report(what: str, done: int, total: int | None) -> None:
+        nonlocal passing, begun
+        if total is None:
+            return
+        if what != passing or done == 1:
+            passing, begun = what, time.monotonic()
+            progress.begin(f"{video.name}: {what}", max(total // FPS, 1), "s")
+        if done % FPS == 0 and done <= total:
+            speed = done / FPS / max(time.monotonic() - begun, 1e-3)
+            progress.step(None, f"{speed:.0f}x real time")
+
+    return report

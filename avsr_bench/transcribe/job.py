@@ -1,0 +1,211 @@
+"""`transcribe`: from a video of any length to words with times. Reads top to bottom as it happens.
+
+Two passes: one that finds and follows the faces, and one that cuts their mouths and reads them window by window. What
+is held of the video is the faces' places and the frames of one window a face.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.metadata
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import faces, media
+from ..faces import FaceSettings, People, Stretch
+from ..media import Picture, Video
+from ..records import FPS, SAMPLES_PER_FRAME, Refused, Unusable
+from ..samples import ClipSettings, face_facts
+from ..text import TEXT_VERSION
+from .reader import Reader
+from .transcript import Gap, Take, Transcript, utterances
+from .windows import Reading, WindowSettings
+
+MIN_FRAMES = ClipSettings().min_frames
+MIN_SEEN = 1.0  # seconds in view, below which one of several faces is not followed: passers-by, and what is no face
+PACKAGES = ("avsr-bench", "torch", "torchaudio", "mediapipe", "av", "numpy")
+NO_FACE, OTHER_FACE, NO_MOUTH, READ = range(4)  # what is in a frame, the most useful of it
+WHY = ("no face in view", "another face in view (--all-faces)", "the face in view too shortly, or turned away")
+
+Report = Callable[[str, int, int | None], None]  # what is done, frames done, frames in all if known
+
+
+@dataclass(frozen=True, slots=True)
+class TranscribeSettings:
+    """What is read of a video, and how it is cut."""
+
+    faces: FaceSettings = field(default_factory=FaceSettings)
+    windows: WindowSettings = field(default_factory=WindowSettings)
+    all_faces: bool = False  # everybody in view for `MIN_SEEN`, not only the face that `faces.face` asks for
+
+
+def transcribe(
+    path: Path, reader: Reader, settings: TranscribeSettings, report: Report = lambda what, done, total: None
+) -> Transcript:
+    """Read one video. One that cannot be read raises `Unusable`, or `Refused` where it lacks what the model takes."""
+    try:
+        if not reader.sees:
+            return _listen(path, reader, settings, report)
+        return _watch(path, reader, settings, report)
+    finally:
+        gc.collect(1)  # PyAV's containers refer to one another: see samples.make_sample
+
+
+def _watch(path: Path, reader: Reader, settings: TranscribeSettings, report: Report) -> Transcript:
+    video = Video(path)
+    if reader.hears and not video.info.has_sound:
+        raise Refused(f"{path} has no sound, and {reader.run.name} listens: use a model of --modality video")
+    people = faces.find_people(_Counted(video, "faces", report), settings.faces)
+    if people.frames < MIN_FRAMES:
+        raise Unusable("too-short", f"{people.frames} frames, and the shortest word takes {MIN_FRAMES}")
+    chosen = [0]
+    if settings.all_faces:
+        chosen += [n for n, person in enumerate(people.persons) if n and person.frames >= MIN_SEEN * FPS]
+    takes, content = _takes(people, chosen)
+    if not takes:
+        raise Unusable("mouth-outside", f"the face is in view for {people.persons[0].frames} frames, its mouth in none")
+    found = _read(_Counted(video, "reading", report), path, video.info.origin, takes, reader, settings)
+    gaps = tuple(_gaps(content))
+    notes = [_gap_note(gaps, people.frames)] if gaps else []
+    if settings.all_faces:
+        brief = len(people.persons) - len(chosen)
+        notes += [f"{brief} faces in view for less than {MIN_SEEN:g} s are left out"] * (brief > 0)
+        notes += [f"{people.too_small} faces are too small to be read"] * (people.too_small > 0)
+    return Transcript(
+        video=path,
+        seconds=people.frames / FPS,
+        utterances=tuple(sorted(found, key=lambda utterance: (utterance.start, utterance.face))),
+        takes=takes,
+        gaps=gaps,
+        notes=tuple(notes),
+        about=_about(reader, settings)
+        | {"picture": {"width": people.width, "height": people.height, "fps": round(video.info.fps, 3)}}
+        | {"detector": people.reach, "video_notes": video.notes},
+    )
+
+
+def _takes(people: People, chosen: list[int]) -> tuple[tuple[Take, ...], np.ndarray]:
+    """The frames to be read of each chosen face, and what is in every frame."""
+    takes = []
+    content = np.full(people.frames, NO_FACE, np.uint8)
+    for number, person in enumerate(people.persons):
+        for stretch in person.stretches:
+            inside = content[stretch.start : stretch.end]
+            np.maximum(inside, NO_MOUTH if number in chosen else OTHER_FACE, out=inside)
+    for face, number in enumerate(chosen, 1):
+        for stretch in people.persons[number].stretches:
+            for take in _takes_of(face, stretch):
+                content[take.start : take.end] = READ
+                takes.append(take)
+    return tuple(sorted(takes, key=lambda take: (take.start, take.face))), content
+
+
+def _takes_of(face: int, stretch: Stretch) -> Iterator[Take]:
+    """A stretch without the frames in which the mouth is not where a face has it."""
+    try:
+        matrices, inside = faces.fit_mouths(stretch.track.points)
+    except Unusable:  # points that coincide: no face
+        return
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], inside, [False]]))).reshape(-1, 2)
+    for first, end in edges:
+        if end - first >= MIN_FRAMES:
+            box = np.median(stretch.track.boxes[first:end], axis=0)
+            facts = {"box": [round(float(side), 1) for side in box], **face_facts(stretch.track)}
+            yield Take(face, stretch.start + int(first), matrices[first:end], facts)
+
+
+def _read(
+    pictures: _Counted, path: Path, origin: float, takes: tuple[Take, ...], reader: Reader, settings: TranscribeSettings
+) -> list[Any]:
+    """Cut the mouths of all takes in one pass and read each window as soon as it is full."""
+    sounds = media.sound_by_frames(path, origin) if reader.hears else None
+    silence = np.zeros(SAMPLES_PER_FRAME, np.int16)
+    waiting = list(reversed(takes))
+    running: list[tuple[Take, Reading]] = []
+    found: list[Any] = []
+    for t, picture in enumerate(pictures):
+        sound = next(sounds, silence) if sounds is not None else None
+        while waiting and waiting[-1].start == t:
+            running.append((waiting.pop(), Reading(reader.read, settings.windows, t)))
+        for take, reading in running:
+            mouth = picture.warp(take.matrices[t - take.start], faces.MOUTH, "grey")
+            reading.add(mouth, sound)
+            if t + 1 == take.end:
+                found += utterances(take.face, reading.finish())
+        running = [(take, reading) for take, reading in running if t + 1 < take.end]
+    return found
+
+
+def _listen(path: Path, reader: Reader, settings: TranscribeSettings, report: Report) -> Transcript:
+    """For a model that only listens: the whole sound, whoever is in view. A file of sound alone will do."""
+    try:
+        origin: float | None = media.probe(path).origin
+    except Unusable as unusable:
+        if unusable.reason.code != "no-video-stream":
+            raise
+        origin = None
+    reading = Reading(reader.read, settings.windows, 0)
+    frames = 0
+    for sound in media.sound_by_frames(path, origin):
+        reading.add(None, sound)
+        frames += 1
+        report("listening", frames, None)
+    if not frames:
+        raise Refused(f"{path} has no sound, and {reader.run.name} listens: use a model of --modality video")
+    if frames < MIN_FRAMES:
+        raise Unusable("too-short", f"{frames / FPS:.2f} s of sound, and the shortest word takes {MIN_FRAMES / FPS} s")
+    return Transcript(
+        video=path,
+        seconds=frames / FPS,
+        utterances=tuple(utterances(0, reading.finish())),
+        about=_about(reader, settings),
+    )
+
+
+class _Counted:
+    """The pictures of a video, as often as they are wanted, each pass reported."""
+
+    def __init__(self, video: Video, what: str, report: Report) -> None:
+        self.video, self.what, self.report = video, what, report
+
+    def __iter__(self) -> Iterator[Picture]:
+        announced = self.video.info.seconds
+        total = self.video.frames or (None if announced is None else media.frame_count(announced))
+        for number, picture in enumerate(self.video, 1):
+            yield picture
+            self.report(self.what, number, total)
+
+
+def _gaps(content: np.ndarray) -> Iterator[Gap]:
+    edges = np.flatnonzero(np.diff(content)) + 1
+    for first, end in zip([0, *edges], [*edges, len(content)], strict=True):
+        if content[first] != READ:
+            yield Gap(float(first / FPS), float(end / FPS), WHY[content[first]])
+
+
+def _gap_note(gaps: tuple[Gap, ...], frames: int) -> str:
+    away = sum(gap.end - gap.start for gap in gaps)
+    named = ", ".join(f"{clock(gap.start)}-{clock(gap.end)} {gap.why}" for gap in gaps[:3])
+    more = f", and {len(gaps) - 3} more" if len(gaps) > 3 else ""
+    return f"nothing is read in {away:.1f} of {frames / FPS:.1f} s: {named}{more}"
+
+
+def clock(seconds: float) -> str:
+    """A time of a video for people: 1:02:03.4, or 2:03.4."""
+    tenths = round(seconds * 10)
+    hours, minutes, rest = tenths // 36_000, tenths // 600 % 60, f"{tenths % 600 // 10:02d}.{tenths % 10}"
+    return f"{hours}:{minutes:02d}:{rest}" if hours else f"{minutes}:{rest}"
+
+
+def _about(reader: Reader, settings: TranscribeSettings) -> dict[str, Any]:
+    return {
+        "model": {"run": reader.run.name, **asdict(reader.run.about)},
+        "decode": asdict(reader.settings),
+        "settings": asdict(settings),
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES} | {"text": TEXT_VERSION},
+        "device": str(reader.device),
+    }

@@ -1,0 +1,107 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from avsr_bench.leaderboard import read_rows, rerun, verify
+from avsr_bench.leaderboard.again import answer
+from avsr_bench.records import Refused
+
+
+def test_a_row_as_it_was_kept(results, make):
+    make.measure(results, condition="gaussian:5", errors=0.3)
+    (row,) = read_rows([results]).rows
+    done = verify(row)
+    assert done.alike and (done.words, done.utterances) == (row.result.words, 120)
+    assert done.said.startswith("synth/dense-tiny-s0/test/gaussian:5: WER ") and "120 hypotheses" in done.said
+
+
+def test_hypotheses_that_say_otherwise(results, make):
+    path = make.measure(results).with_suffix(".jsonl")
+    lines = path.read_text().splitlines()
+    first = json.loads(lines[0])
+    path.write_text("\n".join([json.dumps({**first, "hypothesis": ""}), *lines[1:]]) + "\n")
+    (row,) = read_rows([results]).rows
+    done = verify(row)
+    assert not done.alike and done.words.errors != row.result.words.errors
+    assert f"kept are {row.result.words.errors} errors of 600 words" in done.said
+
+
+def test_one_utterance_more_or_twice(results, make):
+    path = make.measure(results).with_suffix(".jsonl")
+    lines = path.read_text()
+    path.write_text("".join(lines.splitlines(keepends=True)[:-1]))
+    (row,) = read_rows([results]).rows
+    assert not verify(row).alike
+    path.write_text(lines + lines.splitlines(keepends=True)[0])
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(Refused, match="was scored twice"):
+        verify(row)
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("rm -rf .", "has no command `avsr-bench evaluate ...` to run: 'rm -rf .'"),
+        ("avsr-bench prep synth", "has no command `avsr-bench evaluate"),
+        ("avsr-bench evaluate 'runs", "cannot be read: No closing quotation"),
+        ("avsr-bench evaluate runs/that-is-not-there", "ended with exit code"),
+    ],
+)
+def test_commands_that_cannot_be_run(results, make, command, says, tmp_path, monkeypatch):
+    make.measure(results, command=command)
+    monkeypatch.chdir(tmp_path)
+    (row,) = read_rows([results]).rows
+    with pytest.raises(Refused, match=says):
+        rerun(row)
+
+
+def test_what_a_command_answers(results, make):
+    make.measure(results)
+    (row,) = read_rows([results]).rows
+    other = make.measure(results / "other", errors=0.3)
+    assert answer(other.read_text(), row).words != row.result.words
+    assert answer(row.path.read_text(), row) == row.result
+    noisy = make.measure(results / "noisy", condition="blur:3")
+    with pytest.raises(Refused, match="is about test, blur:3"):
+        answer(noisy.read_text(), row)
+    with pytest.raises(Refused, match="is not a result"):
+        answer("WER 3 %", row)
+
+
+def command(*words, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "avsr_bench", "leaderboard", *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_command_line(make, tmp_path):
+    local = tmp_path / "leaderboards/local"
+    make.measure(local, texts=make.sentences(5, 2))
+    done = command(cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "1 rows measured, 109 published, 1 figures",
+        "leaderboards/local/index.html and leaderboards/local/README.md",
+    ]
+    again = command(cwd=tmp_path)  # its own pages beside the results disturb nothing
+    assert again.stdout == done.stdout
+    done = command("verify", "synth/dense-tiny-s0/test/clean", cwd=tmp_path)
+    assert done.returncode == 0 and "10 hypotheses" in done.stdout
+    path = local / "synth__dense-tiny-s0/test/clean.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    done = command("verify", cwd=tmp_path)
+    assert done.returncode == 1 and "kept are" in done.stdout
+    done = command("verify", "synth/nobody", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.startswith("avsr-bench: no row is called")
+    done = command("render", "--results", "nowhere", cwd=tmp_path)
+    assert done.returncode == 1 and "there is no folder nowhere" in done.stderr
+    done = command("render", "--publish", cwd=tmp_path)
+    assert done.returncode == 0 and (tmp_path / "leaderboards/index.html").exists()
+    assert "0 rows measured" in done.stdout

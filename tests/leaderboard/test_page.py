@@ -1,0 +1,136 @@
+"""The page in the browser that people have, with a mouse, a keyboard and fingers."""
+
+import pytest
+from browser import CHROMIUM, Browser
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
+SHOWN = "[...document.querySelectorAll('main tbody tr:not(.more)')].filter(row => row.checkVisibility())"
+
+
+def column(table, name):
+    """The cells of a column from top to bottom, as people read them; a table by its number."""
+    return f"""(() => {{
+      const table = document.querySelectorAll("table")[{table}];
+      const place = [...table.tHead.rows[0].cells].findIndex(head => head.innerText.trim() === "{name}");
+      return [...table.tBodies[0].rows].map(row => row.cells[place].innerText.split(/[\\n ]/)[0]);
+    }})()"""
+
+
+@needs_chromium
+def test_the_page_in_chromium(pages, tmp_path):
+    page = pages[0] / "index.html"
+    with Browser(tmp_path / "profile") as tab:
+        tab.open(page)
+        rows = tab.run(f"{SHOWN}.length")
+
+        # Sorting: WER up as it comes, down at the second click, text by its letters; cells without numbers stay last.
+        first = [float(each) for each in tab.run(column(0, "WER"))]
+        assert first == sorted(first) and len(first) == 13
+        for _ in range(2):
+            tab.click("th:nth-child(2) button")
+        assert [float(each) for each in tab.run(column(0, "WER"))] == first[::-1]
+        assert tab.run("document.querySelector('th:nth-child(2)').ariaSort") == "descending"
+        tab.click("th:nth-child(1) button")
+        names = tab.run(column(0, "system"))
+        assert names == sorted(names)
+        tab.click("th:nth-child(3) button")
+
+        assert (
+            tab.run("[...document.querySelectorAll('td:nth-child(3)')].slice(11, 13).map(e => e.innerText)")
+            == ["–"] * 2
+        )
+
+        # Filtering: what does not fit goes, headings and figures with it; a link keeps the choice.
+        def choose(name, value):
+            tab.run(
+                f"(() => {{ const select = document.forms[0].elements.{name}; select.value = '{value}';"
+                " select.dispatchEvent(new Event('change', { bubbles: true })) })()"
+            )
+
+        choose("system", "msrs")
+        assert set(tab.run(f"{SHOWN}.map(row => row.dataset.system)")) == {"msrs"}
+        choose("system", "")
+        choose("corpus", "lrs3")
+        assert tab.run("document.querySelector('#measured .board').checkVisibility()") is False
+        assert tab.run("document.querySelector('#measured .none').checkVisibility()") is True
+        assert tab.run("[...document.querySelectorAll('figure')].filter(e => e.checkVisibility()).length") == 1
+        choose("modality", "av")
+        assert set(tab.run(f"{SHOWN}.map(row => row.dataset.modality)")) == {"av"}
+        assert tab.run("document.querySelector('output').value") == f"{tab.run(SHOWN + '.length')} rows"
+        link = tab.run("location.hash")
+        assert link == "#corpus=lrs3&modality=av"
+        tab.click("button[type=reset]")
+        tab.run("new Promise(done => setTimeout(done, 50))")
+        assert tab.run(f"{SHOWN}.length") == rows and tab.run("location.hash") == ""
+        tab.open(page.parent / "README.md")  # somewhere else, so that the page is read anew
+        tab.open(page, link)
+        assert set(tab.run(f"{SHOWN}.map(row => row.dataset.modality)")) == {"av"}
+        tab.open(page.parent / "README.md")
+        tab.open(page)
+
+        # The command of a row: pointed at, by keyboard, opened.
+        assert tab.run("tip.checkVisibility()") is False
+        tab.point("tr[data-row] td:nth-child(4)")
+        assert tab.run("tip.checkVisibility()") is True
+        assert tab.run("tip.innerText").startswith("avsr-bench evaluate runs/synth/")
+        tab.press("Escape")
+        assert tab.run("tip.checkVisibility()") is False
+        for _ in range(60):
+            tab.press("Tab")
+            if tab.run("document.activeElement.matches('td button')"):
+                break
+        assert tab.run("document.activeElement.matches('td button')") and tab.run("tip.checkVisibility()")
+        tab.press("Enter")
+        assert tab.run("document.activeElement.ariaExpanded") == "true"
+        told = tab.run("document.querySelector('tr.more').innerText")
+        for words in ("avsr-bench evaluate", "avsr-bench train", "3f9c2d1", "4be1c07a9d2f", "15 speakers"):
+            assert words in told
+        tab.press(" ")
+        assert tab.run("document.querySelector('tr.more')") is None
+
+        # Light and dark: text stands out from paper, in figures too.
+        def ratio():
+            return tab.run(
+                """(() => {
+                  const light = color => color.match(/[\\d.]+/g).slice(0, 3).map(Number)
+                    .map(c => c / 255).map(c => c <= .03928 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4)
+                    .reduce((sum, c, i) => sum + c * [.2126, .7152, .0722][i], 0);
+                  const paper = light(getComputedStyle(document.body).backgroundColor);
+                  const inks = [document.body, document.querySelector(".muted"), document.querySelector("td .of"),
+                    document.querySelector(".measured .tag"), document.querySelector(".published .tag")];
+                  const found = inks.map(each => light(getComputedStyle(each).color));
+                  found.push(light(getComputedStyle(document.querySelector("figure text")).fill));
+                  return Math.min(...found.map(ink => (Math.max(ink, paper) + .05) / (Math.min(ink, paper) + .05)));
+                })()"""
+            )
+
+        papers = []
+        for scheme in ("light", "dark"):
+            tab.scheme(scheme)
+            assert ratio() > 4.5
+            papers.append(tab.run("getComputedStyle(document.body).backgroundColor"))
+        tab.click("#theme")
+        assert tab.run("getComputedStyle(document.body).backgroundColor") == papers[0] != papers[1]
+        assert ratio() > 4.5
+
+        # Points of figures say what they are.
+        titles = tab.run("[...document.querySelectorAll('figure use > title')].map(title => title.textContent)")
+        assert len(titles) > 200 and any(title.startswith("synth/msrs-tiny-s0, level 5: ") for title in titles)
+
+        # A phone: nothing sticks out, targets are large, a finger opens a row.
+        tab.size(390, 844, 2, phone=True)
+        tab.open(page.parent / "README.md")
+        tab.open(page)
+        assert tab.run("document.documentElement.scrollWidth") == 390
+        tab.tap("td button")
+        tab.run("new Promise(done => setTimeout(done, 400))")
+        assert tab.run("document.querySelector('tr.more')?.checkVisibility()") is True
+        box = tab.run("document.querySelector('tr.more dl').getBoundingClientRect().toJSON()")
+        assert box["left"] >= 0 and box["right"] <= 390
+        assert tab.run("document.querySelector('td button').getBoundingClientRect().height") >= 24
+
+        assert tab.problems == []
+        assert {url.partition("#")[0] for url in tab.requests} <= {
+            page.as_uri(),
+            (page.parent / "README.md").as_uri(),
+        }

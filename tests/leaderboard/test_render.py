@@ -1,0 +1,164 @@
+import csv
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from avsr_bench.leaderboard import read_rows, render
+from avsr_bench.records import Refused
+
+
+class Strict(HTMLParser):
+    """Tags that are closed in the order in which they were opened."""
+
+    VOID = ("meta", "br", "link", "input", "img")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.ids += [value for name, value in attrs if name == "id"]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def whole(out):
+    return {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def test_what_is_written(pages):
+    out, rendered = pages
+    names = {str(name) for name in whole(out)}
+    assert {"README.md", "index.html", "results.csv"} <= names
+    for figure in ("sparsity-synth-test-video-tiny", "noise-synth-test-video-tiny", "published-sparsity"):
+        assert {f"figures/{figure}.png", f"figures/{figure}.svg"} <= names
+    assert (rendered.apart, rendered.published, rendered.notes) == (0, 109, ())
+    assert rendered.rows == len(list(csv.DictReader((out / "results.csv").open())))
+
+
+def test_the_same_bytes_every_time(pages, full, published, tmp_path):
+    render([full], published, tmp_path / "again")
+    assert whole(tmp_path / "again") == whole(pages[0])
+
+
+def test_measured_and_published_are_never_in_one_table(pages):
+    text = (pages[0] / "README.md").read_text()
+    measured, published = text.split("## Published")
+    assert "2307.04552" not in measured and "synth/" not in published
+    assert "synth/msrs-tiny-s0/test/clean" in measured
+    rows = (pages[0] / "results.csv").read_text()
+    assert "arxiv" not in rows and "SparseVSR" not in rows
+
+
+def test_every_table_of_text_is_whole(pages):
+    text = (pages[0] / "README.md").read_text()
+    blocks = re.findall(r"(?:^\|.*\n)+", text, re.M)
+    assert len(blocks) >= 8
+    for block in blocks:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
+    for target in re.findall(r"\]\((?!https)([^)]+)\)", text):
+        assert (pages[0] / target).exists()
+    assert max(map(len, re.findall(r"^\d+\.\d$", text, re.M)), default=0) == 0
+
+
+def test_intervals_are_always_shown(pages, full):
+    rows = list(csv.DictReader((pages[0] / "results.csv").open()))
+    assert all(float(row["wer_low"]) <= float(row["wer"]) <= float(row["wer_high"]) for row in rows)
+    page = (pages[0] / "index.html").read_text()
+    for row in read_rows([full]).rows:
+        span = row.result.wer_interval
+        assert f"[{100 * span.low:.1f}, {100 * span.high:.1f}]" in page
+
+
+def test_the_page_stands_alone(pages):
+    page = (pages[0] / "index.html").read_text()
+    checked = Strict()
+    checked.feed(page)
+    assert not checked.open and len(set(checked.ids)) == len(checked.ids)
+    assert not re.search(r"<(?:link|img|script|iframe)[^>]*\b(?:src|href)=", page)
+    assert not re.search(r"@import|url\((?!#)", page)
+    links = set(re.findall(r'href="([^"#]+)"', page))
+    assert links and all(re.fullmatch(r"https://arxiv\.org/abs/\d{4}\.\d{5}", link) for link in links)
+
+
+def test_nothing_yet(published, tmp_path):
+    rendered = render([tmp_path / "nowhere"], published, tmp_path / "out")
+    assert (rendered.rows, rendered.figures) == (0, 1)
+    assert "No results yet" in (tmp_path / "out/README.md").read_text()
+    assert "No results yet" in (tmp_path / "out/index.html").read_text()
+    assert "21.1" in (tmp_path / "out/README.md").read_text()
+
+
+def test_all_that_can_be_wrong_at_once(results, make, published, tmp_path):
+    few = make.sentences(5, 2)
+    make.measure(results, "synth/dense-tiny-s0", texts=few)
+    make.measure(results, "synth/lost-tiny-s0", texts=few, commit="")
+    make.measure(results, "synth/odd-tiny-s0", "fog:3", 0.2, texts=few)
+    make.measure(results / "a", "synth/twice-tiny-s0", texts=few)
+    make.measure(results / "b", "synth/twice-tiny-s0", errors=0.5, texts=few)
+    make.measure(results, "synth/other-tiny-s0", texts=few, corpus_fingerprint="ffff")
+    (results / "nan.json").write_text('{"wer": NaN, "cer": 0}')
+    (tmp_path / "runs/synth/dense-tiny-s0").mkdir(parents=True)
+    rendered = render([results], published, tmp_path / "out", tmp_path / "runs")
+    assert (rendered.rows, rendered.apart) == (2, 4)
+    said = "\n".join(rendered.notes)
+    assert "nan.json is not a result" in said
+    assert "synth, test is 2 different tests" in said
+    assert "other-tiny-s0 is gone: its results stand" in said
+    for name in ("README.md", "index.html"):
+        text = (tmp_path / "out" / name).read_text().replace("\\_", "_")
+        for words in (
+            "has no commit",
+            "unknown family of noise",
+            "disagree",
+            "nan.json is not a result",
+            "2 different",
+        ):
+            assert words in text, (name, words)
+        assert "is gone" not in text  # the pages are the same on any machine
+    reasons = {row["row"]: row["apart"] for row in csv.DictReader((tmp_path / "out/results.csv").open())}
+    assert reasons["synth/dense-tiny-s0/test/clean"] == "" and "commit" in reasons["synth/lost-tiny-s0/test/clean"]
+
+
+def test_names_that_mean_something_to_html_markdown_and_svg(results, make, published, tmp_path):
+    few = make.sentences(5, 2)
+    name = "a|b`<script>alert(1)</script>&\"'_*[x](y)"
+    for condition in ("clean", "gaussian:5", "gaussian:10"):
+        make.measure(
+            results, "synth/evil", condition, 0.2, few, system=name, sparsity=0.5, command=f"avsr-bench {name}"
+        )
+    render([results], published, tmp_path / "out")
+    page = (tmp_path / "out/index.html").read_text()
+    assert page.count("<script") == 2 and "alert(1)" in page
+    checked = Strict()
+    checked.feed(page)
+    assert not checked.open
+    text = (tmp_path / "out/README.md").read_text()
+    assert "<script" not in text
+    for block in re.findall(r"(?:^\|.*\n)+", text, re.M):
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
+
+
+def test_figures_of_earlier_pages_go(full, results, make, published, tmp_path):
+    (tmp_path / "figures").mkdir()
+    for name in ("old.png", "old.svg", "kept.txt"):
+        (tmp_path / "figures" / name).write_text("x")
+    render([results], published, tmp_path)
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {
+        "kept.txt",
+        "published-sparsity.png",
+        "published-sparsity.svg",
+    }
+
+
+def test_no_place_to_write(results, published, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Refused, match="cannot write the pages in"):
+        render([results], published, tmp_path / "file")

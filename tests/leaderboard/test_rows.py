@@ -1,0 +1,133 @@
+import json
+import math
+
+import pytest
+
+from avsr_bench.leaderboard import find_row, read_rows
+from avsr_bench.leaderboard.rows import scores, split_condition
+from avsr_bench.records import Misused, Refused
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"commit": ""}, "it has no commit"),
+        ({"commit": "unknown"}, "it has no commit"),
+        ({"command": "", "corpus_fingerprint": ""}, "it has no command and no corpus fingerprint"),
+        ({"scorer_version": 0}, "version 0 of the scorer, not 1"),
+        ({"text_version": 7}, "version 7 of the text rule, not 1"),
+        ({"condition": "gaussian:5", "noise_version": 9}, "version 9 of the noise, not 1"),
+        ({"condition": "babble:0", "noise_version": 3}, "version 3 of the noise, not 1"),
+        ({"condition": "fog:3"}, "unknown family of noise 'fog'"),
+        ({"condition": "gaussian:11"}, "level 11 of gaussian"),
+        ({"condition": "gaussian:0"}, "level 0 of gaussian"),
+        ({"condition": "gaussian:2.5"}, "level 2.5 of gaussian"),
+        ({"condition": "gaussian"}, "not of the form FAMILY:LEVEL"),
+        ({"condition": "gaussian:nan"}, "not of the form FAMILY:LEVEL"),
+        ({"condition": "gaussian:5", "noise_on": None}, "does not say where its noise was applied"),
+        ({"condition": "gaussian:5", "noise_seed": None}, "does not say where its noise was applied"),
+    ],
+)
+def test_what_stands_apart(results, make, more, reason):
+    make.measure(results, run="synth/msrs-tiny-s0", **more)
+    make.measure(results)
+    found = read_rows([results])
+    assert [row.name for row in found.rows] == ["synth/dense-tiny-s0/test/clean"]
+    (apart,) = found.apart
+    assert reason in apart.reason and apart.row.result.run == "synth/msrs-tiny-s0"
+
+
+def changed(path, **values):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def test_rates_and_intervals_that_are_no_numbers(results, make):
+    changed(make.measure(results, run="synth/a"), wer=math.nan)
+    path = make.measure(results, run="synth/b")
+    changed(path, wer_interval={**json.loads(path.read_text())["wer_interval"], "high": math.nan})
+    make.measure(results, run="synth/c", texts=[("s1", "s1-0", "")])
+    found = read_rows([results])
+    assert not found.rows
+    assert len(found.notes) == 1 and "synth__a" in found.notes[0] and "nan" in found.notes[0]
+    assert [each.reason for each in found.apart] == [
+        "its interval is not a number (NaN)",
+        "no words were scored: its WER is not a number",
+    ]
+
+
+def test_files_that_are_no_results(results, make):
+    make.measure(results)
+    for name, content in (
+        ("empty.json", b""),
+        ("list.json", b"[]"),
+        ("bytes.json", b"\xff\xfe"),
+        ("cut.json", next(results.rglob("clean.json")).read_bytes()[:200]),
+    ):
+        (results / name).write_bytes(content)
+    (results / "folder.json").mkdir()
+    found = read_rows([results])
+    assert len(found.rows) == 1 and len(found.notes) == 5
+    assert all(name in " ".join(found.notes) for name in ("empty", "list", "bytes", "cut", "folder"))
+
+
+def test_two_results_of_one_row(results, make):
+    kept = make.measure(results / "one")
+    make.measure(results / "two")
+    alike = read_rows([results / "one", results / "two"])
+    assert [row.path for row in alike.rows] == [kept] and not alike.apart
+    make.measure(results / "three", errors=0.3)
+    found = read_rows([results])
+    assert not found.rows and len(found.apart) == 3
+    assert all("disagree" in each.reason and "one" in each.reason and "three" in each.reason for each in found.apart)
+
+
+def test_other_tests_seeds_and_readings_are_not_the_same_measurement(results, make):
+    for number, more in enumerate(
+        (
+            {},
+            {"corpus_fingerprint": "other"},
+            {"decoding": {"kind": "beam", "beam": 40}},
+            {"condition": "gaussian:3"},
+            {"condition": "gaussian:3", "noise_seed": 1},
+            {"condition": "gaussian:3", "noise_on": "frame"},
+        )
+    ):
+        make.measure(results / str(number), **more)
+    found = read_rows([results])
+    assert len(found.rows) == 6 and not found.apart
+    names = {row.name for row in found.rows}
+    assert names == {
+        "synth/dense-tiny-s0/test/clean",
+        "synth/dense-tiny-s0/test/gaussian:3",
+        "synth/dense-tiny-s0/test/gaussian:3@frame",
+    }
+    with pytest.raises(Misused, match="is the name of 3 results: give one of"):
+        find_row("synth/dense-tiny-s0/test/clean", found)
+    path = results / "1/synth__dense-tiny-s0/test/clean.json"
+    assert find_row(str(path), found).result.corpus_fingerprint == "other"
+
+
+def test_names(results, make):
+    make.measure(results, run="lrs3/dense-large-s0", corpus="grid")
+    make.measure(results, run="import")
+    found = read_rows([results])
+    assert [row.name for row in found.rows] == ["grid/lrs3/dense-large-s0/test/clean", "synth/import/test/clean"]
+    with pytest.raises(Misused, match="Did you mean synth/import/test/clean"):
+        find_row("synth/imports/test/clean", found)
+    with pytest.raises(Misused, match="no results yet"):
+        find_row("x", read_rows([results / "nowhere"]))
+
+
+def test_conditions():
+    assert split_condition("cafe.wav:-2.5") == ("cafe.wav", -2.5)
+    assert split_condition("clean") == ("clean", 0.0)
+    assert math.isnan(split_condition("gaussian:")[1])
+
+
+def test_hypotheses_that_are_gone(results, make):
+    path = make.measure(results)
+    (row,) = read_rows([results]).rows
+    assert sum(each.words.length for each in scores(row)) == row.result.words.length
+    path.with_suffix(".jsonl").unlink()
+    with pytest.raises(Refused, match="are gone"):
+        scores(row)

@@ -1,0 +1,195 @@
+"""Real videos of digits being said, read by networks that know them: words, times, gaps and faces."""
+
+import av
+import cv2
+import numpy as np
+import pytest
+from people import clip, place, talking
+from small_runs import small_network, small_run
+from videos import tone, write_sound, write_video
+
+from avsr_bench import media
+from avsr_bench.faces import FaceSettings, crop_matrices
+from avsr_bench.records import Refused, Unusable
+from avsr_bench.transcribe import TranscribeSettings, WindowSettings, transcribe
+from avsr_bench.transcribe.files import TranscribeRequest, open_reader
+
+
+def reader(run):
+    return open_reader(TranscribeRequest((), str(run), device="cpu"))
+
+
+@pytest.fixture(scope="session")
+def reads(lips):
+    return reader(lips)
+
+
+def words(transcript, face=None):
+    return [word for utterance in transcript.utterances if face in (None, utterance.face) for word in utterance.words]
+
+
+def texts(transcript, face=None):
+    return " ".join(word.text for word in words(transcript, face))
+
+
+def frames_of(path):
+    return [picture.rgb().copy() for picture in media.Video(path)]
+
+
+def sound_of(path):
+    with av.open(str(path)) as container:
+        return np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
+
+
+def check_times(found, clips, starts):
+    """Every word is where it is said, within 0.16 s."""
+    expected = [(a + start, b + start) for one, start in zip(clips, starts, strict=True) for a, b in one.times]
+    assert len(found) == len(expected)
+    for word, (start, end) in zip(found, expected, strict=True):
+        assert word.start == pytest.approx(start, abs=0.16) and word.end == pytest.approx(end, abs=0.16)
+        assert start < word.middle < end
+
+
+def test_the_words_of_a_clip_and_their_times(spoken, reads):
+    for one in spoken:
+        found = transcribe(one.path, reads, TranscribeSettings())
+        assert texts(found) == one.text
+        check_times(words(found), [one], [0.0])
+        assert all(word.confidence > 0.5 for word in words(found))
+        assert found.gaps == () and found.notes == () and found.faces == (1,)
+
+
+def test_the_mouth_is_the_one_that_prep_cuts(spoken, reads):
+    (take,) = transcribe(spoken[0].path, reads, TranscribeSettings()).takes
+    assert np.array_equal(take.matrices, crop_matrices(spoken[0].track.points))
+
+
+@pytest.fixture(scope="module")
+def long(spoken, tmp_path_factory):
+    """The clips twice in a row, a wall of 1.2 s behind each of the first four: 15 s. With the start of every clip."""
+    frames, starts = [], []
+    for number, one in enumerate([*spoken, *spoken]):
+        starts.append(len(frames) / 25)
+        frames += frames_of(one.path)
+        if number < 4:
+            frames += [np.full_like(frames[0], 90)] * 30
+    path = write_video(tmp_path_factory.mktemp("long") / "long.mp4", frames)
+    return path, starts
+
+
+@pytest.mark.parametrize(("window", "overlap"), [(8.0, 1.0), (3.0, 1.0), (60.0, 1.0)])
+def test_a_long_video_is_read_in_windows_and_each_word_counted_once(spoken, reads, long, window, overlap):
+    path, starts = long
+    found = transcribe(path, reads, TranscribeSettings(windows=WindowSettings(window, overlap)))
+    assert texts(found) == " ".join(one.text for one in [*spoken, *spoken])
+    check_times(words(found), [*spoken, *spoken], starts)
+    assert len(found.utterances) >= 5
+    assert [gap.why for gap in found.gaps] == ["no face in view"] * 4
+    for gap, one, start in zip(found.gaps, spoken, starts[:4], strict=True):
+        assert gap.start == pytest.approx(start + len(one.mouth) / 25, abs=0.09)
+        assert gap.end - gap.start == pytest.approx(1.2, abs=0.09)
+    (note,) = found.notes
+    assert note.startswith("nothing is read in 4.")
+    assert note.endswith("no face in view, and 1 more")
+
+
+def test_other_rates_and_sizes_give_the_same_words(spoken, reads, tmp_path):
+    one = spoken[1]
+    twice = [frame for frame in frames_of(one.path) for _ in (0, 1)]
+    fast = write_video(tmp_path / "fast.mkv", [cv2.resize(frame, (448, 448)) for frame in twice], rate=50)
+    found = transcribe(fast, reads, TranscribeSettings())
+    assert texts(found) == one.text
+    check_times(words(found), [one], [0.0])
+
+
+@pytest.fixture(scope="module")
+def table(spoken, tmp_path_factory):
+    """Two who speak: one from the beginning on the left, one from 1 s on the right, larger."""
+    left, right = frames_of(spoken[1].path), frames_of(spoken[0].path)
+    frames = []
+    for t in range(80):
+        frame = np.full((300, 560, 3), 60, np.uint8)
+        frame[40:264, 10:234] = left[min(t, len(left) - 1)]
+        if t >= 25:
+            mirrored = cv2.resize(right[min(t - 25, len(right) - 1)], (290, 290))
+            frame[5:295, 260:550] = mirrored
+        frames.append(frame)
+    return write_video(tmp_path_factory.mktemp("table") / "table.mp4", frames)
+
+
+def test_all_faces_are_read_also_those_who_come_later(spoken, reads, table):
+    found = transcribe(table, reads, TranscribeSettings(all_faces=True))
+    assert found.faces == (1, 2)
+    left = 1 if found.takes[0].face == 1 else 2
+    assert texts(found, left) == spoken[1].text and texts(found, 3 - left) == spoken[0].text
+    check_times(words(found, left), [spoken[1]], [0.0])
+    check_times(words(found, 3 - left), [spoken[0]], [1.0])
+    starts = [utterance.start for utterance in found.utterances]
+    assert starts == sorted(starts)
+
+
+@pytest.mark.parametrize(("face", "clip_number"), [("122,150", 1), ("400,150", 0)])
+def test_one_face_can_be_asked_for_by_its_place(spoken, reads, table, face, clip_number):
+    found = transcribe(table, reads, TranscribeSettings(faces=FaceSettings(face=face)))
+    assert texts(found) == spoken[clip_number].text and found.faces == (1,)
+    if clip_number == 0:
+        (gap,) = found.gaps
+        assert gap.why == "another face in view (--all-faces)" and gap.end == pytest.approx(1.0, abs=0.05)
+
+
+def test_passers_by_are_left_out_and_said(stranger, tmp_path):
+    def at(t):
+        brief = [("other", place((250, 120), 60))] if 20 <= t < 32 else []
+        return [("astronaut", place((100, 120), 80)), *brief]
+
+    path = write_video(tmp_path / "street.mp4", clip(60, at))
+    found = transcribe(path, reader(stranger), TranscribeSettings(all_faces=True))
+    assert found.faces == (1,)
+    assert found.notes == ("1 faces in view for less than 1 s are left out",)
+
+
+def test_a_model_that_listens_hears_any_file(spoken, ears, tmp_path):
+    one = spoken[0]
+    hears = reader(ears)
+    found = transcribe(one.path, hears, TranscribeSettings())
+    assert texts(found) == one.text and found.takes == ()
+    check_times(words(found), [one], [0.0])
+    sound = (sound_of(one.path) * 32767).astype(np.int16)
+    plain = write_sound(tmp_path / "talk.wav", sound, rate=22_050)
+    assert texts(transcribe(plain, hears, TranscribeSettings())) == one.text
+    faceless = write_video(tmp_path / "wall.mp4", clip(54, lambda t: []), sound=sound, sound_rate=22_050)
+    assert texts(transcribe(faceless, hears, TranscribeSettings())) == one.text
+    with pytest.raises(Unusable, match=r"too-short: 0.12 s of sound"):
+        transcribe(write_sound(tmp_path / "blip.wav", tone(0.1)), hears, TranscribeSettings())
+    with pytest.raises(Refused, match="has no sound"):
+        transcribe(write_video(tmp_path / "mute.mp4", talking(8)), hears, TranscribeSettings())
+
+
+def test_both_eyes_and_ears(spoken, tmp_path):
+    both = reader(small_run(tmp_path / "run", small_network("av")))
+    windows = []
+
+    class Spy(type(both)):
+        def read(self, window):
+            windows.append(window)
+            return super().read(window)
+
+    spy = Spy(both.run, both.network, both.tokenizer, both.settings, both.device)
+    one = spoken[2]
+    transcribe(one.path, spy, TranscribeSettings())
+    (window,) = windows
+    assert np.array_equal(window.sound, one.sound)
+    assert np.abs(window.mouths.astype(float) - one.mouth).mean() < 2  # prep's went through H.264
+
+
+def test_sound_shorter_than_the_picture_is_filled_with_silence(tmp_path):
+    both = reader(small_run(tmp_path / "run", small_network("av")))
+    path = write_video(tmp_path / "short.mp4", talking(60), sound=tone(0.5))
+    assert transcribe(path, both, TranscribeSettings()).seconds == 2.4
+
+
+def test_progress_is_heard_frame_by_frame(stranger, tmp_path):
+    heard = []
+    path = write_video(tmp_path / "talk.mp4", talking(30))
+    transcribe(path, reader(stranger), TranscribeSettings(), lambda *said: heard.append(said))
+    assert heard == [(what, n, 30) for what in ("faces", "reading") for n in range(1, 31)]

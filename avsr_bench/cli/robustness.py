@@ -171,7 +171,14 @@ def _print_means(console: Console, swept: Swept, rows: tuple[Row, ...]) -> None:
             span = row.against.interval
             against = f"{100 * row.against.difference:+.1f} [{100 * span.low:+.1f}, {100 * span.high:+.1f}]"
             p = f"{row.against.p:.3f}"
-        table.add_row(name, row.model.removeprefix(f"{swept.corpus}/"), f"{100 * row.wer:.1f}", f"{low:.1f} to {high:.1f}", against, p)
+        table.add_row(
+            name,
+            row.model.removeprefix(f"{swept.corpus}/"),
+            f"{100 * row.wer:.1f}",
+            f"{low:.1f} to {high:.1f}",
+            against,
+            p,
+        )
     console.print(table)
     if any(row.against for row in rows):
         console.print(f"differences, in points, are to {swept.reference}", soft_wrap=True)

@@ -18,6 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
 
+import cv2
 import torch
 
 from ..data import Example, Place
@@ -118,7 +119,8 @@ def _in_order(
     plan: Iterator[list[_Job]], show: Show, turn: contextlib.AbstractContextManager[object], workers: int
 ) -> Iterator[tuple[list[_Job], _Done]]:
     """Every batch with what came of it, in order; a few of them are worked on at a time."""
-    threads = torch.get_num_threads()
+    threads, of_opencv = torch.get_num_threads(), cv2.getNumThreads()
+    cv2.setNumThreads(1)
     pool = ThreadPoolExecutor(workers, "read", torch.set_num_threads, (1,))
     waiting: deque[tuple[list[_Job], Future[_Done]]] = deque()
     try:
@@ -132,6 +134,7 @@ def _in_order(
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         torch.set_num_threads(threads)
+        cv2.setNumThreads(of_opencv)
 
 
 def _work(batch: list[_Job], show: Show, turn: contextlib.AbstractContextManager[object]) -> _Done:

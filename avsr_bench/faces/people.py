@@ -6,7 +6,8 @@ face that goes away leaves a gap between two stretches, and one that comes back 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,7 +40,6 @@ class Person:
     """One face, whenever it is in view: stretches in order, none over another."""
 
     stretches: tuple[Stretch, ...]
-    weight: float  # area times time
 
     @property
     def frames(self) -> int:
@@ -86,53 +86,66 @@ def _seen(people: People) -> int:
 
 def _look(pictures: Iterable[Picture], reach: Reach, settings: FaceSettings) -> People:
     sighting = watch(pictures, load_detector(reach), settings.stride, settings.tolerance)
-    groups = [(joined(parts), parts) for parts in rejoin(link(sighting))]
-    large = [(whole, parts) for whole, parts in groups if whole.eyes() >= settings.min_eyes]
+    runs = [run for trail in link(sighting) for run in _runs(trail, sighting, settings.max_gap)]
+    groups = [(_joined(group), group) for group in rejoin(runs)]
+    large = [(whole, group) for whole, group in groups if whole.eyes() >= settings.min_eyes]
     if large:
         first = choose([whole for whole, _ in large], settings.choice(), sighting.width, sighting.height)
-        large.sort(key=lambda group: (group[0] is not first, -group[0].weight))
-    persons = tuple(Person(_stretches(parts, sighting, settings.max_gap), whole.weight) for whole, parts in large)
+        large.sort(key=lambda pair: (pair[0] is not first, -pair[0].weight))
+    persons = tuple(Person(_stretches(group, sighting, settings.max_gap)) for _, group in large)
     return People(persons, sighting.frames, sighting.width, sighting.height, reach, len(groups) - len(large))
 
 
-def rejoin(trails: Iterable[Trail]) -> list[list[Trail]]:
-    """The trails of each face, one after another: a trail that begins goes to that of the faces out of view which at one
-    end of its trails looks most like it, if they are alike enough.
+def _runs(trail: Trail, sighting: Sighting, max_gap: int) -> Iterator[Trail]:
+    """A trail cut where the face is away for longer than `max_gap`."""
+    first = 0
+    for before, _ in absences(trail, sighting, max_gap):
+        end = bisect_right(trail.at, before)
+        if end > first:
+            yield trail.part(first, end)
+        first = end
+    if first < len(trail.at):
+        yield trail.part(first, len(trail.at))
+
+
+def rejoin(runs: Iterable[Trail]) -> list[list[Trail]]:
+    """The runs of each face in order. One that begins goes to that of the faces out of view which looks most like it at
+    the beginning or the end of any of its runs, if they are alike enough.
     """
     groups: list[list[Trail]] = []
-    for trail in sorted(trails, key=lambda trail: trail.at[0]):
-        away = [group for group in groups if group[-1].at[-1] < trail.at[0]]
-        likeness = [
-            max(float(patch @ trail.first_patch) for part in group for patch in (part.first_patch, part.patch))
-            for group in away
-        ]
+    for run in sorted(runs, key=lambda run: run.at[0]):
+        away = [group for group in groups if group[-1].at[-1] < run.at[0]]
+        looks = [np.stack([patch for part in group for patch in (part.patches[0], part.patches[-1])]) for group in away]
+        likeness = [float((look @ run.patches[0]).max()) for look in looks]
         if away and max(likeness) >= SAME_LOOK:
-            away[int(np.argmax(likeness))].append(trail)
+            away[int(np.argmax(likeness))].append(run)
         else:
-            groups.append([trail])
+            groups.append([run])
     return groups
 
 
-def joined(parts: list[Trail]) -> Trail:
-    """The trails of one face as one."""
-    whole = Trail(first_patch=parts[0].first_patch, patch=parts[-1].patch)
-    for part in parts:
-        whole.at += part.at
-        whole.boxes += part.boxes
-        whole.points += part.points
-        whole.scores += part.scores
+def _joined(runs: list[Trail]) -> Trail:
+    """The runs of one face as one trail."""
+    whole = Trail()
+    for run in runs:
+        whole.at += run.at
+        whole.boxes += run.boxes
+        whole.points += run.points
+        whole.scores += run.scores
     return whole
 
 
-def _stretches(parts: list[Trail], sighting: Sighting, max_gap: int) -> tuple[Stretch, ...]:
-    """When a face is in view. Between two of its trails it jumped: nothing is interpolated there."""
-    found: list[Stretch] = []
-    for number, part in enumerate(parts):
-        start = parts[number - 1].at[-1] + 1 if number else 0
-        last = parts[number + 1].at[0] if number + 1 < len(parts) else sighting.frames
-        for before, after in [*absences(part, sighting, max_gap), (sighting.frames, sighting.frames)]:
-            end = min(before + 1, last)
-            if end > start:
-                found.append(Stretch(start, fill(part, sighting, start, end)))
-            start = after
+def _stretches(runs: list[Trail], sighting: Sighting, max_gap: int) -> tuple[Stretch, ...]:
+    """When a face is in view. Nothing is interpolated from one run to the next; up to `max_gap` frames at the beginning
+    and the end of the video are filled, as they are in a clip.
+    """
+    found = []
+    for number, run in enumerate(runs):
+        start, end = run.at[0], run.at[-1] + 1
+        edges = [edge for pair in absences(run, sighting, max_gap) for edge in pair]
+        if number == 0 and -1 not in edges:
+            start = 0
+        if number == len(runs) - 1 and sighting.frames not in edges:
+            end = sighting.frames
+        found.append(Stretch(start, fill(run, sighting, start, end)))
     return tuple(found)

@@ -86,18 +86,20 @@ class Trail:
     boxes: list[np.ndarray] = field(default_factory=list)
     points: list[np.ndarray] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
-    first_patch: np.ndarray = field(default_factory=lambda: np.zeros(0))  # how it looked first
-    patch: np.ndarray = field(default_factory=lambda: np.zeros(0))  # ... and last
+    patches: list[np.ndarray] = field(default_factory=list)  # how it looked
 
     def add(self, t: int, faces: Faces, face: int, patch: np.ndarray) -> None:
         """Lengthen the trail by one sighting."""
-        if not self.at:
-            self.first_patch = patch
         self.at.append(t)
         self.boxes.append(faces.boxes[face])
         self.points.append(faces.points[face])
         self.scores.append(float(faces.scores[face]))
-        self.patch = patch
+        self.patches.append(patch)
+
+    def part(self, first: int, end: int) -> Trail:
+        """Some of its sightings, by number."""
+        some = slice(first, end)
+        return Trail(self.at[some], self.boxes[some], self.points[some], self.scores[some], self.patches[some])
 
     @property
     def weight(self) -> float:
@@ -128,7 +130,7 @@ def link(sighting: Sighting) -> list[Trail]:
         for trail in trails if len(faces) else ():
             face, distance = nearest(faces, trail.boxes[-1])
             doubtful = trail.at[-1] != previous or bisect(jumps, t) > bisect(jumps, previous)
-            if distance <= SAME_PLACE and (not doubtful or float(trail.patch @ patches[face]) >= SAME_LOOK):
+            if distance <= SAME_PLACE and (not doubtful or float(trail.patches[-1] @ patches[face]) >= SAME_LOOK):
                 pairs.append((doubtful, distance, len(pairs), face, trail))
         taken: set[int] = set()
         for *_, face, trail in sorted(pairs, key=lambda pair: pair[:3]):

@@ -34,7 +34,7 @@ class MSRSSettings:
 
     search: float = 0.0667  # share of the run's updates in which the mask is learnt; from 1 on: that many updates
     penalty: Literal["phi", "mask"] = "phi"  # lambda * sum(phi) as printed, or lambda * sum(mask)
-    penalty_weight: float = 1e-5  # lambda; the losses beside it are means over clips
+    penalty_weight: float = 1e-4  # lambda; the losses beside it are means over clips
     temperature: float = 1.0  # l0: how steep gates are at first; 1 and 200 are Continuous Sparsification's
     last_temperature: float = 200.0  # l1: so steep that nearly all gates are open or shut
     schedule: Literal["exponential", "two-stage"] = "exponential"  # from l0 to l1 update by update, or in one step

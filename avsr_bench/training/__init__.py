@@ -1,4 +1,4 @@
-"""Training: from a recipe and prepared shards to a run. The networks are `nn`'s, the batches `data`'s, Lightning drives.
+"""Training: from a recipe and prepared shards to a run.
 
 `recipe` says what there is to set, `material` what is trained on, `module` what Lightning drives, `job` is the whole.
 """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 

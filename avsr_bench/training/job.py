@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from ..runs import About
 from ..text import Tokenizer, load_tokenizer, make_tokenizer
 from .average import Average
 from .material import TRAIN, Material, gather, write_left_out
-from .module import Recogniser, plain_state
+from .module import Recogniser
 from .recipe import TrainRecipe, TrainSettings, load_recipe
 from .report import Report, View
 from .stop import CHECKPOINT, Checkpoints, Signals
@@ -65,9 +65,7 @@ def train(request: TrainRequest, view: View) -> tuple[Path, ...]:
     folder = request.out or runs.default_folder(about)
     main = rank_zero_only.rank == 0
     say = view.say if main else _nothing
-    say(
-        f"{request.system}: recipe {path}, size {size}, {request.modality}, seed {request.seed}, corpus {corpus.location}"
-    )
+    say(f"{request.system}: {path}, size {size}, {request.modality}, seed {request.seed}, corpus {corpus.location}")
     if not recipe.rounds.sparsities:
         return (_train_one(request, recipe, about, folder, corpus, view),)
     done: list[Path] = []
@@ -126,9 +124,8 @@ def _train_one(
     if material.left_out:
         say(f"{len(material.left_out):,} clips are left out, with the reasons in {folder}/left_out.jsonl")
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    say(
-        f"{parameters:,} parameters, {len(tokenizer)} tokens, {material.hours:.2f} h of clips, {steps:,} updates: {folder}"
-    )
+    say(f"{parameters:,} parameters, {len(tokenizer)} tokens, {material.hours:.2f} h of clips, {steps:,} updates")
+    say(f"run: {folder}")
 
     if settings.compile:
         network.loss = torch.compile(network.loss, dynamic=True)  # type: ignore[method-assign]

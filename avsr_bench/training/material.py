@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from .. import data, voices
@@ -98,7 +99,7 @@ def _left_out(places: Sequence[Place], tokens: Sequence[tuple[int, ...]], recipe
     found = []
     for number, (place, spelled) in enumerate(zip(places, tokens, strict=True)):
         # CTC needs a frame for each token, and one for the blank between two that are the same.
-        needed = len(spelled) + sum(a == b for a, b in zip(spelled, spelled[1:], strict=False))
+        needed = len(spelled) + sum(a == b for a, b in pairwise(spelled))
         if number in longest:
             found.append((place.entry.key, f"{place.entry.frames} frames, data.longest is {recipe.data.longest}"))
         elif needed > place.entry.frames:
@@ -112,7 +113,8 @@ def _valid(corpus: Prepared, recipe: TrainRecipe, modality: Modality, tokenizer:
     """The clips to look at while training: evenly taken from the split, the same in every run on this corpus."""
     if VALID not in corpus.prep["splits"]:
         raise Refused(
-            f"{corpus.location} has no split {VALID} to look at while training: it has {', '.join(corpus.prep['splits'])}"
+            f"{corpus.location} has no split {VALID} to look at while training,"
+            f" only {', '.join(corpus.prep['splits'])}: prepare it too"
         )
     places = [place for place in data.places(corpus, VALID, modality) if place.entry.frames <= recipe.data.frames]
     some = recipe.train.validate_clips or len(places)

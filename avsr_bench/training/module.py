@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -71,7 +71,7 @@ class Recogniser(LightningModule):
         own = optimizer.param_groups[0]["params"]
         torch.nn.utils.clip_grad_norm_(own, self.settings.clip, foreach=True)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW, and a rate that rises linearly and falls as a cosine, by update."""
         settings = self.settings
         groups = self.method.parameter_groups(self.network)

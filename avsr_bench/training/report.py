@@ -21,11 +21,14 @@ METRICS = "metrics.csv"
 class View(Protocol):
     """How progress is shown; `cli.progress` has several."""
 
-    def say(self, line: str) -> None: ...
+    def say(self, line: str) -> None:
+        """A line of its own."""
 
-    def begin(self, what: str, total: int, unit: str = "clips", before: int = 0) -> None: ...
+    def begin(self, what: str, total: int, unit: str = "clips", before: int = 0) -> None:
+        """A piece of work of `total` units, `before` of them done earlier."""
 
-    def step(self, outcome: None, status: str = "") -> None: ...
+    def step(self, outcome: None, status: str = "") -> None:
+        """One more is done, and how it stands."""
 
 
 class Report(Callback):

@@ -1,4 +1,4 @@
-"""Stopping and going on: signals that end a run after the update at hand, and checkpoints that are whole or not there."""
+"""Stopping and going on: signals end a run after the update at hand; checkpoints are whole or not there."""
 
 from __future__ import annotations
 

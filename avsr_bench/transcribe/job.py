@@ -22,7 +22,7 @@ from ..records import FPS, SAMPLES_PER_FRAME, Refused, Unusable
 from ..samples import ClipSettings, face_facts
 from ..text import TEXT_VERSION
 from .reader import Reader
-from .transcript import Gap, Take, Transcript, utterances
+from .transcript import Gap, Take, Transcript, Utterance, utterances
 from .windows import Reading, WindowSettings
 
 MIN_FRAMES = ClipSettings().min_frames
@@ -71,10 +71,10 @@ def _watch(path: Path, reader: Reader, settings: TranscribeSettings, report: Rep
     found = _read(_Counted(video, "reading", report), path, video.info.origin, takes, reader, settings)
     gaps = tuple(_gaps(content))
     notes = [_gap_note(gaps, people.frames)] if gaps else []
-    if settings.all_faces:
-        brief = len(people.persons) - len(chosen)
-        notes += [f"{brief} faces in view for less than {MIN_SEEN:g} s are left out"] * (brief > 0)
-        notes += [f"{people.too_small} faces are too small to be read"] * (people.too_small > 0)
+    if settings.all_faces and len(people.persons) > len(chosen):
+        notes.append(f"left out, in view for less than {MIN_SEEN:g} s: {len(people.persons) - len(chosen)} faces")
+    if settings.all_faces and people.too_small:
+        notes.append(f"left out, too small to be read: {people.too_small} faces")
     return Transcript(
         video=path,
         seconds=people.frames / FPS,
@@ -120,13 +120,13 @@ def _takes_of(face: int, stretch: Stretch) -> Iterator[Take]:
 
 def _read(
     pictures: _Counted, path: Path, origin: float, takes: tuple[Take, ...], reader: Reader, settings: TranscribeSettings
-) -> list[Any]:
+) -> list[Utterance]:
     """Cut the mouths of all takes in one pass and read each window as soon as it is full."""
     sounds = media.sound_by_frames(path, origin) if reader.hears else None
     silence = np.zeros(SAMPLES_PER_FRAME, np.int16)
     waiting = list(reversed(takes))
     running: list[tuple[Take, Reading]] = []
-    found: list[Any] = []
+    found: list[Utterance] = []
     for t, picture in enumerate(pictures):
         sound = next(sounds, silence) if sounds is not None else None
         while waiting and waiting[-1].start == t:

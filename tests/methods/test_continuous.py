@@ -1,13 +1,14 @@
 import copy
 import itertools
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning.pytorch import Trainer
 from lightning.pytorch.plugins.precision import MixedPrecision
@@ -63,6 +64,7 @@ def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any], messag
         build({"name": "msrs"} | settings, "models/msrs.yaml")
 
 
+@settings(deadline=None)
 @given(st.floats(0.1, 20), st.floats(0.5, 2), st.integers(0, 99))
 def test_gradients_of_gates_equal_finite_differences(temperature: float, scale: float, seed: int) -> None:
     source = torch.Generator().manual_seed(seed)
@@ -90,7 +92,10 @@ def test_the_gradient_of_a_gated_network_equals_finite_differences(penalty: str,
         return logits + method.settings.penalty_weight * gates
 
     loss().backward()
-    for name, phi in method.gates.phi.items():
+    once = [name for name in method.gates.phi if not re.search(r"stages\.[12]|blocks\.1", name)]
+    assert len(once) > 25
+    for name in once:
+        phi = method.gates.phi[name]
         for tensor in (phi, network.get_parameter(name)):
             assert tensor.grad is not None
             place = int(tensor.grad.abs().argmax())
@@ -155,10 +160,11 @@ def test_a_copy_of_the_network_computes_with_its_own_weights() -> None:
     assert torch.equal(network.ctc.weight, make_network().ctc.weight)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 500), st.sampled_from(["exponential", "two-stage"]))
 def test_temperature_goes_from_its_first_value_to_its_last(steps: int, schedule: str) -> None:
     method = MSRS(MSRSSettings(search=steps, schedule=schedule))
-    method.attach(make_network(), 10**6)
+    method.attach(torch.nn.Sequential(torch.nn.Linear(1, 1)), 10**6)  # type: ignore[arg-type]
     course = [method.temperature(step) for step in range(steps)]
     assert course == sorted(course)
     assert steps == 1 or (course[0], course[-1]) == pytest.approx((1, 200))

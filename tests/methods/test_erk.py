@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Size
 
@@ -38,6 +38,7 @@ def test_densities_of_base_l(column: int, density: float) -> None:
 shapes = st.lists(st.lists(st.integers(1, 40), min_size=1, max_size=5), min_size=1, max_size=8)
 
 
+@settings(deadline=None)
 @given(shapes, st.floats(0.001, 1))
 def test_layers_together_keep_the_share_and_none_more_than_all(drawn: list[list[int]], density: float) -> None:
     layers = {str(number): Size(shape) for number, shape in enumerate(drawn)}

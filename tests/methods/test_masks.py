@@ -33,6 +33,7 @@ def test_more_than_there_is_cannot_be_kept(keep: int) -> None:
         keep_largest({"a": torch.rand(4)}, keep, within)
 
 
+@settings(deadline=None)
 @given(layers, st.data())
 def test_the_largest_are_kept_as_sorting_would(values: list[list[float]], data: st.DataObject) -> None:
     found = {str(number): torch.tensor(of) for number, of in enumerate(values)}
@@ -89,7 +90,7 @@ def test_counts_of_the_paper_on_a_real_base_l() -> None:
     assert abs((left + norms_and_biases) / 1e6 - 53.5) < 0.1
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**31), st.floats(0, 1))
 def test_drawn_masks_keep_exactly_their_share_and_do_not_depend_on_one_another(seed: int, share: float) -> None:
     shapes = {"a": Size((7, 5)), "b": Size((4, 3, 3, 3))}

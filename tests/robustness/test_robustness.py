@@ -1,6 +1,9 @@
 import json
 import shlex
 import shutil
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -267,26 +270,54 @@ class TestFrames:
 
     def test_lost_faces_count_as_nothing_read(self, request_, videos, run_of):
         asked = replace(
-            request_, noise="blockwise,blur", levels="0,2,10", apply_to="frame", root=videos, models=(str(run_of()),)
+            request_,
+            noise="blockwise",
+            levels="0,3,10",
+            apply_to="frame",
+            root=videos,
+            models=(str(run_of()),),
+            limit=4,
         )
         swept = robustness(asked, Silence())
         worst, clean = (swept.found["small/video-s1", name].result for name in ("blockwise:10", "clean"))
-        assert 0 < worst.faces_lost <= worst.utterances == 9
+        assert 0 < worst.faces_lost <= worst.utterances == 4
         assert worst.noise_on == "frame"
         assert clean.noise_on is None
-        heard = scoring.read_hypotheses(request_.out / "small/video-s1/test/blockwise_10.frame.jsonl")
+        heard = scoring.read_hypotheses(request_.out / "small/video-s1/test-first4/blockwise_10.frame.jsonl")
         assert sum(each.hypothesis == "" for each in heard) >= worst.faces_lost
-        assert any(f"faces lost in {worst.faces_lost} of 36 clips" in note for note in summarise(swept).notes)
-        assert "--apply-to frame --root" in worst.command
-        again = evaluate(
-            EvaluateRequest(
-                run=str(run_of()), data=swept_data(asked), noise="blur:2", apply_to="frame", root=videos, out=asked.out
-            ),
-            Silence(),
+        lost = sum(each.result.faces_lost for each in swept.found.values())
+        assert any(f"faces lost in {lost} of 8 clips" in note for note in summarise(swept).notes)
+
+    def test_the_command_of_a_row_measures_it_again(self, request_, videos, run_of, monkeypatch, capsys):
+        asked = replace(
+            request_, noise="blur", levels="2", apply_to="frame", root=videos, models=(str(run_of()),), limit=2
         )
-        kept = swept.found["small/video-s1", "blur:2"].result
-        assert (again.result.words, again.result.faces_lost) == (kept.words, kept.faces_lost)
+        kept = robustness(asked, Silence()).found["small/video-s1", "blur:2"].result
+        monkeypatch.setattr("sys.argv", [*shlex.split(kept.command), "--json"])
+        with pytest.raises(SystemExit):
+            cli.main()
+        again = scoring.parse_result(capsys.readouterr().out, "printed")
+        assert (again.noise_on, again.split) == ("frame", "test-first2")
+        assert (again.words, again.characters, again.faces_lost) == (kept.words, kept.characters, kept.faces_lost)
 
 
-def swept_data(request):
-    return request.data
+@pytest.mark.slow
+def test_a_killed_sweep_goes_on(request_, corpus, run_of):
+    """kill -9 in the middle, several times: what is on disk is whole, and the end is that of an undisturbed sweep."""
+    words = ["robustness", "--models", request_.models[0], "--data", corpus.location, "--noise", "all"]
+    command = [sys.executable, "-m", "avsr_bench", *words, "--out", str(request_.out)]
+    for share in (5, 30, 60):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and len(files(request_.out)) < share:
+            time.sleep(0.002)
+        process.kill()
+        process.wait()
+        for path in files(request_.out).values():
+            result = scoring.parse_result(path.read_text(), str(path))
+            heard = scoring.read_hypotheses(path.with_suffix(".jsonl"))
+            assert scoring.total(map(scoring.score, heard)) == (result.words, result.characters)
+    asked = replace(request_, models=request_.models[:1], noise="all", levels="0-10")
+    progress = Silence()
+    swept = robustness(asked, progress)
+    assert progress.total < 71 * 9
+    assert counts(swept) == counts(robustness(replace(asked, out=request_.out.with_name("whole")), Silence()))

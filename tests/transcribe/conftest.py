@@ -108,6 +108,12 @@ def learn(spoken, modality, folder, steps):
             for start in starts
         ]
         batch = data.collate(pieces)
+        for seen in (batch.video, batch.audio):  # another encoder makes small differences
+            if seen is not None:
+                shape = (len(starts), *[1] * (seen.ndim - 1))
+                seen += 0.1 * torch.randn_like(seen) + 0.1 * torch.randn(shape)
+        if batch.video is not None:  # ... and in a larger picture the face is found a pixel further
+            batch.video[:] = batch.video.roll(tuple(rng.integers(-1, 2, 2).tolist()), (2, 3))
         log_probs = network.ctc_log_probs(network.encode(batch.inputs, batch.lengths)[0])
         target = torch.from_numpy(np.stack([said[start : start + frames] for start in starts]))
         loss = torch.nn.functional.nll_loss(log_probs.flatten(0, 1), target.flatten())
@@ -128,13 +134,13 @@ def learn(spoken, modality, folder, steps):
 @pytest.fixture(scope="session")
 def lips(spoken, tmp_path_factory):
     """A run that reads the lips of these clips."""
-    return learn(spoken, "video", tmp_path_factory.mktemp("runs") / "lips", 70)
+    return learn(spoken, "video", tmp_path_factory.mktemp("runs") / "lips", 200)
 
 
 @pytest.fixture(scope="session")
 def ears(spoken, tmp_path_factory):
     """A run that hears these clips."""
-    return learn(spoken, "audio", tmp_path_factory.mktemp("runs") / "ears", 70)
+    return learn(spoken, "audio", tmp_path_factory.mktemp("runs") / "ears", 90)
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ def near(frame, colour):
 
 
 @pytest.mark.parametrize(
-    ("width", "height"), [(320, 240), (180, 320), (640, 360), (96, 64), (151, 101)], ids=lambda side: str(side)
+    ("width", "height"), [(320, 240), (180, 320), (480, 270), (96, 64), (151, 101)], ids=lambda side: str(side)
 )
 def test_words_appear_when_they_are_spoken_and_stay_until_the_cue_ends(tmp_path, width, height):
     source = write_video(tmp_path / "x.mkv", [scene(0, width, height)] * 75, pix_fmt="yuv444p")
@@ -57,7 +57,7 @@ def test_long_words_stay_inside_the_picture(tmp_path, width, height):
     for t in (10, 25):
         columns = np.flatnonzero(changed(found, frames, t).any(0))
         assert columns.min() >= 1 and columns.max() < width - 1
-    assert (found[10].max(-1) > 200).sum() > 50
+    assert changed(found, frames, 10).sum() > 100
 
 
 def test_the_box_is_round_the_mouth_in_the_colour_of_the_face(tmp_path):

@@ -1,0 +1,26 @@
+import re
+import subprocess
+from pathlib import Path
+
+from avsr_bench import provenance
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_commit_is_that_of_this_checkout():
+    if not (ROOT / ".git").exists():
+        assert provenance.commit() == ""
+        return
+    head = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    assert re.fullmatch(re.escape(head.stdout.strip()) + "(-dirty)?", provenance.commit())
+
+
+def test_a_package_in_somebody_elses_checkout_has_none(monkeypatch):
+    monkeypatch.setattr(provenance, "PACKAGE", ROOT / "avsr_bench" / "nn")
+    provenance.commit.cache_clear()
+    assert provenance.commit() == ""
+    provenance.commit.cache_clear()
+
+
+def test_the_processor_has_a_name():
+    assert provenance.device_name("cpu")

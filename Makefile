@@ -3,7 +3,7 @@
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: all test test-all lint leaderboard bench clean
+.PHONY: all test test-all lint leaderboard claims bench clean
 all: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -14,8 +14,9 @@ $(READY): pyproject.toml constraints.txt
 	[ -x $(BIN)/pip ] || $$python -m venv .venv || { rm -rf .venv; \
 	  echo "make: $$python cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@echo "installing into .venv: 7 GB and a few minutes the first time"
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[synth,cluster,export,dev]'
-	@touch $@
+	@start=$$(date +%s); \
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[synth,cluster,export,dev]' \
+	&& echo $$(($$(date +%s) - start)) > $@
 
 test: $(READY)
 	$(BIN)/pytest -n auto -m "not slow"
@@ -29,9 +30,16 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# make leaderboard CORPUS=grid ROOT=/data/grid MODELS=dense,msrs; PUBLISH=1 writes the pages that are committed.
+CORPUS := synth
 leaderboard: $(READY)
-	$(BIN)/avsr-bench prep synth
-	$(BIN)/avsr-bench inspect data/synth --out data/synth/sheet.png
+	@$(BIN)/avsr-bench leaderboard make --corpus '$(CORPUS)' $(if $(ROOT),--root '$(ROOT)') \
+	  $(if $(MODELS),--models '$(MODELS)') $(if $(filter 1,$(PUBLISH)),--publish)
+	@echo "environment: made in $$(cat $(READY)) s"
+
+# make claims ONLY="--depths 8 --seeds 0"; hours for all of it, and every cell is kept
+claims: $(READY)
+	$(BIN)/python -m benchmarks.claims $(ONLY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks $(ONLY) $(GRID)

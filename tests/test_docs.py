@@ -1,18 +1,24 @@
 """Every command in the README and the docs is run as it stands there, in one empty folder, page by page."""
 
+import dataclasses
 import os
 import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from mouths import make_shards
+from small_runs import small_network, small_run
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Commands that need what a test machine has not: a corpus of the user's, another machine.
-NOT_HERE = re.compile(r"\bDIR\b|lrs[23]|\.\.\.|--address|VIDEO|--workers N")
+NOT_HERE = re.compile(r"\b(DIR|RUN|FILE|VIDEO|NAME|ROW)\b|lrs[23]|\.\.\.|--address|--workers N")
+# What keeps a command short here: four clips of each split, two updates, conditions of two clips.
+SHORTER = {"prep": ("--limit", "4"), "train": ("train.steps=2",), "robustness": ("--limit", "2")}
 
 
 def commands(page):
@@ -23,12 +29,17 @@ def commands(page):
     return [line for line in lines if line.startswith("avsr-bench ") and not NOT_HERE.search(line)]
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
+def to_run():
+    """The README, and pages that have a command which is not in it."""
+    return [page for page in PAGES if page == PAGES[0] or set(commands(page)) - set(commands(PAGES[0]))]
+
+
+@pytest.mark.parametrize("page", to_run(), ids=lambda page: page.name)
 def test_the_commands_of_a_page_run(page, tmp_path):
     for command in commands(page):
         words = shlex.split(command)
-        if words[1] == "prep" and "--limit" not in words:
-            words += ["--limit", "4"]
+        shorter = SHORTER.get(words[1], ())
+        words += [] if set(words) & set(shorter) else shorter
         done = subprocess.run(
             [sys.executable, "-m", "avsr_bench", *words[1:]],
             cwd=tmp_path,
@@ -58,10 +69,115 @@ def test_every_reason_is_explained():
         assert f"| `{code}` | {meaning} |" in rows
 
 
-def test_every_setting_is_in_the_page():
+def rows_of(page):
+    """The cells of every row of a page's tables, by the name in its first cell."""
+    rows = re.findall(r"^\| `([\w.]+)` \| (.*) \|$", (ROOT / "docs" / page).read_text(), re.M)
+    return {name: [cell.strip() for cell in re.split(r"(?<!\\)\|", cells)] for name, cells in rows}
+
+
+def written(value):
+    """A default as the tables write it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ", ".join(map(written, value)) or "none"
+    if isinstance(value, float):
+        return f"{value:.3g}" if value >= 1e-3 else f"{value:.10f}".rstrip("0").rstrip(".")
+    return "none" if value is None or value == {} else str(value)
+
+
+def defaults(settings, prefix=""):
+    """Every setting of a dataclass with its default, sections gone into."""
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from defaults(value, f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name, written(value)
+
+
+def test_every_setting_of_prep_is_in_its_page():
     from avsr_bench import recipes
     from avsr_bench.prep.recipe import PrepSettings
 
     page = (ROOT / "docs/prep.md").read_text()
     for name in recipes._dotted_names(PrepSettings):
         assert f"`{name}`" in page or name.startswith("train."), name
+
+
+def test_every_setting_of_train_is_in_its_page_with_its_default():
+    from avsr_bench.training.recipe import TrainRecipe
+
+    rows = rows_of("train.md")
+    expected = dict(defaults(TrainRecipe()))
+    assert {name: rows.get(name, [""])[0] for name in expected} == expected
+    sections = {name.partition(".")[0] for name in expected}
+    assert {name for name in rows if name.partition(".")[0] in sections} == expected.keys()
+
+
+def test_every_setting_of_a_method_is_in_its_page_with_its_default():
+    from avsr_bench.methods import METHODS
+
+    def settings(method):
+        return {f"method.{name}": value for name, value in defaults(METHODS[method][0]())}
+
+    assert {name: cells[0] for name, cells in rows_of("msrs.md").items()} == settings("msrs")
+    lines = (ROOT / "docs/zoo.md").read_text().splitlines()
+    head = next(line for line in lines if line.startswith("| setting |"))
+    columns = [cell.strip() for cell in head.strip("|").split("|")][1:-1]
+    rows = {name: cells for name, cells in rows_of("zoo.md").items() if name.startswith("method.")}
+    named = {name for column in columns for name in column.split(", ")}
+    assert named | {"msrs", "distilled", "int8"} == METHODS.keys()
+    for place, column in enumerate(columns):
+        table = {name: cells[place] for name, cells in rows.items() if cells[place]}
+        for method in column.split(", "):
+            assert settings(method) == table, method
+    text = " ".join(lines)
+    for name, default in settings("distilled").items():
+        assert f"`{name}` ({default})" in text
+
+
+def test_every_system_is_in_the_zoo():
+    from avsr_bench import recipes
+
+    page = (ROOT / "docs/zoo.md").read_text()
+    table = page[page.index("| system |") : page.index("## What is prunable")]
+    assert sorted(re.findall(r"^\| `([\w-]+)` \|", table, re.M)) == sorted(recipes.names("models"))
+
+
+def test_the_rooms_stand_on_the_floors_that_are_checked():
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    layers = [re.findall(r"\w+", layer) for layer in contract["layers"]]
+    page = (ROOT / "docs/architecture.md").read_text()
+    floors = {room: int(floor) for floor, room in re.findall(r"^\| (\d) \| `(\w+)` \|", page, re.M)}
+    assert floors.keys() == {room for layer in layers for room in layer} - {"__main__"}
+    found = [{floors[room] for room in layer} for layer in layers[1:]]
+    assert all(len(floor) == 1 for floor in found), found
+    assert [max(floor) for floor in found] == sorted((max(floor) for floor in found), reverse=True)
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A prepared corpus and a run on it, in the working directory."""
+    import torch
+
+    monkeypatch.chdir(tmp_path)
+    make_shards(tmp_path / "data/small", {"train": 8, "valid": 3, "test": 6})
+    small_run(tmp_path / "runs/small/dense-tiny-s0", small_network())
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_the_blocks_of_the_python_page_run(small, capsys):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(), re.S)
+    names = {}
+    for block in blocks:
+        exec(compile(block, "docs/python.md", "exec"), names)
+    assert len(blocks) == 9
+    assert names["blurred"].shape == names["mouth"].shape and (names["blurred"] != names["mouth"]).any()
+    assert names["log_probs"].shape[0] == 4 and names["losses"].total > 0
+    assert [len(hypotheses) for hypotheses in names["found"]] == [3] * 4
+    assert names["words"].length == 8
+    assert (names["folder"] / "model.safetensors").is_file()
+    assert "REF: bin blue at" in capsys.readouterr().out

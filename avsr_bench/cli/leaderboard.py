@@ -1,7 +1,8 @@
-"""`avsr-bench leaderboard`, and its verbs `render`, `verify` and `rerun`."""
+"""`avsr-bench leaderboard`, and its verbs `make`, `render`, `verify` and `rerun`."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +33,43 @@ def default(context: typer.Context) -> None:
     """Make the pages of your own results; `render --help` tells how to make others."""
     if context.invoked_subcommand is None:
         render()
+
+
+@app.command("make")
+def make_all(
+    corpus: Annotated[
+        str, typer.Option(help="A recipe of pipelines/, or what is prepared already in data/CORPUS.")
+    ] = "synth",
+    root: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the corpus.  [default: what its recipe says]")
+    ] = None,
+    models: Annotated[
+        str | None, typer.Option(metavar="A,B|all", help="Systems.  [default: those of leaderboards/board.yaml]")
+    ] = None,
+    publish: Annotated[
+        bool,
+        typer.Option("--publish", help="Write what is committed: leaderboards/results, README.md and so on."),
+    ] = False,
+) -> None:
+    """All of it: prepare, train, read under noise, render. Run it again to go on where it stopped."""
+    from ..board import BoardRequest, Stopped, make_board
+    from .stages import print_outcomes, shown
+
+    names = tuple(name.strip() for name in models.split(",")) if models else ()
+    request = BoardRequest(corpus, root, names, publish)
+    try:
+        with shown() as view:
+            made = make_board(request, view)
+    except Stopped as stopped:
+        print(f"avsr-bench: stopped by {stopped}; the same command goes on from here", file=sys.stderr)
+        raise typer.Exit(128 + stopped.number) from None
+    except KeyboardInterrupt:
+        print("avsr-bench: stopped; the same command goes on from here", file=sys.stderr)
+        raise typer.Exit(130) from None
+    print_outcomes(made.outcomes)
+    print(f"{made.rows:,} rows measured: {made.pages}/index.html and {made.pages}/README.md")
+    if any(outcome.state in ("failed", "left out") for outcome in made.outcomes):
+        raise typer.Exit(1)
 
 
 @app.command()

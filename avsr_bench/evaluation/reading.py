@@ -18,7 +18,7 @@ from ..text import Tokenizer
 
 T = TypeVar("T")
 
-TOGETHER = {"cpu": 450, "cuda": 4_000}  # frames of a batch: more gains nothing there, and takes memory
+TOGETHER = {"cpu": 300, "cuda": 4_000}  # frames of a batch: more gains nothing there, and takes memory
 LONGEST = 6_000  # frames, 4 min: attention over more takes gigabytes (12 heads of 6,000 x 6,000 scores are 1.7 GB)
 
 

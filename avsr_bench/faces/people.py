@@ -17,7 +17,7 @@ from ..media import Picture
 from ..records import FaceTrack, Unusable
 from .detector import load_detector
 from .track import SAME_LOOK, FaceSettings, Trail, absences, choose, fill, link
-from .watch import Sighting, watch
+from .watch import Sighting, alike, watch
 
 Reach = Literal["short", "full"]
 
@@ -115,8 +115,10 @@ def rejoin(runs: Iterable[Trail]) -> list[list[Trail]]:
     groups: list[list[Trail]] = []
     for run in sorted(runs, key=lambda run: run.at[0]):
         away = [group for group in groups if group[-1].at[-1] < run.at[0]]
-        looks = [np.stack([patch for part in group for patch in (part.patches[0], part.patches[-1])]) for group in away]
-        likeness = [float((look @ run.patches[0]).max()) for look in looks]
+        likeness = [
+            max(alike(patch, run.patches[0]) for part in group for patch in (part.patches[0], part.patches[-1]))
+            for group in away
+        ]
         if away and max(likeness) >= SAME_LOOK:
             away[int(np.argmax(likeness))].append(run)
         else:

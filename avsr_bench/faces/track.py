@@ -13,7 +13,7 @@ import numpy as np
 from ..media import Picture
 from ..records import FPS, FaceTrack, Unusable
 from .detector import Detector, Faces, load_detector
-from .watch import SAME_PLACE, Sighting, nearest, watch
+from .watch import SAME_PLACE, Sighting, alike, nearest, watch
 
 # Correlation of two faces' patches below which they are two people. Measured on GRID s1 and a portrait: the same person
 # in another clip 0.73 to 0.97, two people 0.35 to 0.45.
@@ -130,7 +130,7 @@ def link(sighting: Sighting) -> list[Trail]:
         for trail in trails if len(faces) else ():
             face, distance = nearest(faces, trail.boxes[-1])
             doubtful = trail.at[-1] != previous or bisect(jumps, t) > bisect(jumps, previous)
-            if distance <= SAME_PLACE and (not doubtful or float(trail.patches[-1] @ patches[face]) >= SAME_LOOK):
+            if distance <= SAME_PLACE and (not doubtful or alike(trail.patches[-1], patches[face]) >= SAME_LOOK):
                 pairs.append((doubtful, distance, len(pairs), face, trail))
         taken: set[int] = set()
         for *_, face, trail in sorted(pairs, key=lambda pair: pair[:3]):

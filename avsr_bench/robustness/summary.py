@@ -90,7 +90,7 @@ def _notes(swept: Swept, rows: Sequence[Row]) -> list[str]:
         if half > WIDE:
             said.append(
                 f"intervals are wide, up to ±{100 * half:.1f} points: the test has {one.words.length:,} words by"
-                f" {widest.interval.groups:,} {widest.interval.over}; smaller differences than p tells are chance"
+                f" {widest.interval.groups:,} {widest.interval.over}; judge differences by p"
             )
     lost = sum(each.result.faces_lost for each in swept.found.values())
     if lost:

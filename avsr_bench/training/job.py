@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from .. import data, methods, nn, provenance, runs
+from .. import data, methods, nn, provenance, recipes, runs
 from ..data import Position, Prepared
 from ..methods import Method
 from ..nn import AVSR, Modality
@@ -30,6 +30,9 @@ from .validate import Validation
 
 # What may differ when a run goes on: none of it changes a number that is computed.
 FREE = ("train.device", "train.workers", "train.save_minutes", "train.log", "train.threads")
+
+
+SHARED = ("network", "text", "data", "augment")  # sections that a run shares with the one it begins with
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ def _train_one(
     _quiet()
     settings = recipe.train
     accelerator, devices = _devices(settings)
+    loggers = _loggers(settings, folder)
     torch.set_num_threads(settings.threads or len(os.sched_getaffinity(0)))
     going_on = main and _is_going_on(request, recipe, about, folder, say)
     if main and (folder / runs.WEIGHTS).is_file():
@@ -131,7 +135,8 @@ def _train_one(
         network.loss = torch.compile(network.loss, dynamic=True)  # type: ignore[method-assign]
     module = Recogniser(network, method, recipe.loss, settings, steps)
     average = Average(steps, settings.average, settings.average_share)
-    _fit(module, method, average, material, tokenizer, folder, (accelerator, devices), going_on, view)
+    where = {"accelerator": accelerator, "devices": devices, "logger": loggers}
+    _fit(module, method, average, material, tokenizer, folder, where, going_on, view)
     if main:
         _finish(folder, about, recipe, method, average, network)
         say(f"weights: {folder / runs.WEIGHTS}")
@@ -145,15 +150,14 @@ def _fit(
     material: Material,
     tokenizer: Tokenizer,
     folder: Path,
-    where: tuple[str, int],
+    where: dict[str, Any],
     going_on: bool,
     view: View,
 ) -> None:
     settings, steps = module.settings, module.steps
-    accelerator, devices = where
     rank = rank_zero_only.rank or 0
     report = Report(folder, view, folder.name, material.planner, settings.accumulate)
-    every = settings.validate_every or max(steps // 20, 1)
+    every = settings.validate_every or max(steps // 10, 1)
     checkpoints = Checkpoints(folder, settings.save_minutes, view.say)
     callbacks: list[Callback] = [
         method,
@@ -162,19 +166,17 @@ def _fit(
         report,
         checkpoints,
     ]
-    several = devices * settings.nodes > 1
+    several = material.planner.ranks > 1
     trainer = Trainer(
-        accelerator=accelerator,
-        devices=devices,
+        **where,
         num_nodes=settings.nodes,
         strategy="ddp" if several else "auto",
-        sync_batchnorm=several and accelerator == "cuda",
+        sync_batchnorm=several and where["accelerator"] == "cuda",
         precision={"32": "32-true", "bf16": "bf16-mixed"}[settings.precision],
         max_steps=steps,
         max_epochs=-1,
         accumulate_grad_batches=settings.accumulate,
         callbacks=callbacks,
-        logger=_loggers(settings, folder),
         default_root_dir=folder,
         limit_val_batches=0,
         num_sanity_val_steps=0,
@@ -278,18 +280,13 @@ def _run_named(name: str, size: str, request: TrainRequest, about: About, view: 
     needed = runs.default_folder(replace(about, system=name, size=size))
     if (needed / runs.WEIGHTS).is_file():
         return needed
-    if name not in methods_known():
+    if name not in recipes.names("models"):
         return runs.find_run(name, about.corpus)
     view.say(f"{request.system} begins with {name}, which is not trained yet on {about.corpus}: first {needed}")
-    first = TrainRequest(name, request.data, size, request.modality, request.seed, resume=True, command=request.command)
+    # What decides the form of the network must be the same in both; how long it trains is the other's own.
+    shared = tuple(given for given in request.assignments if given.partition(".")[0] in SHARED)
+    first = TrainRequest(name, request.data, size, request.modality, request.seed, None, True, shared, request.command)
     return train(first, view)[-1]
-
-
-def methods_known() -> set[str]:
-    """The systems that have a recipe."""
-    from .. import recipes
-
-    return set(recipes.names("models"))
 
 
 def _steps(settings: TrainSettings, material: Material) -> int:

@@ -40,7 +40,7 @@ class TrainSettings:
     threads: int | None = None  # of a CPU for the network; none: all of them
     workers: int = 1  # processes that read and augment clips, for each device
 
-    validate_every: int | None = None  # updates; none: 20 times a run
+    validate_every: int | None = None  # updates; none: 10 times a run
     validate_clips: int | None = 200  # of the validation split; none: all
     save_minutes: float = 5.0  # between two checkpoints to go on from
     log: tuple[Literal["tensorboard", "wandb"], ...] = ()  # beside metrics.csv

@@ -25,6 +25,10 @@ class Validation(Callback):
         self.batches, self.tokenizer, self.every, self.report = batches, tokenizer, every, report
         self.done = 0
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """What a checkpoint has behind it was looked at."""
+        self.done = trainer.global_step
+
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Look, where it is time to."""
         assert isinstance(pl_module, Recogniser)

@@ -28,6 +28,7 @@ from .windows import Reading, WindowSettings
 MIN_FRAMES = ClipSettings().min_frames
 MIN_SEEN = 1.0  # seconds in view, below which one of several faces is not followed: passers-by, and what is no face
 PACKAGES = ("avsr-bench", "torch", "torchaudio", "mediapipe", "av", "numpy")
+KEPT = 32 << 20  # bytes of pictures held between the passes: a clip's; a longer video is decoded again
 NO_FACE, OTHER_FACE, NO_MOUTH, READ = range(4)  # what is in a frame, the most useful of it
 WHY = ("no face in view", "another face in view (--all-faces)", "the face in view too shortly, or turned away")
 
@@ -56,7 +57,7 @@ def transcribe(
 
 
 def _watch(path: Path, reader: Reader, settings: TranscribeSettings, report: Report) -> Transcript:
-    video = Video(path)
+    video = Video(path, keep_bytes=KEPT)
     if reader.hears and not video.info.has_sound:
         raise Refused(f"{path} has no sound, and {reader.run.name} listens: use a model of --modality video")
     people = faces.find_people(_Counted(video, "faces", report), settings.faces)

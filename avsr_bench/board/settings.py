@@ -1,0 +1,61 @@
+"""What leaderboards/board.yaml says: which systems stand on a board, how long each trains, under what it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .. import recipes
+from ..records import Misused
+from ..robustness import parse_levels
+
+DEFAULT = "default"  # in `settings`: of every system that has no line of its own
+
+
+@dataclass(frozen=True, slots=True)
+class BoardSettings:
+    """A board of one corpus."""
+
+    models: tuple[str, ...]  # systems, in the order of their training, when none are asked for
+    settings: dict[str, tuple[str, ...]] = field(default_factory=dict)  # key=value of a system, laid over its recipe
+    noise: str = "all"  # families
+    levels: str = "0,5,10"  # that a run is read under; 0 are the clean clips
+    round_levels: str = "0"  # the same of a round of pruning
+    levels_of: dict[str, str] = field(default_factory=dict)  # of one run: msrs, or sparsevsr/round-05
+    decode: Literal["beam", "ctc", "attention"] | None = "ctc"  # greedy, the fastest; none: as each recipe says
+    limit: int | None = None  # of the test clips; none: all
+
+    def __post_init__(self) -> None:
+        for levels in (self.levels, self.round_levels, *self.levels_of.values()):
+            if 0 not in parse_levels(levels):
+                raise Misused(f"levels {levels!r} lack 0, the clean clips, which every row has")
+
+    def assignments(self, system: str) -> tuple[str, ...]:
+        """What is laid over the recipe of a system."""
+        return self.settings.get(system, self.settings.get(DEFAULT, ()))
+
+    def levels_for(self, system: str, number: int | None) -> tuple[int, ...]:
+        """The levels that the run of a system, or a round of it, is read under."""
+        name = system if number is None else f"{system}/round-{number:02d}"
+        text = self.levels_of.get(name, self.levels if number is None else self.round_levels)
+        return tuple(parse_levels(text))
+
+
+def load_settings(corpus: str) -> BoardSettings:
+    """The settings for a corpus: those of all, and its section under `corpora` laid over them."""
+    path = recipes.find("leaderboards", "board")
+    content = recipes.load(path)
+    sections = content.pop("corpora", None) or {}
+    if not isinstance(sections, Mapping):
+        raise Misused(f"{path}: corpora holds a section for each corpus, not {sections!r}")
+    return recipes.build(BoardSettings, _laid_over(content, sections.get(corpus) or {}), str(path))
+
+
+def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    both = {
+        key: {**below[key], **value}
+        for key, value in above.items()
+        if isinstance(value, Mapping) and isinstance(below.get(key), Mapping)
+    }
+    return {**below, **above, **both}

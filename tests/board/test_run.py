@@ -1,0 +1,99 @@
+"""Whole boards in miniature: every command a process of its own, as it is in earnest."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "avsr_bench", "leaderboard", "make", "--corpus", "mouths"]
+
+
+def make(*options):
+    return subprocess.run([*COMMAND, *options], capture_output=True, text=True, check=False)
+
+
+def until(text, *options):
+    """A board that is under way, up to a line that begins with `text`."""
+    board = subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    said = []
+    for line in board.stderr:
+        said.append(line)
+        if line.strip().startswith(text):
+            return board
+    raise AssertionError("".join(said))
+
+
+def test_usage_errors_are_one_line_and_leave_nothing_behind(place):
+    done = make("--models", "dence")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "no recipe 'dence' in models/. Did you mean dense?" in done.stderr
+    assert not (place / "runs").exists()
+    assert not (place / "leaderboards/local").exists()
+
+
+@pytest.mark.slow
+def test_a_board_from_shards_to_pages(place):
+    board = place / "leaderboards/board.yaml"
+    board.write_text(board.read_text().replace("settings:\n", "settings:\n  layerscale: [data.longest=1]\n", 1))
+    done = make("--models", "dense,layerscale,sparsevsr")
+    assert done.returncode == 1, done.stderr  # layerscale cannot be trained so, and hinders nobody
+    assert "train layerscale" in done.stdout and "cannot be trained on" in done.stdout
+    assert "read layerscale" in done.stdout and "there is no run to read with" in done.stdout
+    local = place / "leaderboards/local"
+    page = (local / "README.md").read_text()
+    assert "dense" in page and "sparsevsr" in page
+    assert (local / "index.html").is_file()
+    assert len(list(local.glob("results/mouths/dense-tiny-s0/*/*.json"))) == 3  # clean, blur:5, blur:10
+    assert len(list(local.glob("results/mouths/sparsevsr-tiny-s0/*/*/*.json"))) == 3  # clean twice, blur:5
+    assert "6 rows measured: leaderboards/local/index.html" in done.stdout.splitlines()[-1]
+    assert done.stderr.count("pages: done") == 4  # after every reading
+    assert (place / "data/mouths/sheet.png").is_file()
+    assert not (place / "leaderboards/README.md").exists()
+
+    again = make()
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("done before") == 2  # both trainings
+    assert again.stderr.count("results are there already") == 4
+    assert "updates" not in again.stderr
+
+    published = make("--models", "dense", "--publish")
+    assert published.returncode == 0, published.stderr
+    assert (place / "leaderboards/README.md").is_file()
+    assert len(list(place.glob("leaderboards/results/mouths/dense-tiny-s0/*/*.json"))) == 3
+
+
+@pytest.mark.slow
+def test_a_board_that_was_killed_goes_on(place):
+    board = until("[3/")  # dense is trained
+    board.kill()
+    board.wait()
+    deadline = time.monotonic() + 60
+    while (done := make("--models", "dense")).returncode and time.monotonic() < deadline:
+        assert "another leaderboard is being made here" in done.stderr  # its last command may still be at work
+        time.sleep(0.5)
+    assert done.returncode == 0, done.stderr
+    assert "done before" in next(line for line in done.stdout.splitlines() if line.startswith("train dense"))
+
+
+@pytest.mark.slow
+def test_ctrl_c_reaches_the_training_which_saves(place):
+    board = place / "leaderboards/board.yaml"
+    board.write_text(board.read_text().replace("train.steps=3", "train.steps=100000"))
+    running = until("run: runs/mouths/dense-tiny-s0", "--models", "dense")
+    checkpoint = place / "runs/mouths/dense-tiny-s0/last.ckpt"
+    while not (place / "runs/mouths/dense-tiny-s0/metrics.csv").is_file():  # of the first update
+        time.sleep(0.1)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert said.splitlines()[-1] == "avsr-bench: stopped by SIGINT; the same command goes on from here"
+    assert checkpoint.is_file()
+    going_on = until("going on with runs/mouths/dense-tiny-s0 after", "--models", "dense")
+    second = subprocess.run(COMMAND, capture_output=True, text=True, check=False)
+    assert second.returncode == 1 and "another leaderboard is being made here" in second.stderr
+    going_on.send_signal(signal.SIGTERM)
+    going_on.communicate(timeout=60)
+    assert going_on.returncode == 143

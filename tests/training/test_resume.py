@@ -1,0 +1,148 @@
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import safetensors.torch
+import torch
+from training_settings import SMALL
+
+from avsr_bench.records import Refused
+from avsr_bench.training.stop import CHECKPOINT, Stopped
+
+
+def rows(folder):
+    """The figures of each update that are computed; not how long they took."""
+    with (folder / "metrics.csv").open() as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+def weights(folder):
+    return safetensors.torch.load_file(folder / "model.safetensors")
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def stop_at(*steps, number=signal.SIGTERM):
+    return lambda step: os.kill(os.getpid(), number) if step in steps else None
+
+
+@pytest.mark.parametrize("system", ["dense", "msrs", "rigl", "static-erk"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_and_resumed_is_as_if_nothing_had_happened(run, tmp_path, system, number):
+    if number == signal.SIGINT and system != "dense":
+        pytest.skip("the signal makes no difference to a method")
+    method = ["method.every=3"] if system == "rigl" else []
+    undisturbed = run(system, *method, steps=14, out=tmp_path / "whole")
+    out = tmp_path / "parts"
+    resume = False
+    for stop in (3, 9):  # in the middle of the first epoch, and of the second
+        with pytest.raises(Stopped) as stopped:
+            run(system, *method, steps=14, out=out, act=stop_at(stop, number=number), resume=resume)
+        assert stopped.value.number == number and run.view.steps == stop
+        assert (out / CHECKPOINT).exists() and not (out / "model.safetensors").exists()
+        resume = True
+    run(system, *method, steps=14, out=out, resume=True)
+    assert any("going on" in line for line in run.view.said)
+    assert rows(out) == rows(undisturbed)
+    assert same(weights(out), weights(undisturbed))
+    assert not (out / CHECKPOINT).exists()
+
+
+def test_with_workers_accumulation_and_a_validation_in_between(run, tmp_path):
+    more = ("train.workers=2", "train.accumulate=3")
+    undisturbed = run("dense", *more, steps=7, out=tmp_path / "whole")
+    with pytest.raises(Stopped):
+        run("dense", *more, steps=7, out=tmp_path / "parts", act=stop_at(4))
+    run("dense", *more, steps=7, out=tmp_path / "parts", resume=True)
+    assert rows(tmp_path / "parts") == rows(undisturbed)
+    assert same(weights(tmp_path / "parts"), weights(undisturbed))
+
+
+def test_rows_that_a_killed_run_did_not_save_are_taken_back(run, tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(Stopped):
+        run("dense", out=out, act=stop_at(4))
+    kept = rows(out)
+    with (out / "metrics.csv").open("a") as file:  # as if it had gone on after the checkpoint and was killed in a line
+        file.write((out / "metrics.csv").read_text().splitlines()[-1].replace("4,", "5,", 1) + "\n6,0,5,1.2,3.")
+    run("dense", out=out, resume=True)
+    assert rows(out)[:4] == kept and [int(row["update"]) for row in rows(out)] == list(range(1, 9))
+
+
+def test_a_run_that_is_there_is_not_touched(run, tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(Stopped):
+        run("dense", out=out, act=stop_at(2))
+    with pytest.raises(Refused, match=r"is a run that was begun: go on with --resume, or choose another --out"):
+        run("dense", out=out)
+    with pytest.raises(Refused, match=r"was begun with train\.lr=0\.002, not 0\.1: resume it as it was"):
+        run("dense", "train.lr=0.1", out=out, resume=True)
+    with pytest.raises(Refused, match=r"was begun with .*train\.steps=8, not 9"):
+        run("dense", steps=9, out=out, resume=True)
+    run("dense", "train.save_minutes=9", out=out, resume=True)
+    assert run("dense", "train.save_minutes=9", out=out, resume=True) == out
+    assert any("is finished already" in line for line in run.view.said)
+    with pytest.raises(Refused, match="is a run that was finished"):
+        run("dense", out=out)
+
+
+@pytest.mark.parametrize("damage", ["half", "empty", "code"])
+def test_a_checkpoint_that_is_not_one(run, tmp_path, damage):
+    out = tmp_path / "run"
+    with pytest.raises(Stopped):
+        run("dense", out=out, act=stop_at(2))
+    path = out / CHECKPOINT
+    whole = path.read_bytes()
+    if damage == "code":
+        torch.save({"global_step": 2, "run": os.system}, path)
+    else:
+        path.write_bytes(whole[: len(whole) // 2] if damage == "half" else b"")
+    with pytest.raises(Refused, match=r"last\.ckpt cannot be gone on from .*: remove it to begin again, with --resume"):
+        run("dense", out=out, resume=True)
+    path.unlink()
+    run("dense", out=out, resume=True)
+    assert any("no checkpoint yet: it begins again" in line for line in run.view.said)
+
+
+def test_nothing_to_resume_begins(run, tmp_path):
+    run("dense", steps=2, out=tmp_path / "new", resume=True)
+    assert any("nothing to resume" in line for line in run.view.said)
+
+
+@pytest.mark.slow
+def test_killed_at_any_time_and_resumed(corpus, tmp_path, run):
+    undisturbed = run("dense", "train.workers=1", steps=60, out=tmp_path / "whole")
+    out = tmp_path / "killed"
+    command = [
+        sys.executable,
+        "-m",
+        "avsr_bench",
+        "train",
+        "dense",
+        "--data",
+        corpus.location,
+        "--size",
+        "tiny",
+        "--resume",
+    ]
+    command += ["--out", str(out), *SMALL, "train.steps=60", "train.workers=1", "train.save_minutes=0.002"]
+    kills = 0
+    while not (out / "model.safetensors").exists():
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        begun, done = time.monotonic(), len(rows(out)) if (out / "metrics.csv").exists() else 0
+        while process.poll() is None and time.monotonic() - begun < 120:
+            time.sleep(0.05)
+            if kills < 5 and (out / "metrics.csv").exists() and len(rows(out)) > done + 7:
+                process.kill()
+                kills += 1
+                break
+        error = process.communicate()[1]
+        assert process.returncode in (0, -signal.SIGKILL), error
+    assert kills == 5
+    assert rows(out) == rows(undisturbed) and same(weights(out), weights(undisturbed))

@@ -1,0 +1,210 @@
+import json
+import math
+import resource
+import subprocess
+import sys
+
+import pytest
+import safetensors.torch
+import torch
+import yaml
+from mouths import make_shards
+from training_settings import SMALL
+
+from avsr_bench import runs
+from avsr_bench.records import Misused, Refused
+from avsr_bench.training.module import rate
+from avsr_bench.training.report import read_metrics
+
+
+def weights(folder):
+    return safetensors.torch.load_file(folder / "model.safetensors")
+
+
+def test_a_run_is_all_that_it_takes_to_use_the_network(run, corpus, tmp_path):
+    folder = run("dense", out=tmp_path / "runs" / "small" / "dense-tiny-s0")
+    opened = runs.open_run(folder)
+    assert opened.name == "small/dense-tiny-s0"
+    assert (opened.about.system, opened.about.corpus, opened.about.seed) == ("dense", "small", 0)
+    assert opened.about.corpus_fingerprint == corpus.fingerprint and opened.about.sparsity == 0
+    network = opened.load()
+    assert opened.about.parameters == opened.about.nonzero == sum(p.numel() for p in network.parameters())
+    assert set(weights(folder)) == set(network.state_dict())
+    rows = read_metrics(folder / "metrics.csv")
+    assert [row["update"] for row in rows] == [str(k) for k in range(1, 9)]
+    assert all(float(row["grad/first"]) > 0 and float(row["loss"]) > 0 for row in rows)
+    assert [bool(row["valid/wer"]) for row in rows] == [False, False, False, True] * 2
+    assert "loss" in run.view.status[-1] and "WER" in run.view.status[-1] and "frames/s" in run.view.status[-1]
+
+
+def test_training_learns(run, tmp_path):
+    easy = (
+        "augment.flip=0",
+        "augment.crop=false",
+        "augment.video_mask=0",
+        "network.dropout=0",
+        "network.ctc_dropout=0",
+    )
+    folder = run("dense", *easy, "loss.ctc=1", "train.lr=0.01", steps=150, out=tmp_path / "run")
+    rows = [row for row in read_metrics(folder / "metrics.csv") if row["valid/wer"]]
+    assert float(rows[-1]["valid/wer"]) < 0.5 < float(rows[0]["valid/wer"])
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(run, tmp_path):
+    one, again, other = (
+        run("dense", steps=3, seed=seed, out=tmp_path / name) for name, seed in zip("abc", (1, 1, 2), strict=True)
+    )
+    assert all(torch.equal(weights(one)[name], weights(again)[name]) for name in weights(one))
+    assert not all(torch.equal(weights(one)[name], weights(other)[name]) for name in weights(one))
+
+
+@pytest.mark.parametrize("modality", ["audio", "av"])
+def test_networks_that_hear(run, tmp_path, modality):
+    folder = run("dense", "augment.babble=false", steps=2, modality=modality, out=tmp_path / "run")
+    assert runs.open_run(folder).load().modality == modality
+
+
+def test_what_is_left_behind_is_the_mean_of_the_last_snapshots(run, tmp_path):
+    last = weights(run("dense", "train.average=1", out=tmp_path / "last"))
+    mean = weights(run("dense", out=tmp_path / "mean"))
+    name = "ctc.weight"
+    assert not torch.equal(last[name], mean[name])
+    torch.testing.assert_close(last[name], mean[name], atol=0.05, rtol=0.5)
+
+
+@pytest.mark.parametrize(
+    "part, same", [("all", ("encoders.video", "decoder")), ("frontend", ("encoders.video.frontend",))]
+)
+def test_beginning_with_the_weights_of_a_run(run, tmp_path, part, same):
+    first = run("dense", out=tmp_path / "first", seed=5)
+    still = ("train.lr=1e-12", "train.weight_decay=0", "train.average=1")
+    second = run("dense", *still, f"init.run={first}", f"init.part={part}", steps=1, out=tmp_path / "second")
+    before, after = weights(first), weights(second)
+    for name in before:
+        if before[name].is_floating_point() and "running" not in name:
+            kept = torch.allclose(before[name], after[name], atol=1e-9)
+            assert kept or not name.startswith(same), name
+    assert part == "all" or not torch.allclose(before["ctc.weight"], after["ctc.weight"])
+    assert f"begins with {part}" in "\n".join(run.view.said)
+
+
+def test_rounds_are_runs_that_begin_with_the_one_before(run, tmp_path):
+    run("dense", out=tmp_path / "runs" / "small" / "dense-tiny-s0")
+    last = run("sparsevsr", "rounds.sparsities=[0.3, 0.6]", steps=3)
+    assert last == runs.ROOT / "small" / "sparsevsr-tiny-s0" / "round-02"
+    first, second = (runs.open_run(last.parent / name) for name in ("round-01", "round-02"))
+    assert first.about.sparsity == pytest.approx(0.3, abs=1e-3) and second.about.sparsity == pytest.approx(
+        0.6, abs=1e-3
+    )
+    assert second.recipe["init"]["run"].endswith("round-01")
+    gone = {name: value == 0 for name, value in weights(first.folder).items()}
+    assert all(bool((weights(second.folder)[name][zero] == 0).all()) for name, zero in gone.items() if zero.dim() > 1)
+    again = run("sparsevsr", "rounds.sparsities=[0.3, 0.6]", steps=3, resume=True)
+    assert again == last and run.view.steps == 0
+
+
+def test_a_system_that_is_begun_with_is_trained_first(run, tmp_path):
+    (tmp_path / "models").mkdir()
+    rest = yaml.safe_dump({"train": {"steps": 2, "workers": 0}})  # a recipe of the working folder goes first
+    (tmp_path / "models" / "dense.yaml").write_text(f"# Short.\nmethod: {{}}\n{rest}")
+    run("one-shot", steps=2)
+    assert (tmp_path / "runs" / "small" / "dense-tiny-s0" / "model.safetensors").exists()
+    assert any("begins with dense, which is not trained yet" in line for line in run.view.said)
+
+
+def test_the_rate_rises_and_falls():
+    rates = [rate(step, 100, 0.1) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1) and max(rates) == rates[9] == 1 and rates[-1] < 0.001
+    assert all(0 < each <= 1 for each in rates)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_clips(run, tmp_path):
+    with pytest.raises(Refused, match=r"the loss is (nan|inf) after \d+ updates, with the clips train\d+.*train\.lr"):
+        run("dense", "train.lr=1e18", "train.warmup=0", "train.clip=1e30", steps=20, out=tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        (["train.step=3"], r"unknown setting train\.step\. Did you mean train\.steps\?"),
+        (["train.lr=fast"], r"train\.lr = 'fast'"),
+        (["train.warmup=2"], "warmup"),
+        (["method.sparsity=0.5"], r"unknown method\.name ''"),
+        (["train.device=cuda"], r"train\.device=cuda: torch sees no GPU here"),
+        (["train.log=[wandb]"], r"is not installed: pip install"),
+    ],
+)
+def test_settings_that_are_wrong(run, tmp_path, given, message):
+    if "cuda" in given[0] and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(Misused, match=message):
+        run("dense", *given, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_system_or_size_that_is_not_there(run):
+    with pytest.raises(Misused, match=r"no recipe 'denze' in models/\. Did you mean dense\?"):
+        run("denze")
+    with pytest.raises(Misused, match=r"--size huge: no such size"):
+        run("dense", size="huge")
+
+
+def test_clips_that_cannot_be_trained_on_are_left_out_with_the_reason(run, tmp_path):
+    lengths = lambda number: 2 if number == 3 else 20 + number  # noqa: E731
+    small = make_shards(tmp_path / "data" / "odd", {"train": 20, "valid": 2}, length=lengths)
+    folder = run("dense", "text.kind=characters", "data.longest=38", data=small.location, steps=2, out=tmp_path / "run")
+    reasons = {row["key"]: row["reason"] for row in map(json.loads, (folder / "left_out.jsonl").open())}
+    assert reasons == {"train003": "2 frames for 8 tokens", "train019": "39 frames, data.longest is 38"}
+    assert any("2 clips are left out" in line for line in run.view.said)
+    with pytest.raises(Refused, match=r"train019 has 39 frames \(2 s\), and a batch takes data\.frames=38"):
+        run("dense", "data.frames=38", data=small.location, out=tmp_path / "other")
+    with pytest.raises(Refused, match=r"15 of the 20 clips .* cannot be trained on .*data\.longest"):
+        run("dense", "data.longest=24", data=small.location, out=tmp_path / "third")
+
+
+def test_a_corpus_without_validation_or_with_another_tokenizer(run, tmp_path):
+    small = make_shards(tmp_path / "data" / "bare", {"train": 6})
+    with pytest.raises(Refused, match="has no split valid to look at while training"):
+        run("dense", data=small.location, out=tmp_path / "run")
+    first = run("dense", steps=1, out=tmp_path / "first")
+    other = make_shards(tmp_path / "data" / "other", {"train": 6, "valid": 1}, text=lambda number: "entirely else")
+    with pytest.raises(Refused, match=r"would become <unk>"):
+        run("dense", f"init.run={first}", data=other.location, out=tmp_path / "second")
+
+
+def test_a_run_is_not_resumed_on_another_state_of_its_corpus(run, tmp_path):
+    from avsr_bench.training.stop import Stopped
+
+    def stop(step):
+        raise Stopped(2)
+
+    with pytest.raises(Stopped):
+        run("dense", out=tmp_path / "run", act=stop)
+    other = make_shards(tmp_path / "small", {"train": 19, "valid": 5})
+    with pytest.raises(Refused, match="was trained on another state of small"):
+        run("dense", data=other.location, out=tmp_path / "run", resume=True)
+
+
+def test_a_disk_that_is_full_keeps_what_is_there(corpus, tmp_path):
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+    command = [sys.executable, "-m", "avsr_bench", "train", "dense", "--data", corpus.location, "--size", "tiny"]
+    command += ["--out", "run", *SMALL, "network.width=32", "train.steps=3", "train.save_minutes=0"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, preexec_fn=small_files)
+    assert done.returncode == 1, done.stderr
+    assert "last.ckpt" in done.stderr and "there is none to go on from yet" in done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("avsr-bench: cannot write run/model.safetensors")
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "run").glob(".*.tmp"))
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network(corpus, tmp_path):
+    command = [sys.executable, "-m", "avsr_bench", "train", "dense", "--data", corpus.location, "--size", "tiny"]
+    command += ["--out", "run", *SMALL, "train.steps=6", "train.device=cpu", "train.devices=2"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    rows = read_metrics(tmp_path / "run" / "metrics.csv")
+    assert len(rows) == 6 and all(math.isfinite(float(row["loss"])) for row in rows)
+    assert runs.open_run(tmp_path / "run").load()

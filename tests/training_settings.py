@@ -1,0 +1,20 @@
+"""Settings that make training a matter of a second: for tests of what training does."""
+
+SMALL = (
+    "network.mouth=16",
+    "network.width=16",
+    "network.heads=2",
+    "network.feed_forward=24",
+    "network.kernel=5",
+    "network.encoder_blocks=2",
+    "network.video={channels: [4, 6, 8, 10], blocks: 1, stem: [3, 3, 3]}",
+    "network.audio={channels: [4, 6, 8, 10], blocks: 1}",
+    "network.fusion=16",
+    "data.frames=60",
+    "data.group=2",
+    "train.workers=0",
+    "train.threads=1",
+    "train.validate_every=4",
+    "train.average=3",
+    "train.average_share=0.5",
+)

@@ -6,7 +6,7 @@ import importlib
 import sys
 from pathlib import Path
 
-ALL = ("crops", "crop_scale", "prep_speed", "noise_speed", "decoding_speed")
+ALL = ("crops", "crop_scale", "prep_speed", "noise_speed", "decoding_speed", "loader_speed", "sweep")
 
 NEED_GRID = ("crop_scale", "prep_speed", "noise_speed")
 

@@ -99,9 +99,13 @@ def cell(system: str, depth: int, seed: int, settings: tuple[str, ...], steps: i
 def main(arguments: Sequence[str]) -> None:
     """Tune, compare, read the test clips, report; after every run the report is written anew."""
     asked = _parse(arguments)
-    if asked.report:
-        _report(asked.steps)
-        return
+    if not asked.report:
+        _run(asked)
+    for path in _report(asked.steps):
+        print(f"written: {path}")
+
+
+def _run(asked: argparse.Namespace) -> None:
     if not (DATA / "prep.json").is_file():
         sys.exit(f"claims: {DATA} is not there: avsr-bench prep synth")
     for system in asked.systems:
@@ -140,7 +144,7 @@ def _read(cells: Sequence[Cell]) -> None:
         subprocess.run([sys.executable, "-m", "avsr_bench", *words], check=False, stdout=subprocess.DEVNULL)
 
 
-def _report(steps: int) -> None:
+def _report(steps: int) -> list[Path]:
     taken = {system: chosen(system, steps) for system in GRID}
     cells = []
     for depth, system, seed in itertools.product(DEPTHS, GRID, SEEDS):
@@ -157,8 +161,7 @@ def _report(steps: int) -> None:
         f" updates a run, seeds {', '.join(map(str, SEEDS))}; four tuning runs a system at {TUNING_DEPTH} blocks with"
         f" seed {TUNING_SEED}, which is reported nowhere else, and the lowest WER on validation clips is taken."
     )
-    for path in report.write(cells, tunings, how):
-        print(f"written: {path}", flush=True)
+    return report.write(cells, tunings, how)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -171,8 +171,11 @@ def _block(cells: Sequence[Measured], tunings: Sequence[Tuned], how: str, figure
         )
     tables = (
         ("WER on test clips, %, at the end", lambda cell: _percent(cell.test_wer)),
-        (f"WER on validation clips, %, after {EARLY:.0%} of the updates", lambda cell: _percent(_early(cell, "wer"))),
-        (f"Loss on validation clips after {EARLY:.0%} of the updates", lambda cell: _early(cell, "loss")),
+        (
+            f"WER on validation clips, %, after {100 * EARLY:.0f} % of the updates",
+            lambda cell: _percent(_early(cell, "wer")),
+        ),
+        (f"Loss on validation clips after {100 * EARLY:.0f} % of the updates", lambda cell: _early(cell, "loss")),
         ("Seconds of training", lambda cell: cell.seconds),
     )
     parts = [state, "Mean over the seeds that were run, the lowest and the highest of them, and how many they are."]
@@ -229,8 +232,9 @@ def _figures(cells: Sequence[Measured]) -> list[Path]:
                 _draw(grid[1][column], mine, over, "wer", 100, 100)  # who knows nothing yet inserts words
                 grid[0][column].set_title(f"{depth} encoder blocks")
                 grid[1][column].set_xlabel(unit)
-            grid[0][0].set_ylabel("loss of a validation clip")
-            grid[1][0].set_ylabel("WER on validation clips, %")
+            for row, label in zip(grid, ("loss of a validation clip", "WER on validation clips, %"), strict=True):
+                row[0].set_ylabel(label)
+                row[0].set_ylim(bottom=0)  # of the whole row, once everything is in it
             lines = [axes.get_legend_handles_labels() for axes in grid.flat]
             figure.legend(*max(lines, key=lambda pair: len(pair[1])), loc="outside lower center", ncols=4)
             path = PAGE.with_name(f"claims-{over}.png")
@@ -254,4 +258,6 @@ def _draw(axes: Any, cells: Sequence[Measured], over: str, name: str, scale: flo
         colour, mark = look_of(systems)[system]
         axes.plot(x, list(map(fmean, y)), color=colour, marker=mark, label=system, markersize=3)
         axes.fill_between(x, list(map(min, y)), list(map(max, y)), color=colour, alpha=0.12, linewidth=0)
-    axes.set_ylim(bottom=0)
+    if not any(cell.looks for cell in cells):
+        axes.text(0.5, 0.5, "not run yet", transform=axes.transAxes, ha="center")
+        axes.set_xticks([])

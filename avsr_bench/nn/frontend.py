@@ -33,7 +33,7 @@ class ResidualBlock(nn.Module):
         self.shortcut: nn.Module = nn.Identity()
         # Strides are taken by leaving places out before a 1-wide convolution. oneDNN writes past its memory when one
         # with a stride has fewer than 16 input channels, last in memory (uxlfoundation/oneDNN issue 6035, torch 2.11).
-        self.taken = (..., *([slice(None, None, stride)] * dimensions))
+        self.taken = (slice(None), slice(None), *([slice(None, None, stride)] * dimensions))
         if stride != 1 or inputs != outputs:
             reach = conv(inputs, outputs, 1, bias=False)
             self.shortcut = nn.Sequential(OrderedDict(conv=reach, norm=norm(outputs)))

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only
 
 from .. import data, methods, nn, provenance, recipes, runs
 from ..data import Position, Prepared
@@ -66,7 +66,7 @@ def train(request: TrainRequest, view: View) -> tuple[Path, ...]:
         commit=provenance.commit(),
     )
     folder = request.out or runs.default_folder(about)
-    main = rank_zero_only.rank == 0
+    main = _rank() == 0
     say = view.say if main else _nothing
     say(f"{request.system}: {path}, size {size}, {request.modality}, seed {request.seed}, corpus {corpus.location}")
     if not recipe.rounds.sparsities:
@@ -92,7 +92,7 @@ def _train_one(
     request: TrainRequest, recipe: TrainRecipe, about: About, folder: Path, corpus: Prepared, view: View
 ) -> Path:
     """One run, new or going on; its folder."""
-    main = rank_zero_only.rank == 0
+    main = _rank() == 0
     say = view.say if main else _nothing
     _quiet()
     settings = recipe.train
@@ -155,7 +155,7 @@ def _fit(
     view: View,
 ) -> None:
     settings, steps = module.settings, module.steps
-    rank = rank_zero_only.rank or 0
+    rank = _rank()
     report = Report(folder, view, folder.name, material.planner, settings.accumulate)
     every = settings.validate_every or max(steps // 10, 1)
     checkpoints = Checkpoints(folder, settings.save_minutes, view.say)
@@ -172,7 +172,7 @@ def _fit(
         num_nodes=settings.nodes,
         strategy="ddp" if several else "auto",
         sync_batchnorm=several and where["accelerator"] == "cuda",
-        precision={"32": "32-true", "bf16": "bf16-mixed"}[settings.precision],
+        precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
         max_steps=steps,
         max_epochs=-1,
         accumulate_grad_batches=settings.accumulate,
@@ -330,6 +330,11 @@ def _loggers(settings: TrainSettings, folder: Path) -> Any:
             f"train.log={list(settings.log)}: {error.name or error} is not installed: pip install it"
         ) from None
     return loggers or False
+
+
+def _rank() -> int:
+    """Which of the processes of a run this is, as torchrun, Slurm or Lightning told it."""
+    return int(getattr(rank_zero_only, "rank", 0) or 0)
 
 
 def _quiet() -> None:

@@ -130,7 +130,7 @@ def _train(one: Cell) -> bool:
     if one.finished:
         return True
     print(shlex.join(("avsr-bench", *one.command)), flush=True)
-    subprocess.run([sys.executable, "-m", "avsr_bench", *one.command], check=False)
+    _command(one.command, None)
     if not one.finished:
         print(f"claims: {one.folder} is not finished, or holds another run: its cell stays empty", flush=True)
     return one.finished
@@ -141,7 +141,17 @@ def _read(cells: Sequence[Cell]) -> None:
     if cells:
         names = ",".join(str(each.folder) for each in cells)
         words = ("robustness", "--data", str(DATA), "--noise", "none", "--models", names, "--out", str(RESULTS))
-        subprocess.run([sys.executable, "-m", "avsr_bench", *words], check=False, stdout=subprocess.DEVNULL)
+        _command(words, subprocess.DEVNULL)
+
+
+def _command(words: Sequence[str], stdout: int | None) -> None:
+    """Run a command of ours. Ctrl-C reaches it too: it is given the time to save where it stands."""
+    with subprocess.Popen([sys.executable, "-m", "avsr_bench", *words], stdout=stdout) as child:
+        try:
+            child.wait()
+        except KeyboardInterrupt:
+            child.wait()
+            sys.exit(130)
 
 
 def _report(steps: int) -> list[Path]:

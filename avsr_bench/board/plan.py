@@ -112,13 +112,16 @@ def make_plan(request: BoardRequest, settings: BoardSettings) -> tuple[Stage, ..
 
 
 def differences(before: Any, now: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """The settings in which a finished run differs from what would be trained; where it ran does not count."""
+    """The settings in which a run differs from what would be trained; where it ran does not count.
+
+    Nor does what is left to the machine: the run says what `auto` came to there.
+    """
     found = []
     for key, value in now.items():
         name, old = f"{prefix}{key}", before.get(key) if isinstance(before, Mapping) else None
         if isinstance(value, Mapping):
             found += differences(old or {}, value, f"{name}.")
-        elif old != value and name not in FREE:
+        elif old != value and value != "auto" and name not in FREE:
             found.append(f"{name}={old}, not {value}")
     return found
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ..data.inputs import DEVIATION, MEAN, SHOWN, STORED
-from ..nn import AVSR, BLANK
+from ..data.inputs import SHOWN, STORED
+from ..nn import AVSR, BLANK, DEVIATION, MEAN
 from ..records import FPS, RATE, SAMPLES_PER_FRAME, Refused
 from ..runs import Run
 from ..text import TEXT_VERSION

@@ -4,7 +4,7 @@ from .decoder import DecoderState
 from .foreign import Report, Weights, load, our_name, published_name, read
 from .infer import settings_of
 from .loss import BLANK, PADDING, Losses
-from .model import AVSR, Batch
+from .model import AVSR, DEVIATION, MEAN, Batch
 from .packed import header_of, load_packed, save_packed
 from .prunable import prunable
 from .settings import FrontendSettings, LossSettings, Modality, NetworkSettings
@@ -12,6 +12,8 @@ from .settings import FrontendSettings, LossSettings, Modality, NetworkSettings
 __all__ = [
     "AVSR",
     "BLANK",
+    "DEVIATION",
+    "MEAN",
     "PADDING",
     "Batch",
     "DecoderState",

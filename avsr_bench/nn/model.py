@@ -11,9 +11,11 @@ from torch.nn import functional as F
 from .conformer import Encoder
 from .decoder import Decoder, DecoderState
 from .fusion import Fusion
+from .layers import within
 from .loss import PADDING, Losses, attention_loss, ctc_loss
 from .settings import LossSettings, Modality, NetworkSettings
 
+MEAN, DEVIATION = 0.421, 0.165  # of grey mouths, in the published preparation
 Inputs = Tensor | tuple[Tensor, Tensor]  # of one modality, or (video, audio)
 
 
@@ -23,7 +25,7 @@ class Batch:
 
     lengths: Tensor  # B: frames of each clip
     tokens: Tensor  # B, U: each transcript without sos and eos, padded with -1
-    video: Tensor | None = None  # B, T, H, W: grey mouths, (x / 255 - 0.421) / 0.165
+    video: Tensor | None = None  # B, T, H, W: grey mouths, uint8; or floats, (x / 255 - 0.421) / 0.165
     audio: Tensor | None = None  # B, 640 T: 16 kHz samples, of mean 0 and deviation 1 over each clip
     keys: tuple[str, ...] = ()  # of the clips, to name them in messages
 
@@ -79,8 +81,10 @@ class AVSR(nn.Module):
         """
         if self.modality != "av":
             assert isinstance(inputs, Tensor)
+            inputs = normalised(inputs, lengths) if self.modality == "video" else inputs
             return self.encoders[self.modality](inputs, lengths), lengths
         video, audio = inputs
+        video = normalised(video, lengths)
         return self.fusion(self.encoders["video"](video, lengths), self.encoders["audio"](audio, lengths)), lengths
 
     def ctc_log_probs(self, memory: Tensor) -> Tensor:
@@ -109,6 +113,17 @@ class AVSR(nn.Module):
             attention = attention_loss(self.decoder(before, memory, lengths), after, settings.label_smoothing)
         clips = settings.ctc * ctc + (1 - settings.ctc) * attention
         return Losses(clips.mean(), ctc.mean(), attention.mean(), clips.detach())
+
+
+def normalised(video: Tensor, lengths: Tensor) -> Tensor:
+    """Grey levels (uint8 B, T, H, W) in the units of published networks, 0 behind a clip's end; floats are in them.
+
+    Done here, and not where batches are made, because bytes are a quarter of what has to be moved.
+    """
+    if video.dtype != torch.uint8:
+        return video
+    levels = video.float().mul_(1 / (255 * DEVIATION)).sub_(MEAN / DEVIATION)
+    return levels.mul_(within(lengths, video.shape[1])[:, :, None, None])
 
 
 def framed(tokens: Tensor, sos: int, eos: int) -> tuple[Tensor, Tensor]:

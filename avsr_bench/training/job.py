@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from lightning.pytorch.utilities import rank_zero_only
 
 from .. import data, methods, nn, provenance, recipes, runs
@@ -69,6 +70,7 @@ def train(request: TrainRequest, view: View) -> tuple[Path, ...]:
     main = _rank() == 0
     say = view.say if main else _nothing
     say(f"{request.system}: {path}, size {size}, {request.modality}, seed {request.seed}, corpus {corpus.location}")
+    _check_started_outside(recipe)
     if not recipe.rounds.sparsities:
         return (_train_one(request, recipe, about, folder, corpus, view),)
     done: list[Path] = []
@@ -99,16 +101,19 @@ def _train_one(
     accelerator, devices = _devices(settings)
     loggers = _loggers(settings, folder)
     torch.set_num_threads(settings.threads or len(os.sched_getaffinity(0)))
-    going_on = main and _is_going_on(request, recipe, about, folder, say)
-    if main and (folder / runs.WEIGHTS).is_file():
+    ranks = devices * settings.nodes
+    # The epoch plan is made for so many ranks: a run goes on with as many.
+    recipe = replace(recipe, train=replace(settings, devices=devices))
+    if request.resume and (folder / runs.WEIGHTS).is_file():
+        say(f"{folder} is finished already")
         return folder
+    going_on = main and _is_going_on(request, recipe, about, folder, say)
     going_on = going_on or (not main and request.resume and (folder / CHECKPOINT).is_file())
 
     start = None if going_on else _start(request, recipe, about, corpus, view)
     tokenizer, notes = _tokenizer(recipe, corpus, folder if going_on else start)
     for note in notes:
         say(note)
-    ranks = devices * settings.nodes
     material = gather(corpus, recipe, about.modality, tokenizer, request.seed, ranks)
     about = replace(about, hours=round(material.hours, 3))
     steps = _steps(settings, material)
@@ -140,6 +145,8 @@ def _train_one(
     if main:
         _finish(folder, about, recipe, method, average, network)
         say(f"weights: {folder / runs.WEIGHTS}")
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()  # what comes next may begin with these weights
     return folder
 
 
@@ -185,6 +192,8 @@ def _fit(
         enable_model_summary=False,
         enable_checkpointing=False,
         use_distributed_sampler=False,
+        # We write a checkpoint when the queue says so; requeueing is the job script's to do.
+        plugins=[SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None,
     )
     done = _updates_of(folder / CHECKPOINT) if going_on else 0
     start = material.planner.after(Position(), done * settings.accumulate)
@@ -222,9 +231,6 @@ def _is_going_on(request: TrainRequest, recipe: TrainRecipe, about: About, folde
     changed = _differences(before.recipe, recipe.sections())
     if changed:
         raise Refused(f"{folder} was begun with {'; '.join(changed[:3])}: resume it as it was, or choose another --out")
-    if (folder / runs.WEIGHTS).is_file():
-        say(f"{folder} is finished already")
-        return False
     if not (folder / CHECKPOINT).is_file():
         say(f"{folder} has no checkpoint yet: it begins again")
         return False
@@ -330,6 +336,17 @@ def _loggers(settings: TrainSettings, folder: Path) -> Any:
             f"train.log={list(settings.log)}: {error.name or error} is not installed: pip install it"
         ) from None
     return loggers or False
+
+
+def _check_started_outside(recipe: TrainRecipe) -> None:
+    """Lightning starts the processes of one run; runs that follow one another want them started for all."""
+    several = bool(recipe.rounds.sparsities) or recipe.init.run is not None
+    outside = TorchElasticEnvironment.detect() or SLURMEnvironment.detect()
+    if several and not outside and _devices(recipe.train)[1] > 1:
+        raise Misused(
+            "runs that begin with one another, on several devices, want processes from outside: start it with"
+            " `torchrun --nproc-per-node N -m avsr_bench train ...` or under Slurm, or set train.devices=1"
+        )
 
 
 def _rank() -> int:

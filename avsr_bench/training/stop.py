@@ -18,11 +18,11 @@ CHECKPOINT = "last.ckpt"
 
 
 class Stopped(Exception):
-    """A signal ended the run; everything to go on from is on the disk."""
+    """A signal ended the run: after an update that was saved, or at once."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, at_once: bool = False) -> None:
         super().__init__(signal.Signals(number).name)
-        self.number = number
+        self.number, self.at_once = number, at_once
 
 
 class Checkpoints(Callback):
@@ -40,7 +40,8 @@ class Checkpoints(Callback):
         self.signal: int | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw on from where the checkpoint was written."""
+        """Listen to signals, which Lightning has set up its own way; draw on from where the checkpoint was written."""
+        listen(self)
         self.saved = time.monotonic()
         if self.random is not None:
             set_random_state(self.random)
@@ -89,17 +90,24 @@ class Signals:
         self.before: dict[int, Any] = {}
 
     def __enter__(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self.before[number] = signal.signal(number, self._ask)
+        self.before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        listen(self.checkpoints)
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.checkpoints.signal == signal.SIGINT == number:
-            raise KeyboardInterrupt
-        self.checkpoints.signal = number
+
+def listen(checkpoints: Checkpoints) -> None:
+    """Let signals ask the checkpoints for a stop."""
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if checkpoints.signal == signal.SIGINT == number:
+            raise Stopped(number, at_once=True)
+        checkpoints.signal = number
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ask)
 
 
 def random_state() -> dict[str, Any]:

@@ -132,7 +132,7 @@ class TestSkipping:
 
     def test_where_it_ran_does_not_count(self, place):
         wanted = plan("dense")[1].trains[0]
-        write_run(wanted, workers=7, device="auto", threads=1)
+        write_run(wanted, workers=7, device="auto", threads=1, devices=2)
         assert wanted.is_there()
 
     def test_a_run_that_was_begun_is_not_there(self, place):

@@ -34,6 +34,14 @@ def test_usage_errors_are_one_line_and_leave_nothing_behind(place):
     assert not (place / "leaderboards/local").exists()
 
 
+def test_a_corpus_that_cannot_be_made_ends_it(place):
+    done = subprocess.run([*COMMAND[:-1], "grid", "--root", "nowhere"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("avsr-bench: corpus: ") and "nowhere" in last
+    assert not (place / "runs").exists()
+
+
 @pytest.mark.slow
 def test_a_board_from_shards_to_pages(place):
     board = place / "leaderboards/board.yaml"

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from avsr_bench.nn import AVSR, Batch, LossSettings, NetworkSettings
+from avsr_bench.nn.model import normalised
 from avsr_bench.records import Misused
 
 MODALITIES = ("video", "audio", "av")
@@ -224,3 +225,11 @@ def test_decoding_under_autocast_from_memory_in_float32(make_network, make_batch
                 log_probs, state = network.step(torch.full((3, 1), token), state)
         answers.append(log_probs)
     torch.testing.assert_close(*answers, atol=0.2, rtol=0)
+
+
+def test_grey_levels_become_the_units_of_published_networks_and_padding_is_zero():
+    video = torch.tensor([0, 255, 90, 90]).to(torch.uint8).view(2, 2, 1, 1)
+    levels = normalised(video, torch.tensor([2, 1])).flatten()
+    expected = [(0 - 0.421) / 0.165, (1 - 0.421) / 0.165, (90 / 255 - 0.421) / 0.165, 0]
+    torch.testing.assert_close(levels, torch.tensor(expected))
+    assert normalised(levels, torch.tensor([2])) is levels

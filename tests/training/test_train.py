@@ -45,7 +45,7 @@ def test_training_learns(run, tmp_path):
         "network.dropout=0",
         "network.ctc_dropout=0",
     )
-    folder = run("dense", *easy, "loss.ctc=1", "train.lr=0.01", steps=150, out=tmp_path / "run")
+    folder = run("dense", *easy, "loss.ctc=1", "train.lr=0.01", steps=300, out=tmp_path / "run")
     rows = [row for row in read_metrics(folder / "metrics.csv") if row["valid/wer"]]
     assert float(rows[-1]["valid/wer"]) < 0.5 < float(rows[0]["valid/wer"])
 

@@ -1,0 +1,39 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*words, cwd=ROOT):
+    command = [sys.executable, *words]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--depths", "5"), "--depths: 5 is none of 4, 8, 16"),
+        (("--seeds", "100"), "--seeds: 100 is none of 0, 1, 2"),  # that of tuning is never reported
+        (("--systems", "dence"), "'dence' is none of dense, layerscale, msrs, rigl"),
+        (("--steps", "0"), "--steps 0: give a positive number"),
+    ],
+)
+def test_what_is_not_of_the_comparison_is_refused(words, said):
+    done = run("-m", "benchmarks.claims", *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_every_system_has_as_many_tuning_runs_and_settings_that_its_recipe_takes():
+    lines = (
+        "from benchmarks import claims",
+        "from avsr_bench.training.recipe import load_recipe",
+        "print(len({len(runs) for runs in claims.GRID.values()}), claims.TUNING_SEED in claims.SEEDS)",
+        "cells = [cell for system in claims.GRID for cell in claims.tuning(system, 600)]",
+        "made = [load_recipe(cell.system, 'tiny', cell.settings)[0] for cell in cells]",
+        "print(len({(cell.system, str(recipe.sections())) for cell, recipe in zip(cells, made)}))",
+    )
+    assert run("-c", "\n".join(lines)).stdout.split() == ["1", "False", "16"]

@@ -9,8 +9,7 @@ from typing import Any
 
 from .. import data, recipes, runs
 from ..records import Refused
-from ..training.job import FREE
-from ..training.recipe import TrainRecipe, load_recipe
+from ..training.recipe import TrainRecipe, differences, load_recipe, rounds_of
 from .settings import BoardSettings
 
 Command = tuple[str, ...]  # words after avsr-bench
@@ -111,21 +110,6 @@ def make_plan(request: BoardRequest, settings: BoardSettings) -> tuple[Stage, ..
     return tuple(stages)
 
 
-def differences(before: Any, now: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """The settings in which a run differs from what would be trained; where it ran does not count.
-
-    Nor does what is left to the machine: the run says what `auto` came to there.
-    """
-    found = []
-    for key, value in now.items():
-        name, old = f"{prefix}{key}", before.get(key) if isinstance(before, Mapping) else None
-        if isinstance(value, Mapping):
-            found += differences(old or {}, value, f"{name}.")
-        elif old != value and value != "auto" and name not in FREE:
-            found.append(f"{name}={old}, not {value}")
-    return found
-
-
 def _prep(request: BoardRequest, corpus: data.Prepared) -> Stage:
     """Prepare the corpus. Shards that are whole and have no source beside them are used as they are."""
     place = Path(corpus.location)
@@ -175,14 +159,10 @@ def _runs_of(recipe: TrainRecipe, folder: Path, system: str, settings: BoardSett
     """The run of a recipe, or its rounds, each of which begins where the one before ended."""
     if not recipe.rounds.sparsities:
         return (Wanted(folder, recipe.sections(), settings.levels_for(system, None)),)
-    found: list[Wanted] = []
-    for number, sparsity in enumerate(recipe.rounds.sparsities, start=1):
-        init = replace(recipe.init, run=str(found[-1].folder), part="all") if found else recipe.init
-        method = {**recipe.method, "sparsity": sparsity} if recipe.method else {}
-        this = replace(recipe, init=init, method=method)
-        home = folder / f"round-{number:02d}"
-        found.append(Wanted(home, this.sections(), settings.levels_for(system, number)))
-    return tuple(found)
+    return tuple(
+        Wanted(home, this.sections(), settings.levels_for(system, number))
+        for number, (home, this) in enumerate(rounds_of(recipe, folder), start=1)
+    )
 
 
 def _sweep(

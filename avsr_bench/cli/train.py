@@ -52,7 +52,7 @@ def train(
 ) -> None:
     """Train a recogniser from prepared shards. Ctrl-C stops after an update; --resume goes on from there."""
     # Threads of the network wait for one another a thousand turns, then sleep: with two, an update of 480 frames took
-    # 0.17 s when they slept at once, 0.15 s so, and 0.16 s at 100,000 turns, which the process that makes batches lacks.
+    # 0.17 s when they slept at once, 0.15 s so, and 0.16 s at 100,000 turns, which workers then lack.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     quiet_threads()
     from ..training.job import TrainRequest

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from .. import data, methods, nn, provenance, recipes, runs
 from ..data import Position, Prepared
 from ..methods import Method
 from ..nn import AVSR, Modality
-from ..records import Misused, Refused
+from ..records import Refused
 from ..runs import About
 from ..text import Tokenizer, load_tokenizer, make_tokenizer
 from .average import Average
+from .machine import check_started_outside, devices_for, loggers_for, quiet_lightning, rank
 from .material import TRAIN, Material, gather, write_left_out
 from .module import Recogniser
-from .recipe import TrainRecipe, TrainSettings, load_recipe
+from .recipe import TrainRecipe, TrainSettings, differences, load_recipe, rounds_of
 from .report import Report, View
 from .stop import CHECKPOINT, Checkpoints, Signals
 from .validate import Validation
-
-# What may differ when a run goes on: none of it changes a number that is computed.
-FREE = ("train.device", "train.workers", "train.save_minutes", "train.log", "train.threads")
-
 
 SHARED = ("network", "text", "data", "augment")  # sections that a run shares with the one it begins with
 
@@ -67,51 +61,43 @@ def train(request: TrainRequest, view: View) -> tuple[Path, ...]:
         commit=provenance.commit(),
     )
     folder = request.out or runs.default_folder(about)
-    main = _rank() == 0
-    say = view.say if main else _nothing
+    main = rank() == 0
+    say = view.say if main else lambda line: None
     say(f"{request.system}: {path}, size {size}, {request.modality}, seed {request.seed}, corpus {corpus.location}")
-    _check_started_outside(recipe)
     if not recipe.rounds.sparsities:
         return (_train_one(request, recipe, about, folder, corpus, view),)
-    done: list[Path] = []
-    for number, sparsity in enumerate(recipe.rounds.sparsities, start=1):
-        init = replace(recipe.init, run=str(done[-1]), part="all") if done else recipe.init
-        method = {**recipe.method, "sparsity": sparsity} if recipe.method else {}
-        this = replace(recipe, init=init, method=method)
-        home = folder / f"round-{number:02d}"
-        finished = (home / runs.WEIGHTS).is_file()
-        if finished and (request.resume or done):
-            say(f"round {number} is finished: {home}")
-            done.append(home)
-            continue
+    check_started_outside(recipe.train)
+    rounds = rounds_of(recipe, folder)
+    for number, (home, this) in enumerate(rounds, start=1):
+        say(f"round {number} of {len(rounds)}, sparsity {recipe.rounds.sparsities[number - 1]:.0%}")
         resume = request.resume and (home / runs.RECIPE).is_file()
-        say(f"round {number} of {len(recipe.rounds.sparsities)}, sparsity {sparsity:.0%}")
-        done.append(_train_one(replace(request, resume=resume), this, about, home, corpus, view))
-    return tuple(done)
+        _train_one(replace(request, resume=resume), this, about, home, corpus, view)
+    return tuple(home for home, _ in rounds)
 
 
 def _train_one(
     request: TrainRequest, recipe: TrainRecipe, about: About, folder: Path, corpus: Prepared, view: View
 ) -> Path:
     """One run, new or going on; its folder."""
-    main = _rank() == 0
-    say = view.say if main else _nothing
-    _quiet()
+    main = rank() == 0
+    say = view.say if main else lambda line: None
+    quiet_lightning()
     settings = recipe.train
-    accelerator, devices = _devices(settings)
-    loggers = _loggers(settings, folder)
+    accelerator, devices = devices_for(settings)
+    loggers = loggers_for(settings, folder)
     torch.set_num_threads(settings.threads or len(os.sched_getaffinity(0)))
     ranks = devices * settings.nodes
     # The epoch plan is made for so many ranks: a run goes on with as many.
     recipe = replace(recipe, train=replace(settings, devices=devices))
+    going_on = main and _is_going_on(request, recipe, about, folder, say)
     if request.resume and (folder / runs.WEIGHTS).is_file():
         say(f"{folder} is finished already")
         return folder
-    going_on = main and _is_going_on(request, recipe, about, folder, say)
     going_on = going_on or (not main and request.resume and (folder / CHECKPOINT).is_file())
 
     start = None if going_on else _start(request, recipe, about, corpus, view)
-    tokenizer, notes = _tokenizer(recipe, corpus, folder if going_on else start)
+    whole = start if recipe.init.part == "all" else None
+    tokenizer, notes = _tokenizer(recipe, corpus, folder if going_on else whole)
     for note in notes:
         say(note)
     material = gather(corpus, recipe, about.modality, tokenizer, request.seed, ranks)
@@ -162,14 +148,14 @@ def _fit(
     view: View,
 ) -> None:
     settings, steps = module.settings, module.steps
-    rank = _rank()
+    own = rank()
     report = Report(folder, view, folder.name, material.planner, settings.accumulate)
     every = settings.validate_every or max(steps // 10, 1)
     checkpoints = Checkpoints(folder, settings.save_minutes, view.say)
     callbacks: list[Callback] = [
         method,
         average,
-        Validation(lambda: material.looked_at(rank), tokenizer, every, report),
+        Validation(lambda: material.looked_at(own), tokenizer, every, report),
         report,
         checkpoints,
     ]
@@ -198,7 +184,7 @@ def _fit(
     done = _updates_of(folder / CHECKPOINT) if going_on else 0
     start = material.planner.after(Position(), done * settings.accumulate)
     left = (steps - done) * settings.accumulate
-    loader = data.make_loader(material.stream, rank, start, left, settings.workers)
+    loader = data.make_loader(material.stream, own, start, left, settings.workers)
     with Signals(checkpoints):
         trainer.fit(module, loader, ckpt_path=folder / CHECKPOINT if going_on else None, weights_only=True)
 
@@ -228,7 +214,7 @@ def _is_going_on(request: TrainRequest, recipe: TrainRecipe, about: About, folde
     before = runs.open_run(folder)
     if before.about.corpus_fingerprint != about.corpus_fingerprint:
         raise Refused(f"{folder} was trained on another state of {about.corpus}: give its --data, or another --out")
-    changed = _differences(before.recipe, recipe.sections())
+    changed = differences(before.recipe, recipe.sections())
     if changed:
         raise Refused(f"{folder} was begun with {'; '.join(changed[:3])}: resume it as it was, or choose another --out")
     if not (folder / CHECKPOINT).is_file():
@@ -236,17 +222,6 @@ def _is_going_on(request: TrainRequest, recipe: TrainRecipe, about: About, folde
         return False
     say(f"going on with {folder} after {_updates_of(folder / CHECKPOINT):,} updates")
     return True
-
-
-def _differences(before: Any, now: dict[str, Any], prefix: str = "") -> list[str]:
-    found = []
-    for key, value in now.items():
-        name, old = f"{prefix}{key}", before.get(key) if isinstance(before, dict) else None
-        if isinstance(value, dict):
-            found += _differences(old or {}, value, f"{name}.")
-        elif old != value and name not in FREE:
-            found.append(f"{name}={old}, not {value}")
-    return found
 
 
 def _updates_of(checkpoint: Path) -> int:
@@ -288,6 +263,7 @@ def _run_named(name: str, size: str, request: TrainRequest, about: About, view: 
         return needed
     if name not in recipes.names("models"):
         return runs.find_run(name, about.corpus)
+    check_started_outside(load_recipe(name, size, ())[0].train)
     view.say(f"{request.system} begins with {name}, which is not trained yet on {about.corpus}: first {needed}")
     # What decides the form of the network must be the same in both; how long it trains is the other's own.
     shared = tuple(given for given in request.assignments if given.partition(".")[0] in SHARED)
@@ -303,63 +279,3 @@ def _steps(settings: TrainSettings, material: Material) -> int:
     if settings.epochs > whole:
         batches += round((settings.epochs - whole) * len(material.planner.plan(whole)[0]))
     return max(batches // settings.accumulate, 1)
-
-
-def _devices(settings: TrainSettings) -> tuple[str, int]:
-    """Where it trains, and on how many devices of this machine."""
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if settings.device == "cuda" and not gpus:
-        raise Misused(
-            "train.device=cuda: torch sees no GPU here (see `avsr-bench doctor`); train.device=auto takes a CPU"
-        )
-    on_gpu = gpus > 0 and settings.device != "cpu"
-    if settings.devices == "auto":
-        return ("cuda", gpus) if on_gpu else ("cpu", 1)
-    if on_gpu and settings.devices > gpus:
-        raise Misused(f"train.devices={settings.devices}: there are {gpus} GPUs")
-    return ("cuda" if on_gpu else "cpu"), settings.devices
-
-
-def _loggers(settings: TrainSettings, folder: Path) -> Any:
-    loggers: list[Any] = []
-    try:
-        if "tensorboard" in settings.log:
-            from lightning.pytorch.loggers import TensorBoardLogger
-
-            loggers.append(TensorBoardLogger(folder, name="", version="tensorboard"))
-        if "wandb" in settings.log:
-            from lightning.pytorch.loggers import WandbLogger
-
-            loggers.append(WandbLogger(name=runs.name_of(folder), save_dir=folder))
-    except ModuleNotFoundError as error:
-        raise Misused(
-            f"train.log={list(settings.log)}: {error.name or error} is not installed: pip install it"
-        ) from None
-    return loggers or False
-
-
-def _check_started_outside(recipe: TrainRecipe) -> None:
-    """Lightning starts the processes of one run; runs that follow one another want them started for all."""
-    several = bool(recipe.rounds.sparsities) or recipe.init.run is not None
-    outside = TorchElasticEnvironment.detect() or SLURMEnvironment.detect()
-    if several and not outside and _devices(recipe.train)[1] > 1:
-        raise Misused(
-            "runs that begin with one another, on several devices, want processes from outside: start it with"
-            " `torchrun --nproc-per-node N -m avsr_bench train ...` or under Slurm, or set train.devices=1"
-        )
-
-
-def _rank() -> int:
-    """Which of the processes of a run this is, as torchrun, Slurm or Lightning told it."""
-    return int(getattr(rank_zero_only, "rank", 0) or 0)
-
-
-def _quiet() -> None:
-    """Lightning's own remarks are for those who program with it."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
-
-
-def _nothing(line: str) -> None:
-    """What ranks other than the first say."""

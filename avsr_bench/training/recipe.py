@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,8 @@ from ..nn import LossSettings, NetworkSettings
 from ..records import Misused
 from ..text import TokenizerSettings
 
-SIZES = ("tiny", "small", "large")
+# What may differ when a run goes on: none of it changes a number that is computed.
+FREE = ("train.device", "train.workers", "train.save_minutes", "train.log", "train.threads")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,31 @@ def load_recipe(system: str, size: str, assignments: Iterable[str]) -> tuple[Tra
     recipe = recipes.build(TrainRecipe, content, str(path))
     _method(recipe.method, str(path))  # so that what is wrong with it is said now
     return recipe, path
+
+
+def rounds_of(recipe: TrainRecipe, folder: Path) -> tuple[tuple[Path, TrainRecipe], ...]:
+    """The folder and the recipe of each round of a run: it begins with the weights of the one before."""
+    found: list[tuple[Path, TrainRecipe]] = []
+    for number, sparsity in enumerate(recipe.rounds.sparsities, start=1):
+        init = replace(recipe.init, run=str(found[-1][0]), part="all") if found else recipe.init
+        method = {**recipe.method, "sparsity": sparsity} if recipe.method else {}
+        found.append((folder / f"round-{number:02d}", replace(recipe, init=init, method=method)))
+    return tuple(found)
+
+
+def differences(before: Any, now: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The settings in which a run differs from what would be trained; where and how fast it ran does not count.
+
+    Nor does what is left to the machine: the run says what `auto` came to there.
+    """
+    found = []
+    for key, value in now.items():
+        name, old = f"{prefix}{key}", before.get(key) if isinstance(before, Mapping) else None
+        if isinstance(value, Mapping):
+            found += differences(old or {}, value, f"{name}.")
+        elif old != value and value != "auto" and name not in FREE:
+            found.append(f"{name}={old}, not {value}")
+    return found
 
 
 def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

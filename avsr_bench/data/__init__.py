@@ -1,0 +1,38 @@
+"""From shards to what a network reads: prepared corpora, decoded clips, epoch plans, augmentation and batches."""
+
+from .augment import AugmentSettings, augmented, masked, tested
+from .examples import Example, Place, decode, examples, members_of, places, read_members
+from .inputs import Clip, collate, levelled, margin, shown
+from .loader import Planner, Position, Stream, make_loader
+from .plan import BatchSettings, PlannedBatch, left_out, plan_epoch, plan_split
+from .prepared import Prepared, find_data
+
+__all__ = [
+    "AugmentSettings",
+    "BatchSettings",
+    "Clip",
+    "Example",
+    "Place",
+    "PlannedBatch",
+    "Planner",
+    "Position",
+    "Prepared",
+    "Stream",
+    "augmented",
+    "collate",
+    "decode",
+    "examples",
+    "find_data",
+    "left_out",
+    "levelled",
+    "make_loader",
+    "margin",
+    "masked",
+    "members_of",
+    "places",
+    "plan_epoch",
+    "plan_split",
+    "read_members",
+    "shown",
+    "tested",
+]

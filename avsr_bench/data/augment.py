@@ -1,0 +1,98 @@
+"""What training does to a clip so that no two epochs show it alike. Pure functions of the clip and its random numbers.
+
+Crop, mask, normalise for pictures; mask, babble, normalise for sound: the published order (Auto-AVSR).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..records import FPS, RATE, Misused, draws
+from .examples import Example
+from .inputs import Clip, levelled, margin, shown
+
+if TYPE_CHECKING:
+    from ..noise.sound import Source
+
+RATIOS = (-5.0, 0.0, 5.0, 10.0, 15.0, 20.0, None)  # dB of babble, none: clean; equally likely (Auto-AVSR)
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentSettings:
+    """Which of it is done; the defaults are the published recipe's."""
+
+    crop: bool = True  # at a random place, else in the middle
+    flip: float = 0.0  # share of clips mirrored
+    video_mask: float = 0.4  # seconds: up to so much is masked, at random, in each second of a clip
+    audio_mask: float = 0.4
+    noise: bool = False  # visual noise of the four seen families, a fifth of the clips clean (SparseVSR; shares ours)
+    babble: bool = True  # for networks that hear
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.flip <= 1 or not 0 <= self.video_mask <= 1 or not 0 <= self.audio_mask <= 1:
+            raise Misused(f"flip and masks lie between 0 and 1, not {self}")
+
+
+def augmented(
+    example: Example,
+    tokens: tuple[int, ...],
+    side: int,
+    settings: AugmentSettings,
+    seed: int,
+    epoch: int,
+    crowd: Source | None = None,
+) -> Clip:
+    """A clip as training sees it in one epoch: the same on every machine and after every resumption."""
+    video = audio = None
+    if example.mouth is not None:
+        mouth = example.mouth
+        if settings.noise:
+            from .. import noise  # needs OpenCV, which the rest does not
+
+            mouth = noise.augment(mouth, seed, example.key, epoch)
+        rng = draws(seed, example.key, str(epoch), "picture")
+        top, left = map(int, rng.integers(0, margin(side) + 1, 2))
+        mirrored = rng.random() < settings.flip
+        mouth = shown(mouth, side, top, left) if settings.crop else shown(mouth, side)
+        video = masked(mouth[:, :, ::-1] if mirrored else mouth, round(settings.video_mask * FPS), FPS, rng)
+    if example.sound is not None:
+        rng = draws(seed, example.key, str(epoch), "sound")
+        audio = _heard(example, masked(example.sound, round(settings.audio_mask * RATE), RATE, rng), crowd, rng)
+    return Clip(example.key, example.frames, tokens, video, audio)
+
+
+def tested(example: Example, tokens: tuple[int, ...], side: int) -> Clip:
+    """A clip as the network is tested on it."""
+    video = None if example.mouth is None else shown(example.mouth, side)
+    audio = None if example.sound is None else levelled(example.sound)
+    return Clip(example.key, example.frames, tokens, video, audio)
+
+
+def masked(values: np.ndarray, window: int, stride: int, rng: np.random.Generator) -> np.ndarray:
+    """Zeros in up to `window` places in a row, once in every `stride` along the first axis (the adaptive time mask).
+
+    Zero is black, and silence. As published the place is drawn for one length and the zeros have another, both up to
+    `window`: 16 % of the frames of a long clip are masked where 0.4 s of each second may be.
+    """
+    length = len(values)
+    if window == 0:
+        return values
+    values = values.copy()
+    for _ in range(-(-length // stride)):
+        reach, zeros = rng.integers(0, window, 2)
+        if 0 < reach < length:
+            start = int(rng.integers(0, length - reach + 1))
+            values[start : start + zeros] = 0
+    return values
+
+
+def _heard(example: Example, sound: np.ndarray, crowd: Source | None, rng: np.random.Generator) -> np.ndarray:
+    from ..noise.sound import is_silent, mix
+
+    ratio = RATIOS[rng.integers(len(RATIOS))]
+    if crowd is None or ratio is None or is_silent(sound):
+        return levelled(sound)
+    return levelled(mix(sound, crowd, ratio, rng, example.speaker))

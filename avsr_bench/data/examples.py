@@ -1,0 +1,113 @@
+"""From the members of a shard to what a network is shown: decoded clips, in the order of the plan or of a split."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..nn import Modality
+from ..records import Refused, Unusable
+from ..shards import Entry, shard_name
+from .prepared import Prepared
+
+MEMBERS = {"video": "mouth.mp4", "audio": "flac"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one clip lies: its line in the index, and the shard it is a part of."""
+
+    split: str
+    shard: int
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One clip, decoded: its mouth and its sound, each where it was asked for."""
+
+    key: str
+    text: str
+    speaker: str
+    source: str  # the recording it was cut from; empty where unknown or not asked for
+    frames: int
+    mouth: np.ndarray | None = None  # uint8 T, H, W
+    sound: np.ndarray | None = None  # int16 640 T
+
+
+def members_of(modality: Modality) -> tuple[str, ...]:
+    """The files of a sample that a network of this modality reads."""
+    return tuple(MEMBERS[name] for name in (("video", "audio") if modality == "av" else (modality,)))
+
+
+def places(corpus: Prepared, split: str, modality: Modality) -> list[Place]:
+    """Every clip of a split that has text and all that the modality takes, in plan order; others are refused."""
+    found = [Place(split, number, entry) for number, entries in enumerate(corpus.shards(split)) for entry in entries]
+    for extension in members_of(modality):
+        lacking = [place for place in found if extension not in place.entry.members]
+        if lacking:
+            raise Refused(
+                f"{corpus.location}, {split}: {len(lacking):,} of {len(found):,} clips have no {extension}, the first"
+                f" is {lacking[0].entry.key}: they cannot be used with --modality {modality}"
+            )
+    mute = [place for place in found if not (place.entry.text or "").strip()]
+    if mute:
+        raise Refused(
+            f"{corpus.location}, {split}: {len(mute):,} of {len(found):,} clips have no text, the first is"
+            f" {mute[0].entry.key}: set corpus.need_text=true in `avsr-bench prep`, so that they are left out"
+        )
+    return found
+
+
+def read_members(corpus: Prepared, chosen: Sequence[Place], extensions: Sequence[str]) -> dict[str, dict[str, bytes]]:
+    """The bytes of some members of some clips by key: each shard is opened once and read forward."""
+    by_shard: dict[tuple[str, int], list[tuple[int, int, str, str]]] = {}
+    for place in chosen:
+        for extension in extensions:
+            member = place.entry.members[extension]
+            wanted = by_shard.setdefault((place.split, place.shard), [])
+            wanted.append((member.offset, member.bytes, place.entry.key, extension))
+    found: dict[str, dict[str, bytes]] = {}
+    for (split, number), wanted in sorted(by_shard.items()):
+        wanted.sort()
+        tar = f"{split}/{shard_name(split, number)}.tar"
+        pieces = corpus.read_ranges(tar, [(offset, length) for offset, length, _, _ in wanted])
+        for piece, (_, _, key, extension) in zip(pieces, wanted, strict=True):
+            found.setdefault(key, {})[extension] = piece
+    return found
+
+
+def decode(corpus: Prepared, place: Place, members: dict[str, bytes]) -> Example:
+    """One clip from its members; one that is not as its index says is refused by name."""
+    from .. import media
+
+    entry = place.entry
+    where = f"{corpus.location}/{place.split}/{shard_name(place.split, place.shard)}.tar: {entry.key}"
+    try:
+        mouth = media.decode_mouth(members["mouth.mp4"]) if "mouth.mp4" in members else None
+        sound = media.decode_flac(members["flac"]) if "flac" in members else None
+    except Unusable as error:
+        raise Refused(f"{where}: {error.reason.detail}; see `avsr-bench validate`") from None
+    if mouth is not None and len(mouth) != entry.frames:
+        raise Refused(f"{where} has {len(mouth)} frames, its index says {entry.frames}: see `avsr-bench validate`")
+    if mouth is not None and mouth.ndim == 4:
+        raise Refused(f"{where} is in colour, and networks read grey: prepare it with crop.colour=grey")
+    source = ""
+    if "json" in members:
+        source = json.loads(members["json"]).get("source", {}).get("recording", "")
+    return Example(entry.key, entry.text or "", entry.speaker, source, entry.frames, mouth, sound)
+
+
+def examples(
+    corpus: Prepared, chosen: Sequence[Place], modality: Modality, about: bool = False, together: int = 64
+) -> Iterator[Example]:
+    """Decoded clips one after another, `together` of them read at a time; `about`: with the recording they are from."""
+    extensions = (*members_of(modality), *(["json"] if about else []))
+    for start in range(0, len(chosen), together):
+        some = chosen[start : start + together]
+        members = read_members(corpus, some, extensions)
+        for place in some:
+            yield decode(corpus, place, members.pop(place.entry.key))

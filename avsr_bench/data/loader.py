@@ -1,0 +1,150 @@
+"""Batches for training: what the plan says, read by workers from the shards, from any position on.
+
+    stream = Stream(corpus, chosen, tokens, planner, show)
+    loader = make_loader(stream, rank=0, start=Position(), batches=800, workers=2)
+
+A position is (epoch, batch). Workers take turns, batch by batch, so that the order is the plan's whatever their number;
+each reads its share of a group's shards forward once, and keeps it undecoded until the group is done.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby, islice
+from typing import Protocol
+
+import torch
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from ..nn import Batch, Modality
+from .examples import Example, Place, decode, members_of, read_members
+from .inputs import Clip, collate
+from .plan import BatchSettings, PlannedBatch, plan_epoch
+from .prepared import Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where training stands: the batch that comes next."""
+
+    epoch: int = 0
+    batch: int = 0
+
+
+@dataclass(frozen=True)
+class Planner:
+    """All epochs of a run, each planned when it is asked for."""
+
+    frames: tuple[int, ...]
+    shards: tuple[int, ...]
+    settings: BatchSettings
+    seed: int
+    ranks: int = 1
+    short_epochs: int = 0  # the curriculum: so many epochs of nothing but clips of at most `short_frames`
+    short_frames: int = 0
+
+    def plan(self, epoch: int) -> tuple[tuple[PlannedBatch, ...], ...]:
+        """The batches of every rank in one epoch, by the numbers of all clips."""
+        return _plan(self, epoch)
+
+    def batches(self, epochs: int) -> int:
+        """How many batches a rank has in the first `epochs`."""
+        return sum(len(self.plan(epoch)[0]) for epoch in range(epochs))
+
+    def after(self, position: Position, batches: int) -> Position:
+        """The position so many batches later."""
+        epoch, batch = position.epoch, position.batch + batches
+        while batch >= (length := len(self.plan(epoch)[0])):
+            epoch, batch = epoch + 1, batch - length
+        return Position(epoch, batch)
+
+
+@lru_cache(maxsize=4)
+def _plan(planner: Planner, epoch: int) -> tuple[tuple[PlannedBatch, ...], ...]:
+    taken = [
+        number
+        for number, length in enumerate(planner.frames)
+        if epoch >= planner.short_epochs or length <= planner.short_frames
+    ]
+    frames, shards = [planner.frames[k] for k in taken], [planner.shards[k] for k in taken]
+    planned = plan_epoch(frames, shards, planner.settings, planner.seed, epoch, planner.ranks)
+    return tuple(
+        tuple(PlannedBatch(batch.group, tuple(taken[k] for k in batch.clips)) for batch in rank) for rank in planned
+    )
+
+
+class Show(Protocol):
+    """How a clip is shown to the network in an epoch; it travels to workers."""
+
+    def __call__(self, example: Example, tokens: tuple[int, ...], epoch: int) -> Clip:
+        """The clip as it is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Everything that decides what is in each batch."""
+
+    corpus: Prepared
+    places: Sequence[Place]
+    tokens: Sequence[tuple[int, ...]]
+    modality: Modality
+    planner: Planner
+    show: Show
+
+    def batches(self, rank: int, start: Position, count: int, turn: int = 0, turns: int = 1) -> Iterator[Batch]:
+        """Of the `count` batches of a rank from `start` on every `turns`-th, beginning with number `turn`."""
+        extensions = members_of(self.modality)
+        planned = islice(self._planned(rank, start), count)
+        mine = (each for number, each in enumerate(planned) if number % turns == turn)
+        for _, same_group in groupby(mine, key=lambda each: (each[0], each[1].group)):
+            group = list(same_group)
+            wanted = [self.places[clip] for _, batch in group for clip in batch.clips]
+            members = read_members(self.corpus, wanted, extensions)
+            for epoch, batch in group:
+                clips = []
+                for number in batch.clips:
+                    place = self.places[number]
+                    example = decode(self.corpus, place, members.pop(place.entry.key))
+                    clips.append(self.show(example, self.tokens[number], epoch))
+                yield collate(clips)
+
+    def _planned(self, rank: int, start: Position) -> Iterator[tuple[int, PlannedBatch]]:
+        epoch, first = start.epoch, start.batch
+        while True:
+            yield from ((epoch, batch) for batch in self.planner.plan(epoch)[rank][first:])
+            epoch, first = epoch + 1, 0
+
+
+class _Turns(IterableDataset[Batch]):
+    """What one worker makes of a stream."""
+
+    def __init__(self, stream: Stream, rank: int, start: Position, count: int) -> None:
+        self.stream, self.rank, self.start, self.count = stream, rank, start, count
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        turn, turns = (worker.id, worker.num_workers) if worker is not None else (0, 1)
+        return self.stream.batches(self.rank, self.start, self.count, turn, turns)
+
+
+def make_loader(stream: Stream, rank: int, start: Position, batches: int, workers: int) -> DataLoader[Batch]:
+    """The next `batches` of a rank; with 0 workers they are made where they are asked for."""
+    return DataLoader(
+        _Turns(stream, rank, start, batches),
+        batch_size=None,
+        num_workers=workers,
+        generator=torch.Generator(),  # else making an iterator would take a number from the network's dropout
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_prepare_worker,
+        prefetch_factor=4 if workers else None,
+    )
+
+
+def _prepare_worker(worker: int) -> None:
+    torch.set_num_threads(1)  # decoding beside training: more threads would only wait for one another
+    # Ctrl-C and batch queues signal all processes; workers go on until training has finished its update and lets go.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

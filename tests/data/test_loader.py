@@ -1,0 +1,106 @@
+import itertools
+
+import pytest
+import torch
+from mouths import make_shards
+
+from avsr_bench import data
+from avsr_bench.data import BatchSettings, Planner, Position, Stream
+
+SETTINGS = BatchSettings(frames=80, group=2)
+
+
+def show(example, tokens, epoch):
+    """Undisturbed, with the epoch as its one token."""
+    return data.tested(example, (epoch,), 24)
+
+
+def stream_of(corpus, modality="video", ranks=1, **curriculum):
+    places = data.places(corpus, "train", modality)
+    frames, shards = tuple(p.entry.frames for p in places), tuple(p.shard for p in places)
+    planner = Planner(frames, shards, SETTINGS, seed=3, ranks=ranks, **curriculum)
+    return Stream(corpus, places, [()] * len(places), modality, planner, show)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return make_shards(tmp_path_factory.mktemp("data") / "small", {"train": 20, "valid": 4})
+
+
+def take(stream, count, workers=0, rank=0, start=None):
+    return list(data.make_loader(stream, rank, start or Position(), count, workers))
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_order_is_the_plans_whatever_the_number_of_workers(corpus, workers):
+    stream = stream_of(corpus, "av")
+    for alone, together in zip(take(stream, 9), take(stream, 9, workers), strict=True):
+        assert alone.keys == together.keys
+        assert torch.equal(alone.video, together.video) and torch.equal(alone.audio, together.audio)
+
+
+def test_from_any_position_on_come_the_same_batches(corpus):
+    stream = stream_of(corpus)
+    length = len(stream.planner.plan(0)[0])
+    whole = [batch.keys for batch in take(stream, 2 * length + 2)]
+    for done in (1, length - 1, length, length + 3):
+        start = stream.planner.after(Position(), done)
+        assert [batch.keys for batch in take(stream, len(whole) - done, 2, start=start)] == whole[done:]
+    assert stream.planner.after(Position(), length) == Position(1, 0)
+
+
+def test_an_epoch_has_every_clip_once_and_knows_its_number(corpus):
+    stream = stream_of(corpus)
+    batches = take(stream, stream.planner.batches(2))
+    seen = {epoch: [] for epoch in (0, 1)}
+    for batch in batches:
+        seen[int(batch.tokens[0, 0])] += batch.keys
+    assert sorted(seen[0]) == sorted(seen[1]) == [f"train{k:03d}" for k in range(20)]
+    assert seen[0] != seen[1]
+
+
+def test_ranks_share_an_epoch(corpus):
+    stream = stream_of(corpus, ranks=2)
+    each = stream.planner.batches(1)
+    keys = [key for rank in (0, 1) for batch in take(stream, each, rank=rank) for key in batch.keys]
+    assert sorted(keys) == [f"train{k:03d}" for k in range(20)]
+
+
+def test_the_curriculum_begins_with_short_clips(corpus):
+    stream = stream_of(corpus, short_epochs=1, short_frames=18)
+    first = take(stream, stream.planner.batches(1))
+    assert max(int(batch.lengths.max()) for batch in first) <= 18
+    later = take(stream, 20, start=Position(1, 0))
+    assert max(int(batch.lengths.max()) for batch in later) > 18
+
+
+def test_validation_reads_every_clip(corpus):
+    places = data.places(corpus, "valid", "video")
+    found = list(data.examples(corpus, places, "video", about=True, together=3))
+    assert [example.key for example in found] == [place.entry.key for place in places]
+    assert {example.source for example in found} == {"tape0", "tape1"}
+    assert all(len(example.mouth) == example.frames for example in found)
+    assert all(example.sound is None for example in found)
+
+
+def test_making_batches_takes_no_number_from_the_networks_dropout(corpus):
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    take(stream_of(corpus), 3, workers=1)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_group_is_read_forward_and_once(corpus, monkeypatch):
+    asked = []
+    read = data.Prepared.read_ranges
+
+    def watch(self, name, ranges):
+        asked.append((name, list(ranges)))
+        return read(self, name, ranges)
+
+    monkeypatch.setattr(data.Prepared, "read_ranges", watch)
+    stream = stream_of(corpus)
+    take(stream, stream.planner.batches(1))
+    for _, ranges in asked:
+        assert all(a[0] + a[1] <= b[0] for a, b in itertools.pairwise(ranges))
+    assert len(asked) == len({name for name, _ in asked}) == 4

@@ -10,7 +10,8 @@ Training keeps more beside them: metrics.csv, last.ckpt, figures/, rounds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,28 +131,42 @@ def open_run(folder: Path) -> Run:
     return Run(folder, known.run, known.network, known.decode, recipe)
 
 
+def open_finished(folder: Path) -> Run:
+    """A run that has its weights."""
+    run = open_run(folder)
+    if not (folder / WEIGHTS).is_file():
+        raise Refused(f"{folder} is not finished: it has no {WEIGHTS} yet; train it to its end first")
+    return run
+
+
 def write_recipe(folder: Path, about: About, sections: Mapping[str, Any]) -> None:
     """Write `recipe.yaml`: what the run is, and the settings of each section (dataclasses as plain values)."""
     content = yaml.safe_dump({"run": asdict(about), **sections}, sort_keys=False, allow_unicode=True, width=120)
-    _whole(folder / RECIPE, lambda path: path.write_text(content, encoding="utf-8"))
+    with whole(folder / RECIPE) as path:
+        path.write_text(content, encoding="utf-8")
 
 
 def write_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
     """Write `model.safetensors`, whole or not at all: weights by the plain names of the network."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    _whole(folder / WEIGHTS, lambda path: safetensors.torch.save_file(plain, path))
+    with whole(folder / WEIGHTS) as path:
+        safetensors.torch.save_file(plain, path)
 
 
-def _whole(path: Path, write: Any) -> None:
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A name to write to beside `path`; what was written takes its place at the end, and is removed if that fails."""
     unfinished = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(unfinished)
-        unfinished.replace(path)
+        try:
+            yield unfinished
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
     except (OSError, safetensors.SafetensorError) as error:
-        unfinished.unlink(missing_ok=True)
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise Refused(f"cannot write {path}: {reason}; what was there is as it was") from error
+        raise Refused(f"cannot write {path}: {reason}; make room, or choose another --out") from error
 
 
 def _system(folder: Path) -> str:

@@ -14,12 +14,12 @@ def pick_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise Misused(f"--device {name}: say cpu, cuda or auto") from None
+        raise Misused(f"--device {name}: give auto, cpu, cuda or cuda:1") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        found = torch.cuda.device_count() or "no"
+        found = torch.cuda.device_count()
         raise Refused(
-            f"--device {name}: torch finds {found} CUDA devices here: use --device cpu, or ask `avsr-bench doctor`"
+            f"--device {name}: torch sees {found} GPUs here (see `avsr-bench doctor`); auto takes a CPU"
         )
     if device.type not in ("cpu", "cuda"):
-        raise Misused(f"--device {name}: say cpu, cuda or auto")
+        raise Misused(f"--device {name}: give auto, cpu, cuda or cuda:1")
     return device

@@ -20,9 +20,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from ..data.inputs import SHOWN, STORED
 from ..nn import AVSR, BLANK, DEVIATION, MEAN
 from ..records import FPS, RATE, SAMPLES_PER_FRAME, Refused
-from ..runs import Run
+from ..runs import Run, open_finished, whole
 from ..text import TEXT_VERSION
-from .files import open_finished, whole
 
 OPSET = 20
 MOST_BYTES = 2**31 - 2**24  # protobuf, which ONNX is written in, ends at 2 GiB; the graph takes some MB beside weights

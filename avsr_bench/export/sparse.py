@@ -16,8 +16,7 @@ from torch.utils.hooks import RemovableHandle
 
 from ..nn import AVSR, load_packed, prunable, save_packed
 from ..records import FPS, SAMPLES_PER_FRAME, Refused
-from ..runs import RECIPE, WEIGHTS
-from .files import open_finished, whole
+from ..runs import RECIPE, WEIGHTS, open_finished, whole
 
 TURNS, LEAST_SECONDS = 4, 1.0  # of measuring: the first turn warms up, of the others the fastest counts
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
-import torch
-
 from .. import media, runs
+from ..evaluation import pick_device
 from ..records import FPS, Misused, Refused, Unusable
 from .formats import FORMATS, as_json
 from .job import TranscribeSettings, transcribe
@@ -89,7 +88,7 @@ def transcribe_files(request: TranscribeRequest, progress: Progress, show: Calla
 
 def open_reader(request: TranscribeRequest) -> Reader:
     """The run that was asked for, ready to read."""
-    device = _device(request.device)
+    device = pick_device(request.device)
     folder = runs.find_run(request.model)
     if not (folder / runs.WEIGHTS).is_file():
         raise Refused(f"{folder} is not finished (no {runs.WEIGHTS}): go on with `avsr-bench train ... --resume`")
@@ -158,22 +157,6 @@ def _check_folder(folder: Path) -> None:
             pass
     except OSError as error:
         raise Refused(f"cannot write into {folder}: {error.strerror}") from error
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise Misused(f"--device {name}: give auto, cpu, cuda or cuda:1") from None
-    if device.type not in ("cpu", "cuda"):
-        raise Misused(f"--device {name}: give auto, cpu, cuda or cuda:1")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise Refused(
-            f"--device {name}: torch sees {torch.cuda.device_count()} GPUs (see `avsr-bench doctor`); auto takes a CPU"
-        )
-    return device
 
 
 def _shown(transcript: Transcript, form: Format, several: bool) -> str:

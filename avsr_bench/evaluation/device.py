@@ -17,9 +17,7 @@ def pick_device(name: str) -> torch.device:
         raise Misused(f"--device {name}: give auto, cpu, cuda or cuda:1") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         found = torch.cuda.device_count()
-        raise Refused(
-            f"--device {name}: torch sees {found} GPUs here (see `avsr-bench doctor`); auto takes a CPU"
-        )
+        raise Refused(f"--device {name}: torch sees {found} GPUs here (see `avsr-bench doctor`); auto takes a CPU")
     if device.type not in ("cpu", "cuda"):
         raise Misused(f"--device {name}: give auto, cpu, cuda or cuda:1")
     return device

@@ -97,16 +97,16 @@ def default_folder(about: About) -> Path:
 
 
 def find_run(name: str, corpus: str | None = None, root: Path = ROOT) -> Path:
-    """The folder of a run, given as a folder or as a bare name: `dense` is the newest run of that system."""
+    """The folder of a run, given as a folder or as a bare name: `dense` is the newest run, or round, of that system."""
     if (Path(name) / RECIPE).is_file():
         return Path(name)
     if (root / name / RECIPE).is_file():
         return root / name
     if Path(name).is_dir():
         raise Refused(f"{name} holds no {RECIPE}: it is not a run, or one that was never begun")
-    found = [path.parent for path in root.glob(f"{corpus or '*'}/*/{RECIPE}")]
-    mine = [folder for folder in found if folder.name == name or folder.name.rpartition("-s")[0].startswith(f"{name}-")]
-    mine = [folder for folder in mine if _system(folder) == name or folder.name == name]
+    places = (f"{corpus or '*'}/*/{RECIPE}", f"{corpus or '*'}/*/round-*/{RECIPE}")
+    found = [path.parent for place in places for path in root.glob(place)]
+    mine = [folder for folder in found if name in (folder.name, _system(folder))]
     finished = [folder for folder in mine if (folder / WEIGHTS).is_file()]
     if not finished:
         on = f" on {corpus}" if corpus else ""

@@ -32,7 +32,7 @@ class _Quiet:
 
 def main(grid: Path) -> None:
     """Measure and record; GRID is not read."""
-    from avsr_bench.cli.evaluate import quiet_threads
+    from avsr_bench.cli.shared import quiet_threads
 
     quiet_threads()  # as the commands do
     if not (DATA / "prep.json").is_file():

@@ -11,18 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .shared import Decode, quiet_threads
+
 if TYPE_CHECKING:
     from ..evaluation import Evaluated
 
 SHOWN = 3  # utterances, the worst
-
-
-class Decode(StrEnum):
-    """How tokens are found."""
-
-    beam = "beam"
-    ctc = "ctc"
-    attention = "attention"
 
 
 class ApplyTo(StrEnum):
@@ -35,12 +29,6 @@ class ApplyTo(StrEnum):
 def add_to(app: typer.Typer) -> None:
     """Add this module's verb."""
     app.command("evaluate")(evaluate)
-
-
-def quiet_threads() -> None:
-    """Before numpy and torch are loaded: work is spread over clips here, and threads inside a product would spin."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def evaluate(

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .evaluate import ApplyTo, Decode, quiet_threads
+from .evaluate import ApplyTo
+from .shared import Decode, quiet_threads
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from enum import StrEnum
@@ -11,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from .evaluate import quiet_threads
+from .shared import quiet_threads
 
 
 class Modality(StrEnum):
@@ -51,9 +50,6 @@ def train(
     figures: Annotated[bool, typer.Option("--figures", help="Draw the run's figures when it is finished.")] = False,
 ) -> None:
     """Train a recogniser from prepared shards. Ctrl-C stops after an update; --resume goes on from there."""
-    # Threads of the network wait for one another a thousand turns, then sleep: with two, an update of 480 frames took
-    # 0.17 s when they slept at once, 0.15 s so, and 0.16 s at 100,000 turns, which workers then lack.
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     quiet_threads()
     from ..training.job import TrainRequest
     from ..training.job import train as run

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from .shared import Decode, quiet_threads
 
 
 class Format(StrEnum):
@@ -18,14 +19,6 @@ class Format(StrEnum):
     json = "json"
     srt = "srt"
     vtt = "vtt"
-
-
-class Decode(StrEnum):
-    """How tokens are found."""
-
-    beam = "beam"
-    ctc = "ctc"
-    attention = "attention"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -53,10 +46,7 @@ def transcribe(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, or cuda:1.")] = "auto",
 ) -> None:
     """What is said in a video, word by word with times."""
-    # Threads of torch that wait for work would spin, against the decoder of the video and whoever else is on the
-    # machine. OpenMP reads this when torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    quiet_threads()
     from ..faces import FaceSettings
     from ..records import Misused
     from ..transcribe.files import TranscribeRequest, transcribe_files

@@ -6,16 +6,14 @@ Crop, mask, normalise for pictures; mask, babble, normalise for sound: the publi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import noise
+from ..noise.sound import Source, is_silent, mix
 from ..records import FPS, RATE, Misused, draws
 from .examples import Example
 from .inputs import Clip, levelled, margin, shown
-
-if TYPE_CHECKING:
-    from ..noise.sound import Source
 
 RATIOS = (-5.0, 0.0, 5.0, 10.0, 15.0, 20.0, None)  # dB of babble, none: clean; equally likely (Auto-AVSR)
 
@@ -50,8 +48,6 @@ def augmented(
     if example.mouth is not None:
         mouth = example.mouth
         if settings.noise:
-            from .. import noise  # needs OpenCV, which the rest does not
-
             mouth = noise.augment(mouth, seed, example.key, epoch)
         rng = draws(seed, example.key, str(epoch), "picture")
         top, left = map(int, rng.integers(0, margin(side) + 1, 2))
@@ -90,8 +86,6 @@ def masked(values: np.ndarray, window: int, stride: int, rng: np.random.Generato
 
 
 def _heard(example: Example, sound: np.ndarray, crowd: Source | None, rng: np.random.Generator) -> np.ndarray:
-    from ..noise.sound import is_silent, mix
-
     ratio = RATIOS[rng.integers(len(RATIOS))]
     if crowd is None or ratio is None or is_silent(sound):
         return levelled(sound)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import media
 from ..nn import Modality
 from ..records import Refused, Unusable
 from ..shards import Entry, shard_name
@@ -82,8 +83,6 @@ def read_members(corpus: Prepared, chosen: Sequence[Place], extensions: Sequence
 
 def decode(corpus: Prepared, place: Place, members: dict[str, bytes]) -> Example:
     """One clip from its members; one that is not as its index says is refused by name."""
-    from .. import media
-
     entry = place.entry
     where = f"{corpus.location}/{place.split}/{shard_name(place.split, place.shard)}.tar: {entry.key}"
     try:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import groupby, islice
 from typing import Protocol
 
@@ -34,7 +34,7 @@ class Position:
     batch: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # known by itself: comparing the lengths of all clips would cost more than a plan
 class Planner:
     """All epochs of a run, each planned when it is asked for."""
 
@@ -52,12 +52,12 @@ class Planner:
 
     def batches(self, epochs: int) -> int:
         """How many batches a rank has in the first `epochs`."""
-        return sum(len(self.plan(epoch)[0]) for epoch in range(epochs))
+        return sum(_length(self, epoch) for epoch in range(epochs))
 
     def after(self, position: Position, batches: int) -> Position:
         """The position so many batches later."""
         epoch, batch = position.epoch, position.batch + batches
-        while batch >= (length := len(self.plan(epoch)[0])):
+        while batch >= (length := _length(self, epoch)):
             epoch, batch = epoch + 1, batch - length
         return Position(epoch, batch)
 
@@ -74,6 +74,12 @@ def _plan(planner: Planner, epoch: int) -> tuple[tuple[PlannedBatch, ...], ...]:
     return tuple(
         tuple(PlannedBatch(batch.group, tuple(taken[k] for k in batch.clips)) for batch in rank) for rank in planned
     )
+
+
+@cache
+def _length(planner: Planner, epoch: int) -> int:
+    """Kept for all epochs: where an update stands is asked at each, and counted from the beginning."""
+    return len(planner.plan(epoch)[0])
 
 
 class Show(Protocol):

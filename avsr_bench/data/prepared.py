@@ -93,8 +93,11 @@ class Prepared:
         path = f"{root}/{name}"
         try:
             if "://" not in self.location:
+                pieces = []
                 with Path(path).open("rb") as file:
-                    pieces = [file.read(length) for offset, length in ranges if file.seek(offset) == offset]
+                    for offset, length in ranges:
+                        file.seek(offset)
+                        pieces.append(file.read(length))
             else:
                 starts, ends = [offset for offset, _ in ranges], [offset + length for offset, length in ranges]
                 pieces = list(files.cat_ranges([path] * len(ranges), starts, ends, on_error="raise"))

@@ -12,6 +12,7 @@ GraNet and Chase change them after it; here the weights that stay take it, and w
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -118,7 +119,7 @@ class StaticErk(Masked):
         return draw(shapes, erk(shapes, 1 - self.settings.sparsity), self.seed)
 
 
-class Dynamic(StaticErk):
+class Dynamic(StaticErk, ABC):
     """Masks that change: a subclass says how."""
 
     settings: DynamicSettings
@@ -134,9 +135,9 @@ class Dynamic(StaticErk):
         """What removed weights come back by, from gradients that are still there for all weights."""
         return strength(self.gradients())
 
+    @abstractmethod
     def changes(self, step: int, scores: dict[str, Tensor]) -> Iterator[Masks]:
         """The masks of one update, one after the other where what the first removes loses its value."""
-        raise NotImplementedError
 
     def weights(self) -> dict[str, Tensor]:
         """The weights under the masks."""

@@ -32,8 +32,8 @@ class Masked(Method):
         self._after_step: RemovableHandle | None = None
 
     def first_masks(self, network: AVSR, steps: int) -> Masks:
-        """The masks that a run of `steps` updates begins with, from the weights that the network holds."""
-        raise NotImplementedError
+        """The masks that a run of `steps` updates begins with, from the weights that it holds; none: all stay."""
+        return {}
 
     def attach(self, network: AVSR, steps: int) -> None:
         """Choose the first masks and make removed weights zero; masks that came with a checkpoint stay."""

@@ -104,12 +104,15 @@ class AVSR(nn.Module):
 
     def loss(self, batch: Batch, settings: LossSettings) -> Losses:
         """The joint loss of a batch, with both of its parts."""
-        memory, lengths = self.encode(batch.inputs, batch.lengths)
+        return self.losses(*self.encode(batch.inputs, batch.lengths), batch.tokens, settings)
+
+    def losses(self, memory: Tensor, lengths: Tensor, tokens: Tensor, settings: LossSettings) -> Losses:
+        """The same of what `encode` made of a batch."""
         dropped = F.dropout(memory, self.settings.ctc_dropout, self.training)
-        ctc = ctc_loss(self.ctc_log_probs(dropped), lengths, batch.tokens)  # B
+        ctc = ctc_loss(self.ctc_log_probs(dropped), lengths, tokens)  # B
         attention = torch.zeros_like(ctc)
         if settings.ctc < 1:
-            before, after = framed(batch.tokens, self.sos, self.eos)
+            before, after = framed(tokens, self.sos, self.eos)
             attention = attention_loss(self.decoder(before, memory, lengths), after, settings.label_smoothing)
         clips = settings.ctc * ctc + (1 - settings.ctc) * attention
         return Losses(clips.mean(), ctc.mean(), attention.mean(), clips.detach())

@@ -91,7 +91,6 @@ def _train_one(
     recipe = replace(recipe, train=replace(settings, devices=devices))
     going_on = main and _is_going_on(request, recipe, about, folder, say)
     if request.resume and (folder / runs.WEIGHTS).is_file():
-        say(f"{folder} is finished already")
         return folder
     going_on = going_on or (not main and request.resume and (folder / CHECKPOINT).is_file())
 
@@ -217,6 +216,9 @@ def _is_going_on(request: TrainRequest, recipe: TrainRecipe, about: About, folde
     changed = differences(before.recipe, recipe.sections())
     if changed:
         raise Refused(f"{folder} was begun with {'; '.join(changed[:3])}: resume it as it was, or choose another --out")
+    if (folder / runs.WEIGHTS).is_file():
+        say(f"{folder} is finished already")
+        return False
     if not (folder / CHECKPOINT).is_file():
         say(f"{folder} has no checkpoint yet: it begins again")
         return False

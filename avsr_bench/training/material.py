@@ -117,8 +117,8 @@ def _valid(corpus: Prepared, recipe: TrainRecipe, modality: Modality, tokenizer:
             f" only {', '.join(corpus.prep['splits'])}: prepare it too"
         )
     places = [place for place in data.places(corpus, VALID, modality) if place.entry.frames <= recipe.data.frames]
-    some = recipe.train.validate_clips or len(places)
-    places = places[:: max(len(places) // some, 1)][:some]
+    some = min(recipe.train.validate_clips or len(places), len(places))
+    places = [places[number * len(places) // some] for number in range(some)]
     tokens = [tuple(tokenizer.encode(place.entry.text or "")) for place in places]
     frames = tuple(place.entry.frames for place in places)
     planner = Planner(frames, tuple(place.shard for place in places), recipe.data, 0)

@@ -14,7 +14,7 @@ from ..nn import LossSettings, NetworkSettings
 from ..records import Misused
 from ..text import TokenizerSettings
 
-# What may differ when a run goes on: none of it changes a number that is computed.
+# What may differ when a run goes on: where and how fast it runs, which changes no number but by float rounding.
 FREE = ("train.device", "train.workers", "train.save_minutes", "train.log", "train.threads")
 
 

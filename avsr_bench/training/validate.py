@@ -48,8 +48,8 @@ class Validation(Callback):
         for batch in self.batches():
             batch = batch.to(device)
             with trainer.precision_plugin.forward_context():
-                losses = network.loss(batch, module.loss_settings)
                 memory, lengths = network.encode(batch.inputs, batch.lengths)
+                losses = network.losses(memory, lengths, batch.tokens, module.loss_settings)
             best = decoding.decode(network, memory.float(), lengths, greedy)
             for row, hypotheses in zip(batch.tokens, best, strict=True):
                 said = self.tokenizer.decode(token for token in row.tolist() if token >= 0)

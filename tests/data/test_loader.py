@@ -5,7 +5,7 @@ import torch
 from mouths import make_shards
 
 from avsr_bench import data
-from avsr_bench.data import BatchSettings, Planner, Position, Stream
+from avsr_bench.data import BatchSettings, Planner, Position, Stream, loader
 
 SETTINGS = BatchSettings(frames=80, group=2)
 
@@ -104,3 +104,11 @@ def test_a_group_is_read_forward_and_once(corpus, monkeypatch):
     for _, ranges in asked:
         assert all(a[0] + a[1] <= b[0] for a, b in itertools.pairwise(ranges))
     assert len(asked) == len({name for name, _ in asked}) == 4
+
+
+def test_where_an_update_stands_is_known_without_planning_again(corpus, monkeypatch):
+    planner = stream_of(corpus).planner
+    total = planner.batches(30)
+    monkeypatch.setattr(loader, "plan_epoch", lambda *_: pytest.fail("planned again"))
+    assert planner.after(Position(), total - 1).epoch == 29
+    assert planner.after(Position(), 1) == Position(0, 1)

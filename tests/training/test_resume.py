@@ -54,6 +54,15 @@ def test_stopped_and_resumed_is_as_if_nothing_had_happened(run, tmp_path, system
     assert not (out / CHECKPOINT).exists()
 
 
+def test_stopped_after_its_last_update_a_run_is_finished_by_resuming_it(run, tmp_path):
+    undisturbed = run("dense", out=tmp_path / "whole")
+    with pytest.raises(Stopped):
+        run("dense", out=tmp_path / "parts", act=stop_at(8))
+    run("dense", out=tmp_path / "parts", resume=True)
+    assert rows(tmp_path / "parts") == rows(undisturbed)
+    assert same(weights(tmp_path / "parts"), weights(undisturbed))
+
+
 def test_with_workers_accumulation_and_a_validation_in_between(run, tmp_path):
     more = ("train.workers=2", "train.accumulate=3")
     undisturbed = run("dense", *more, steps=7, out=tmp_path / "whole")
@@ -87,7 +96,7 @@ def test_a_run_that_is_there_is_not_touched(run, tmp_path):
         run("dense", steps=9, out=out, resume=True)
     run("dense", "train.save_minutes=9", out=out, resume=True)
     assert run("dense", "train.save_minutes=9", out=out, resume=True) == out
-    assert any("is finished already" in line for line in run.view.said)
+    assert [line for line in run.view.said if str(out) in line] == [f"{out} is finished already"]
     with pytest.raises(Refused, match="is a run that was finished"):
         run("dense", out=out)
 

@@ -1,0 +1,24 @@
+"""What several verbs share."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+
+
+class Decode(StrEnum):
+    """How tokens are found."""
+
+    beam = "beam"
+    ctc = "ctc"
+    attention = "attention"
+
+
+def quiet_threads() -> None:
+    """Before numpy and torch are loaded: threads that wait sleep, and do not take the cores from those that work.
+
+    Clips are decoded beside the network by processes or threads of ours; with threads that spin, training on two cores
+    is several times slower.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

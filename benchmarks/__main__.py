@@ -6,9 +6,9 @@ import importlib
 import sys
 from pathlib import Path
 
-ALL = ("crops", "crop_scale", "prep_speed", "noise_speed", "decoding_speed", "loader_speed", "sweep")
+ALL = ("crops", "crop_scale", "prep_speed", "harm", "noise_speed", "decoding_speed", "loader_speed", "sweep")
 
-NEED_GRID = ("crop_scale", "prep_speed", "noise_speed")
+NEED_GRID = ("crop_scale", "prep_speed", "harm", "noise_speed")
 
 
 def main(arguments: list[str]) -> None:

@@ -14,22 +14,17 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import shlex
-import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from avsr_bench import runs
-
 from . import claims_report as report
+from .cells import RUNS, Cell, need_data, read, train
 
-DATA, RUNS, RESULTS = Path("data/synth"), Path("runs/claims"), Path("runs/claims/results")
+RESULTS = RUNS / "results"
 DEPTHS = (4, 8, 16)
 SEEDS = (0, 1, 2)
 STEPS = 600  # of every run: under 4 minutes on two idle cores at the greatest depth
-LOOKS = 20  # at validation clips in a run
 
 TUNING_SEED = 100
 TUNING_DEPTH = 8
@@ -44,33 +39,6 @@ GRID: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "rigl": tuple((f"train.lr={rate}", f"method.sparsity={share}") for rate in (0.001, 0.002) for share in (0.5, 0.2)),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One run."""
-
-    system: str
-    depth: int
-    seed: int
-    settings: tuple[str, ...]
-    steps: int
-    folder: Path
-
-    @property
-    def finished(self) -> bool:
-        """Whether its weights are there, trained by this very command."""
-        if not (self.folder / runs.WEIGHTS).is_file():
-            return False
-        return runs.open_run(self.folder).about.command == shlex.join(("avsr-bench", *self.command))
-
-    @property
-    def command(self) -> tuple[str, ...]:
-        """What trains it."""
-        words = ("train", self.system, "--data", str(DATA), "--size", "tiny", "--seed", str(self.seed))
-        depth, steps = f"network.encoder_blocks={self.depth}", f"train.steps={self.steps}"
-        looks = f"train.validate_every={max(self.steps // LOOKS, 1)}"
-        return (*words, "--out", str(self.folder), "--resume", depth, steps, looks, *self.settings)
 
 
 def tuning(system: str, steps: int) -> list[Cell]:
@@ -106,52 +74,15 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _run(asked: argparse.Namespace) -> None:
-    if not (DATA / "prep.json").is_file():
-        sys.exit(f"claims: {DATA} is not there: avsr-bench prep synth")
-    for system in asked.systems:
-        for one in tuning(system, asked.steps):
-            _train(one)
+    need_data()
+    train([one for system in asked.systems for one in tuning(system, asked.steps)], asked.jobs)
     _report(asked.steps)
+    taken = {system: chosen(system, asked.steps) for system in asked.systems}
     # Seeds outermost: the first seed of every depth and system is there before the second of any.
-    for seed in asked.seeds:
-        for depth in asked.depths:
-            ready = [
-                one
-                for system in asked.systems
-                if (settings := chosen(system, asked.steps)) is not None
-                and _train(one := cell(system, depth, seed, settings, asked.steps))
-            ]
-            _read(ready)
-            _report(asked.steps)
-
-
-def _train(one: Cell) -> bool:
-    """Train a cell where it is not finished; whether it is now."""
-    if one.finished:
-        return True
-    print(shlex.join(("avsr-bench", *one.command)), flush=True)
-    _command(one.command, None)
-    if not one.finished:
-        print(f"claims: {one.folder} is not finished, or holds another run: its cell stays empty", flush=True)
-    return one.finished
-
-
-def _read(cells: Sequence[Cell]) -> None:
-    """WER on the test clips, clean; what was read is not read again."""
-    if cells:
-        names = ",".join(str(each.folder) for each in cells)
-        words = ("robustness", "--data", str(DATA), "--noise", "none", "--models", names, "--out", str(RESULTS))
-        _command(words, subprocess.DEVNULL)
-
-
-def _command(words: Sequence[str], stdout: int | None) -> None:
-    """Run a command of ours. Ctrl-C reaches it too: it is given the time to save where it stands."""
-    with subprocess.Popen([sys.executable, "-m", "avsr_bench", *words], stdout=stdout) as child:
-        try:
-            child.wait()
-        except KeyboardInterrupt:
-            child.wait()
-            sys.exit(130)
+    for seed, depth in itertools.product(asked.seeds, asked.depths):
+        cells = [cell(system, depth, seed, its, asked.steps) for system, its in taken.items() if its is not None]
+        read(train(cells, asked.jobs), RESULTS)
+        _report(asked.steps)
 
 
 def _report(steps: int) -> list[Path]:
@@ -189,14 +120,16 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seeds", type=numbers, default=SEEDS, help="such as 0,1")
     parser.add_argument("--systems", type=names, default=tuple(GRID), help="such as dense,msrs")
     parser.add_argument("--steps", type=int, default=STEPS, help="updates of every run, tuning runs among them")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at once; their seconds then count for less")
     parser.add_argument("--report", action="store_true", help="train nothing, write what there is")
     found = parser.parse_args(arguments)
     for name, allowed in (("depths", DEPTHS), ("seeds", SEEDS)):
         strange = set(getattr(found, name)) - set(allowed)
         if strange:
             parser.error(f"--{name}: {min(strange)} is none of {', '.join(map(str, allowed))}")
-    if found.steps < 1:
-        parser.error(f"--steps {found.steps}: give a positive number")
+    for name in ("steps", "jobs"):
+        if getattr(found, name) < 1:
+            parser.error(f"--{name} {getattr(found, name)}: give a positive number")
     return found
 
 

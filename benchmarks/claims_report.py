@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import datetime
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import groupby
@@ -13,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from .results import machine, table
+from .results import machine, put_between, table
 
 HERE = Path(__file__).parent
 CELLS, CURVES, TUNING = (HERE / f"claims{kind}.csv" for kind in ("", "_curves", "_tuning"))
@@ -140,11 +139,7 @@ def write(cells: Sequence[Measured], tunings: Sequence[Tuned], how: str) -> list
     _write(TUNING, [field.name for field in fields(Tuned)], [asdict(each) for each in tunings])
     figures = _figures(cells)
     block = _block(cells, tunings, how, figures)
-    text = PAGE.read_text(encoding="utf-8")
-    place = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.S)
-    marked = f"{BEGIN}\n\n{block}\n\n{END}"
-    text = place.sub(lambda _: marked, text) if place.search(text) else f"{text.rstrip()}\n\n{marked}\n"
-    PAGE.write_text(text, encoding="utf-8")
+    put_between(PAGE, BEGIN, END, block)
     return [CELLS, CURVES, TUNING, *figures, PAGE]
 
 

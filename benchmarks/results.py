@@ -33,3 +33,12 @@ def record(title: str, command: str, body: str) -> None:
     text = old.sub(lambda _: section + "\n", text) if old.search(text) else f"{text.rstrip()}\n\n{section}\n"
     RESULTS.write_text(text.rstrip() + "\n", encoding="utf-8")
     print(section)
+
+
+def put_between(page: Path, begin: str, end: str, block: str) -> None:
+    """Put a block between its marks on a page, or with them at the end of it."""
+    text = page.read_text(encoding="utf-8")
+    place = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.S)
+    marked = f"{begin}\n\n{block}\n\n{end}"
+    text = place.sub(lambda _: marked, text) if place.search(text) else f"{text.rstrip()}\n\n{marked}\n"
+    page.write_text(text, encoding="utf-8")

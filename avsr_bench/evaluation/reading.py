@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 import torch
 
-from ..data import Clip, Example, collate, levelled, shown
+from ..data import Clip, Example, collate, tested
 from ..decoding import DecodeSettings, decode
 from ..nn import AVSR, Modality
 from ..records import Refused
@@ -45,12 +45,9 @@ class Reader:
 def view_of(example: Example, view: tuple[Modality, int]) -> Clip:
     """A clip as the networks of a view are shown it in a test: the middle of the mouth, the sound at one level."""
     modality, side = view
-    video = audio = None
-    if modality != "audio":
-        video = shown(_there(example.mouth, example, "mouth"), side)
-    if modality != "video":
-        audio = levelled(_there(example.sound, example, "sound"))
-    return Clip(example.key, example.frames, (), video, audio)
+    mouth = None if modality == "audio" else _there(example.mouth, example, "mouth")
+    sound = None if modality == "video" else _there(example.sound, example, "sound")
+    return tested(replace(example, mouth=mouth, sound=sound), (), side)
 
 
 def _there(array: np.ndarray | None, example: Example, what: str) -> np.ndarray:

@@ -7,6 +7,7 @@ settings stand beside the parts that use them.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -76,6 +77,14 @@ def headline(path: Path) -> str:
         if words[-1].endswith("."):
             break
     return " ".join(words)
+
+
+def paper(path: Path) -> str:
+    """The first paper under `Papers` in that comment, such as `arXiv 2406.17614`; empty where it says none."""
+    text = path.read_text(encoding="utf-8")
+    under = re.search(r"^# Papers(?!\s+none)\s+(.*?)^# \S", text, re.M | re.S)
+    named = re.search(r"arXiv[\s#]+\d{4}\.\d{5}", under[1]) if under else None
+    return " ".join(named[0].replace("#", " ").split()) if named else ""
 
 
 def override(settings: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:

@@ -31,10 +31,7 @@ def list_recipes(
     if copy is not None:
         print(_copy(copy, found))
     elif as_json:
-        rows = {
-            kind: [{"name": n, "path": str(p), "what": recipes.headline(p)} for n, p in paths.items()]
-            for kind, paths in found.items()
-        }
+        rows = {kind: [_told(name, path) for name, path in paths.items()] for kind, paths in found.items()}
         print(json.dumps(rows, indent=1))
     else:
         from rich.console import Console
@@ -46,12 +43,19 @@ def list_recipes(
             table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
             table.add_column(f"avsr-bench {KINDS[kind]}", no_wrap=True)
             table.add_column(f"{kind}/", overflow="fold")
+            table.add_column("", no_wrap=True)
             for name, path in paths.items():
                 mine = "" if path.is_relative_to(recipes.shipped(kind)) else f" [yours: {path}]"
-                table.add_row(name, recipes.headline(path) + mine)
+                table.add_row(name, recipes.headline(path) + mine, recipes.paper(path) if kind == "models" else "")
             console = Console(highlight=False, markup=False)
             console.print(table)
             console.print()
+
+
+def _told(name: str, path: Path) -> dict[str, str]:
+    from .. import recipes
+
+    return {"name": name, "path": str(path), "what": recipes.headline(path), "paper": recipes.paper(path)}
 
 
 def _copy(name: str, found: dict[str, dict[str, Path]]) -> str:

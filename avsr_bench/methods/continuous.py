@@ -39,8 +39,8 @@ class MSRSSettings:
     last_temperature: float = 200.0  # l1: so steep that nearly all gates are open or shut
     schedule: Literal["exponential", "two-stage"] = "exponential"  # from l0 to l1 update by update, or in one step
     first_stage: float = 0.5  # two-stage: share of the search spent at l0
-    initial: float = 0.05  # phi of every weight before the first update
-    rescale: bool = True  # gates are divided by their first value: the network starts as it was initialised
+    initial: float = 0.0  # phi of every weight before the first update
+    rescale: bool = False  # divide gates by their first value, as Continuous Sparsification: starts as initialised
     lr: float = 1e-3  # of phi: constant, whatever the run's schedule does
     clip: float = 0.0  # greatest norm of phi's gradient; 0: no clipping
     sparsity: float | None = None  # shut the share of lowest phi instead of those below 0, which may jump: ours

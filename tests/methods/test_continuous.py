@@ -23,7 +23,7 @@ from avsr_bench.methods.masks import draw, kept, size
 from avsr_bench.nn import AVSR, prunable
 from avsr_bench.records import Misused, Refused
 
-QUICK = MSRSSettings(search=0.5, lr=0.05, initial=0.05, penalty_weight=1e-3, norm_batches=2)
+QUICK = MSRSSettings(search=0.5, lr=0.05, initial=0.05, rescale=True, penalty_weight=1e-3, norm_batches=2)
 
 
 def output(network: AVSR) -> Tensor:

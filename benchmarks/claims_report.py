@@ -49,6 +49,7 @@ class Measured:
     test_high: float | None = None
     parameters: int | None = None
     sparsity: float | None = None
+    gradient: float | None = None  # of the encoder's first feed-forward layer, first half of the updates
     device: str = ""
     commit: str = ""
     command: str = ""
@@ -78,6 +79,15 @@ def looks(folder: Path) -> tuple[Look, ...]:
             found.append(Look(update, seconds, fmean(losses), float(row["valid/loss"]), float(row["valid/wer"])))
             losses = []
     return tuple(found)
+
+
+def first_gradient(folder: Path, begin: float, end: float) -> float:
+    """The L2 norm of the gradient of the encoder's first feed-forward layer: geometric mean over a part of a run."""
+    from avsr_bench.training.report import METRICS, read_metrics
+
+    norms = [float(row["grad/first"]) for row in read_metrics(folder / METRICS)]
+    part = norms[int(begin * len(norms)) : int(end * len(norms))]
+    return math.exp(fmean(math.log(max(norm, 1e-30)) for norm in part))
 
 
 def last_look(folder: Path) -> tuple[float, float]:
@@ -114,6 +124,7 @@ def measured(
         valid_wer=seen[-1].wer,
         parameters=run.about.parameters,
         sparsity=run.about.sparsity,
+        gradient=first_gradient(folder, 0, 0.5),
         commit=run.about.commit,
         command=run.about.command,
         looks=seen,
@@ -172,6 +183,11 @@ def _block(cells: Sequence[Measured], tunings: Sequence[Tuned], how: str, figure
         ),
         (f"Loss on validation clips after {100 * EARLY:.0f} % of the updates", lambda cell: _early(cell, "loss")),
         ("Seconds of training", lambda cell: cell.seconds),
+        (
+            "Gradient of the encoder's first feed-forward layer, L2 norm before clipping, thousandths; geometric mean"
+            " over the first half of the updates",
+            lambda cell: None if cell.gradient is None else 1000 * cell.gradient,
+        ),
     )
     parts = [state, "Mean over the seeds that were run, the lowest and the highest of them, and how many they are."]
     parts += [f"{title}:\n\n{_table(cells, value)}" for title, value in tables]

@@ -20,7 +20,7 @@ from avsr_bench.training.report import METRICS, read_metrics
 
 from .cells import RUNS, Cell, need_data, train
 from .claims import TUNING_DEPTH, TUNING_SEED
-from .claims_report import Look, looks
+from .claims_report import Look, first_gradient, looks
 from .results import put_between, table
 
 STEPS = 600
@@ -54,6 +54,7 @@ class Tried:
     looks: tuple[Look, ...]
     removed: float | None  # the share of prunable weights behind a shut gate when the search ended
     undecided: float | None  # the share of gates that were neither open nor shut by then
+    gradient: float  # of the encoder's first feed-forward layer, over the last quarter
 
 
 def cells(steps: int) -> list[tuple[Mapping[str, str], str, Cell]]:
@@ -75,7 +76,8 @@ def opened(moved: Mapping[str, str], name: str, cell: Cell) -> Tried:
     """What a finished run says."""
     searched = [row for row in read_metrics(cell.folder / METRICS) if row.get("undecided")]
     removed, undecided = (float(searched[-1][key]) if searched else None for key in ("sparsity", "undecided"))
-    return Tried(moved, name, cell, looks(cell.folder), removed, undecided)
+    gradient = first_gradient(cell.folder, 0.75, 1)
+    return Tried(moved, name, cell, looks(cell.folder), removed, undecided, gradient)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -106,16 +108,18 @@ def _words(tried: Sequence[Tried], steps: int) -> str:
             percent(one.looks[-1].wer),
             percent(one.removed),
             percent(one.undecided),
+            f"{1000 * one.gradient:.2g}",
         ]
         for one in tried
     ]
-    head = ["", "loss", "WER, %", "removed by the search, %", "undecided at its end, %"]
+    head = ["", "loss", "WER, %", "removed by the search, %", "undecided at its end, %", "gradient, thousandths"]
     settings = ", ".join(f"{key} {value}" for key, value in CENTRE.items())
-    return (
+    about = (
         f"{TUNING_DEPTH} encoder blocks, {steps} updates, seed {TUNING_SEED}; loss and WER of validation clips at the"
-        f" end. `msrs` is {settings}; every other line moves what it names. Commands and curves:"
-        f" benchmarks/{KEPT.name}.\n\n{table(head, rows)}\n\n![Loss over updates for each lambda]({FIGURE.name})"
+        " end, and the gradient norm of the encoder's first feed-forward layer in the last quarter (geometric mean)."
+        f" `msrs` is {settings}; every other line moves what it names. Commands and curves: benchmarks/{KEPT.name}."
     )
+    return f"{about}\n\n{table(head, rows)}\n\n![Loss over updates for each lambda]({FIGURE.name})"
 
 
 def _keep(tried: Sequence[Tried]) -> None:

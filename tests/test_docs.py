@@ -181,3 +181,15 @@ def test_the_blocks_of_the_python_page_run(small, capsys):
     assert names["words"].length == 8
     assert (names["folder"] / "model.safetensors").is_file()
     assert "REF: bin blue at" in capsys.readouterr().out
+
+
+def test_the_numbers_of_the_readme_come_from_files_of_the_repository():
+    readme = (ROOT / "README.md").read_text()
+    measured = [ROOT / "benchmarks/RESULTS.md", ROOT / "leaderboards/README.md", ROOT / "docs/msrs.md"]
+    known = "\n".join(path.read_text() for path in [*measured, *(ROOT / "tests/nn").glob("*.py")])
+    known = known.replace("_", ",")  # 250_383_410 of a test
+    figures = re.findall(r"\d[\d.,]*\d ?%|\d+ ?%|\d+(?:,\d{3})+|\d+\.\d+(?= to )", readme)
+    assert len(figures) > 5
+    assert not [figure for figure in figures if figure not in known]
+    shown = [line for line in readme.splitlines() if re.match(r" {4}(WER|CER|words:|REF:|HYP:) ", line)]
+    assert shown and all(line in known for line in shown)

@@ -183,14 +183,13 @@ def _block(cells: Sequence[Measured], tunings: Sequence[Tuned], how: str, figure
         ),
         (f"Loss on validation clips after {100 * EARLY:.0f} % of the updates", lambda cell: _early(cell, "loss")),
         ("Seconds of training", lambda cell: cell.seconds),
-        (
-            "Gradient of the encoder's first feed-forward layer, L2 norm before clipping, thousandths; geometric mean"
-            " over the first half of the updates",
-            lambda cell: None if cell.gradient is None else 1000 * cell.gradient,
-        ),
     )
     parts = [state, "Mean over the seeds that were run, the lowest and the highest of them, and how many they are."]
     parts += [f"{title}:\n\n{_table(cells, value)}" for title, value in tables]
+    parts.append(
+        "Gradient of the encoder's first feed-forward layer, L2 norm before clipping, thousandths; geometric mean over"
+        f" the first half of the updates:\n\n{_table(cells, _thousandths, '.2g')}"
+    )
     taken = [[each.system, f"`{each.settings}`", f"{_percent(each.valid_wer):.1f}"] for each in ran if each.taken]
     if taken:
         parts.append("What tuning took, with its WER there:\n\n" + table(["system", "settings", "WER, %"], taken))
@@ -198,7 +197,7 @@ def _block(cells: Sequence[Measured], tunings: Sequence[Tuned], how: str, figure
     return "\n\n".join(parts)
 
 
-def _table(cells: Sequence[Measured], value: Callable[[Measured], float | None]) -> str:
+def _table(cells: Sequence[Measured], value: Callable[[Measured], float | None], form: str = ".1f") -> str:
     systems = list(dict.fromkeys(cell.system for cell in cells))
     rows = []
     for depth, its in groupby(cells, lambda cell: cell.depth):
@@ -206,14 +205,19 @@ def _table(cells: Sequence[Measured], value: Callable[[Measured], float | None])
         for cell in its:
             if (number := value(cell)) is not None:
                 values[cell.system].append(number)
-        rows.append([str(depth), *(_spread(values[system]) for system in systems)])
+        rows.append([str(depth), *(_spread(values[system], form) for system in systems)])
     return table(["encoder blocks", *systems], rows)
 
 
-def _spread(values: Sequence[float]) -> str:
+def _spread(values: Sequence[float], form: str) -> str:
     if not values:
         return ""
-    return f"{fmean(values):.1f} ({min(values):.1f} to {max(values):.1f}; {len(values)})"
+    between = f"{min(values):{form}} to {max(values):{form}}; " if len(values) > 1 else ""
+    return f"{fmean(values):{form}} ({between}{len(values)})"
+
+
+def _thousandths(cell: Measured) -> float | None:
+    return None if cell.gradient is None else 1000 * cell.gradient
 
 
 def _percent(share: float | None) -> float | None:

@@ -17,8 +17,7 @@ import tempfile
 from pathlib import Path
 from statistics import fmean, median
 
-import yaml
-
+from avsr_bench.training.recipe import load_recipe
 from avsr_bench.training.report import METRICS, read_metrics
 
 from .cells import DATA, need_data
@@ -80,8 +79,7 @@ def _seconds(size: str, system: str, steps: int, *settings: str) -> tuple[list[f
         rows = read_metrics(run / METRICS)
     clock = [float(row["seconds"]) for row in rows]
     frames = [float(row["frames"]) for row in rows]
-    recipe = yaml.safe_load(Path(f"models/{system}.yaml").read_text())
-    every = {**recipe.get("method", {}), **recipe.get(size, {}).get("method", {})}.get("every", 0)
+    every = load_recipe(system, size, ())[0].method.get("every", 0)
     return [(now - before) / count for before, now, count in zip([0.0, *clock], clock, frames, strict=False)], every
 
 

@@ -250,9 +250,8 @@ def _figures(cells: Sequence[Measured]) -> list[Path]:
             for row, label in zip(grid, ("loss of a validation clip", "WER on validation clips, %"), strict=True):
                 row[0].set_ylabel(label)
                 row[0].set_ylim(bottom=0)  # of the whole row, once everything is in it
-            grid[0][0].set_ylim(
-                top=1.3 * median(look.loss for cell in cells for look in cell.looks)
-            )  # not first spikes
+            top = 1.3 * median(look.loss for cell in cells for look in cell.looks)  # a first spike flattens all else
+            grid[0][0].set_ylim(top=top)
             lines = [axes.get_legend_handles_labels() for axes in grid.flat]
             figure.legend(*max(lines, key=lambda pair: len(pair[1])), loc="outside lower center", ncols=4)
             path = PAGE.with_name(f"claims-{over}.png")

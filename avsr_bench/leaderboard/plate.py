@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -80,13 +81,20 @@ class Curve:
     said: Sequence[str] = ()
 
 
+# The first eight are those of ORDER; where there are more systems than colours, marks tell them apart.
+PAIRS = [(colour, MARKS[(place + turn) % len(MARKS)]) for turn in (0, 3, 5) for place, colour in enumerate(COLOURS)]
+
+
 def looks(systems: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Colour and mark of each system: known ones have theirs for good, others take what is left."""
-    others = sorted(set(systems) - set(ORDER) - {"dense"})
-    free = [place for place, name in enumerate(ORDER) if name not in set(systems)]
-    places = {name: ORDER.index(name) for name in ORDER}
-    places |= {name: free[turn % len(free)] if free else turn % len(COLOURS) for turn, name in enumerate(others)}
-    return {"dense": (DENSE_COLOUR, "o"), **{name: (COLOURS[place], MARKS[place]) for name, place in places.items()}}
+    """Colour and mark of each system, no two alike: known ones have theirs for good, others take what is left."""
+    there = set(systems)
+    free = [pair for place, pair in enumerate(PAIRS) if place >= len(ORDER) or ORDER[place] not in there]
+    known = dict(zip(ORDER, PAIRS, strict=False))
+    return {
+        "dense": (DENSE_COLOUR, "o"),
+        **known,
+        **dict(zip(sorted(there - {"dense", *ORDER}), cycle(free), strict=False)),
+    }
 
 
 def draw(axes: Axes, curves: Sequence[Curve], banded: bool = True) -> None:

@@ -256,8 +256,9 @@ def _legend(drawing: Any, title: str) -> None:
     for axes in drawing.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
+    columns = max(1, int(drawing.get_figwidth() / 1.6))  # inches that the longest name of a system takes
     legend = drawing.legend(
-        found.values(), found, loc="outside upper left", ncols=6, labelcolor=INK, title=title, alignment="left"
+        found.values(), found, loc="outside upper left", ncols=columns, labelcolor=INK, title=title, alignment="left"
     )
     legend.get_title().set_color(MUTED)
 

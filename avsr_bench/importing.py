@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -168,10 +168,10 @@ def _new_folder(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True)
     except OSError as error:
         raise Refused(f"cannot make {folder}: {error.strerror}; choose another --out") from None
-    try:
-        yield
-    except BaseException as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        if isinstance(error, OSError):
+    with ExitStack() as undo:
+        undo.callback(shutil.rmtree, folder, ignore_errors=True)
+        try:
+            yield
+        except OSError as error:
             raise Refused(f"cannot write into {folder}: {error.strerror}; nothing is left of it") from None
-        raise
+        undo.pop_all()

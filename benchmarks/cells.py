@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avsr_bench import runs
+from avsr_bench.training.recipe import differences, load_recipe
 
 DATA, RUNS = Path("data/synth"), Path("runs/claims")
 LOOKS = 20  # at validation clips in a run
@@ -29,18 +30,24 @@ class Cell:
 
     @property
     def finished(self) -> bool:
-        """Whether its weights are there, trained by this very command."""
+        """Whether its weights are there, trained by this command with what the recipes say now."""
         if not (self.folder / runs.WEIGHTS).is_file():
             return False
-        return runs.open_run(self.folder).about.command == shlex.join(("avsr-bench", *self.command))
+        run, (recipe, _) = runs.open_run(self.folder), load_recipe(self.system, "tiny", self.assignments)
+        same = run.about.command == shlex.join(("avsr-bench", *self.command))
+        return same and not differences(run.recipe, recipe.sections())
+
+    @property
+    def assignments(self) -> tuple[str, ...]:
+        """What is laid over the recipe."""
+        depth, steps = f"network.encoder_blocks={self.depth}", f"train.steps={self.steps}"
+        return (depth, steps, f"train.validate_every={max(self.steps // LOOKS, 1)}", *self.settings)
 
     @property
     def command(self) -> tuple[str, ...]:
         """What trains it."""
         words = ("train", self.system, "--data", str(DATA), "--size", "tiny", "--seed", str(self.seed))
-        depth, steps = f"network.encoder_blocks={self.depth}", f"train.steps={self.steps}"
-        looks = f"train.validate_every={max(self.steps // LOOKS, 1)}"
-        return (*words, "--out", str(self.folder), "--resume", depth, steps, looks, *self.settings)
+        return (*words, "--out", str(self.folder), "--resume", *self.assignments)
 
 
 def train(cells: Sequence[Cell], jobs: int) -> list[Cell]:

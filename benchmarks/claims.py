@@ -24,7 +24,7 @@ from .cells import RUNS, Cell, need_data, read, train
 RESULTS = RUNS / "results"
 DEPTHS = (4, 8, 16)
 SEEDS = (0, 1, 2)
-STEPS = 800  # of every run: under 4 minutes on two idle cores at the greatest depth
+STEPS = 800  # of every run: up to 5 minutes at the greatest depth, where two runs share two cores
 
 TUNING_SEED = 100
 TUNING_DEPTH = 8

@@ -14,6 +14,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, median
 
@@ -37,11 +38,10 @@ def main() -> None:
     asked = parser.parse_args()
     need_data()
     dense, search, after = [], [], []
+    half = asked.steps // 2
     for _ in range(TURNS):
-        whole = _seconds(asked.size, "dense", asked.steps)[0]
-        half = len(whole) // 2
-        parted = _seconds(asked.size, "msrs", asked.steps, "method.search=0.5")[0]
-        dense.append(median(whole[FIRST:]))
+        dense.append(median(_seconds(asked.size, "dense", asked.steps)[FIRST:]))
+        parted = _seconds(asked.size, "msrs", asked.steps, "method.search=0.5")
         search.append(median(parted[FIRST:half]))
         after.append(median(parted[half + FIRST :]))
     rows = [
@@ -50,14 +50,15 @@ def main() -> None:
         ["msrs, after the switch", f"{1e6 * median(after):.0f}", f"{_ratio(after, dense):.2f}"],
     ]
     for system in EXCHANGING:
-        times, every = _seconds(asked.size, system, asked.steps, f"method.every={EVERY}", "method.stop=1")
+        times = _seconds(asked.size, system, asked.steps, f"method.every={EVERY}", "method.stop=1")
+        every = load_recipe(system, asked.size, ())[0].method["every"]
         changing = times[EVERY - 1 : -1 : EVERY]  # the last update has the look at validation clips in it
         others = median(time for number, time in enumerate(times, 1) if number % EVERY and number > FIRST)
         share = (fmean(changing) - others) / others / every
         rows.append([f"{system}, an exchange every {every} updates", f"{1e6 * others:.0f}", f"{1 + share:.3f}"])
     words = f"python -m benchmarks.method_cost --size {asked.size} --steps {asked.steps}"
     goals = "Goals: search at most 1.25, 1.0 after it, exchanges under 1.03."
-    note = f"{goals} Medians of {TURNS} turns of {asked.steps} updates."
+    note = f"{goals} Medians of {TURNS} turns of {asked.steps} updates; exchanges are means over one run's."
     record(
         f"train: what methods cost, {asked.size}",
         words,
@@ -69,8 +70,8 @@ def _ratio(ours: list[float], others: list[float]) -> float:
     return median(one / other for one, other in zip(ours, others, strict=True))
 
 
-def _seconds(size: str, system: str, steps: int, *settings: str) -> tuple[list[float], int]:
-    """Seconds a frame of every update of a run, and how many updates its recipe has between two exchanges."""
+def _seconds(size: str, system: str, steps: int, *settings: str) -> list[float]:
+    """Seconds a frame of every update of a run."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         words = ("train", system, "--data", str(DATA), "--size", size, "--out", str(run))
@@ -79,8 +80,7 @@ def _seconds(size: str, system: str, steps: int, *settings: str) -> tuple[list[f
         rows = read_metrics(run / METRICS)
     clock = [float(row["seconds"]) for row in rows]
     frames = [float(row["frames"]) for row in rows]
-    every = load_recipe(system, size, ())[0].method.get("every", 0)
-    return [(now - before) / count for before, now, count in zip([0.0, *clock], clock, frames, strict=False)], every
+    return [(now - before) / count for (before, now), count in zip(pairwise([0.0, *clock]), frames, strict=True)]
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from types import FrameType
 
 import typer
 
@@ -30,8 +32,22 @@ leaderboard.add_to(app)
 setup.add_to(app)
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, in a type of its own.
+
+    CPython remembers a plain KeyboardInterrupt that falls into the text of an exec, of which dataclasses and named
+    tuples are made on import, and ends by the signal later on, whatever became of it: not with our exit code.
+    """
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise Interrupted
+
+
 def main() -> None:
     """Run a command; what goes wrong ends in one line and an exit code: 1 could not, 2 wrong usage, 130 stopped."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where whoever started us ignores it
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
     except Refused as refused:

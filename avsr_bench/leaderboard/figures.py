@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator
 from .. import noise
 from ..records import Refused
 from .boards import DENSE, Board, Mean, Model, Where, level_sets, mean_of
-from .plate import DENSE_COLOUR, INK, MUTED, Curve, canvas, draw, keep, looks, styled
+from .plate import DENSE_COLOUR, INK, MUTED, ORDER, PAIRS, Curve, canvas, draw, keep, looks, styled
 from .published import Papers
 from .rows import Row
 from .table import Figure, points
@@ -211,7 +211,8 @@ def _gradients(models: Sequence[Model], name: str, title: str, out: Path) -> Ite
     drawing = canvas(6.4, 3.6)
     axes = drawing.subplots()
     for system, curve in curves.items():
-        axes.plot(curve.steps, curve.norms, color=look[system][0], label=system, linewidth=1.4)
+        colour, mark = look[system]
+        axes.plot(curve.steps, curve.norms, color=colour, marker=mark, markevery=0.12, label=system, linewidth=1.2)
     axes.set(xlabel="step", ylabel="norm of the gradient", yscale="log")
     _legend(drawing, f"measured here: {title}")
     caption = f"Measured here: L2 norm of the gradient of the encoder's first feed-forward layer, {title}."
@@ -235,7 +236,9 @@ def _layers(models: Sequence[Model], name: str, title: str, out: Path) -> Iterat
     for turn, (system, (label, layers)) in enumerate(sorted(found.items())):
         places = [place + width * (turn - (len(found) - 1) / 2) for place in range(len(groups))]
         heights = [100 * layers[group].sparsity if group in layers else 0.0 for group in groups]
-        axes.bar(places, heights, width * 0.9, color=look[system][0], label=label)
+        hatch = "////" if look[system] in PAIRS[len(ORDER) :] else ""  # of two systems of one colour
+        colour = look[system][0]
+        axes.bar(places, heights, width * 0.9, color=colour, hatch=hatch, edgecolor="#ffffff", linewidth=0, label=label)
     axes.set(ylabel="sparsity, %", ylim=(0, 100))
     axes.set_xticks(range(len(groups)), groups)
     axes.grid(visible=False, axis="x")

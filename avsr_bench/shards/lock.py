@@ -15,7 +15,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from math import gcd
@@ -119,16 +119,15 @@ def hold_part(out: Path, part: int, parts: int) -> Iterator[Hold]:
             temporary = temporary_name(path)  # so that no lock file ever stands there without its holder's name
             descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         hold = Hold(path, descriptor)
-        try:
+        with ExitStack() as undo:
+            undo.callback(_release, hold)
+            undo.callback(temporary.unlink, missing_ok=True)
             with refusing(path):
                 _flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.write(descriptor, json.dumps(asdict(_ourselves(part, parts))).encode())
                 temporary.replace(path)
             _refuse_overlap(out, part, parts, ours=path)  # where the guard does not reach, both starters may back off
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            _release(hold)
-            raise
+            undo.pop_all()
     _held.add(descriptor)
     done = threading.Event()
     heart = threading.Thread(target=_beat, args=(descriptor, done), name="lock heartbeat", daemon=True)

@@ -13,4 +13,5 @@ def test_known_systems_look_the_same_in_every_company():
 
 
 def test_any_number_of_systems_is_drawn():
-    assert len(looks([f"mine-{number}" for number in range(40)])) >= 40
+    mine = {f"mine-{number}" for number in range(40)}
+    assert mine <= set(looks(mine))

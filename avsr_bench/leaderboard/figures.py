@@ -11,13 +11,13 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator
 from .. import noise
 from ..records import Refused
 from .boards import DENSE, Board, Mean, Model, Where, level_sets, mean_of
-from .plate import DENSE_COLOUR, INK, MUTED, ORDER, PAIRS, Curve, canvas, draw, keep, looks, styled
+from .plate import COLOURS, DENSE_COLOUR, INK, MUTED, Curve, canvas, draw, keep, looks, prominence, styled
 from .published import Papers
 from .rows import Row
 from .table import Figure, points
 from .training import GROUPS, read_gradients, read_layers
 
-MOST = 6  # systems in one figure: more lines cannot be told apart
+MOST = 6  # systems in panels as small as those of noise: more lines cannot be told apart
 
 
 def board_figures(board: Board, out: Path) -> tuple[list[Figure], list[str]]:
@@ -173,8 +173,7 @@ def _levels(models: Sequence[Model], where: Where, name: str, title: str, out: P
     _legend(drawing, f"measured here: {title}")
     on = {"mouth": "on mouth crops", "frame": "on full frames"}[where.on]
     caption = f"Measured here: WER against the level of visual noise {on}, {title}. Bands and whiskers: 95 % intervals."
-    if left:
-        caption += f" Not drawn: {', '.join(left)}."
+    caption += _not_drawn(left)
     tag = "" if where.on == "mouth" else f"-{where.on}"
     tag += f"-seed{where.seed}" if where.seed else ""
     yield keep(drawing, out, f"noise{tag}-{name}", f"WER against noise {on}, {title}", caption)
@@ -186,7 +185,7 @@ def _one_of_each(models: Sequence[Model], where: Where) -> tuple[list[Model], li
     for model in sorted(models, key=lambda model: (abs(model.about.sparsity - 0.5), model.run)):
         if model.noisy(where):
             best.setdefault(model.system, model)
-    order = sorted(best.values(), key=lambda model: (model.system != DENSE, -len(model.rows), model.system))
+    order = sorted(best.values(), key=lambda m: (m.system != DENSE, -len(m.rows), prominence(m.system)))
     left = [model.run for model in models if model.noisy(where) and model not in order[:MOST]]
     return order[:MOST], left
 
@@ -203,19 +202,21 @@ def _of_levels(model: Model, where: Where, families: Sequence[str]) -> Curve:
 
 def _gradients(models: Sequence[Model], name: str, title: str, out: Path) -> Iterator[Figure]:
     """Gradient norms over steps, as in the first figure of the MSRS paper."""
-    found = {model.system: read_gradients(model.rows[0].path.parent.parent) for model in reversed(models)}
-    curves = {system: curve for system, curve in sorted(found.items()) if curve is not None}
+    read = {model.system: read_gradients(model.rows[0].path.parent.parent) for model in reversed(models)}
+    curves = sorted(((system, curve) for system, curve in read.items() if curve), key=lambda each: prominence(each[0]))
     if not curves:
         return
-    look = looks(curves)
+    drawn, left = curves[: len(COLOURS)], [system for system, _ in curves[len(COLOURS) :]]
+    look = looks(system for system, _ in drawn)
     drawing = canvas(6.4, 3.6)
     axes = drawing.subplots()
-    for system, curve in curves.items():
-        colour, mark = look[system]
+    for system, curve in drawn:
+        colour, mark = look[system].colour, look[system].mark
         axes.plot(curve.steps, curve.norms, color=colour, marker=mark, markevery=0.12, label=system, linewidth=1.2)
     axes.set(xlabel="step", ylabel="norm of the gradient", yscale="log")
     _legend(drawing, f"measured here: {title}")
     caption = f"Measured here: L2 norm of the gradient of the encoder's first feed-forward layer, {title}."
+    caption += _not_drawn(left)
     yield keep(drawing, out, f"gradients-{name}", f"Gradient norms in training, {title}", caption)
 
 
@@ -236,8 +237,7 @@ def _layers(models: Sequence[Model], name: str, title: str, out: Path) -> Iterat
     for turn, (system, (label, layers)) in enumerate(sorted(found.items())):
         places = [place + width * (turn - (len(found) - 1) / 2) for place in range(len(groups))]
         heights = [100 * layers[group].sparsity if group in layers else 0.0 for group in groups]
-        hatch = "////" if look[system] in PAIRS[len(ORDER) :] else ""  # of two systems of one colour
-        colour = look[system][0]
+        colour, hatch = look[system].colour, look[system].hatch
         axes.bar(places, heights, width * 0.9, color=colour, hatch=hatch, edgecolor="#ffffff", linewidth=0, label=label)
     axes.set(ylabel="sparsity, %", ylim=(0, 100))
     axes.set_xticks(range(len(groups)), groups)
@@ -264,6 +264,10 @@ def _legend(drawing: Any, title: str) -> None:
         found.values(), found, loc="outside upper left", ncols=columns, labelcolor=INK, title=title, alignment="left"
     )
     legend.get_title().set_color(MUTED)
+
+
+def _not_drawn(left: Sequence[str]) -> str:
+    return f" Not drawn: {', '.join(left)}." if left else ""
 
 
 def _count(levels: Sequence[float]) -> str:

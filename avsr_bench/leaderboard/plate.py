@@ -26,7 +26,15 @@ INK, MUTED, RULE = "#1f2328", "#667080", "#e3e6ea"
 DENSE_COLOUR = "#4a5361"
 COLOURS = ("#2a78d6", "#eb6834", "#1baf7a", "#7a5bd0", "#d99100", "#d8588c", "#3f8f3f", "#d94343")
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
-ORDER = ("msrs", "sparsevsr", "msrs-sparse", "rigl", "gmp", "set", "chase", "layerscale")  # each its colour for good
+ROUNDS = (
+    (0, ""),
+    (3, "////"),
+    (5, "...."),
+)  # of the colours: by how much marks are shifted, and what bars are filled with
+ORDER = (  # who is drawn first where there is no room for all; each has its look for good
+    *("msrs", "sparsevsr", "msrs-sparse", "rigl", "dense-continued", "layerscale", "gmp", "one-shot"),
+    *("msrs-layerscale", "set", "chase", "static-erk", "granet", "layer-wise", "distilled", "int8"),
+)
 
 PAGE = {
     INK: "var(--ink)",
@@ -81,27 +89,40 @@ class Curve:
     said: Sequence[str] = ()
 
 
-# The first eight are those of ORDER; where there are more systems than colours, marks tell them apart.
-PAIRS = [(colour, MARKS[(place + turn) % len(MARKS)]) for turn in (0, 3, 5) for place, colour in enumerate(COLOURS)]
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a system is told apart: colour and mark of its line, colour and hatch of its bars."""
+
+    colour: str
+    mark: str
+    hatch: str = ""
 
 
-def looks(systems: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Colour and mark of each system, no two alike: known ones have theirs for good, others take what is left."""
-    there = set(systems)
-    free = [pair for place, pair in enumerate(PAIRS) if place >= len(ORDER) or ORDER[place] not in there]
-    known = dict(zip(ORDER, PAIRS, strict=False))
-    return {
-        "dense": (DENSE_COLOUR, "o"),
-        **known,
-        **dict(zip(sorted(there - {"dense", *ORDER}), cycle(free), strict=False)),
-    }
+LOOKS = [
+    Look(colour, MARKS[(place + shift) % len(MARKS)], hatch)
+    for shift, hatch in ROUNDS
+    for place, colour in enumerate(COLOURS)
+]
+
+
+def looks(systems: Iterable[str]) -> dict[str, Look]:
+    """How each system looks, no two alike: known ones as always, others take what is left in turn."""
+    others = sorted(set(systems) - {"dense", *ORDER})
+    known = dict(zip(ORDER, LOOKS, strict=False))
+    return {"dense": Look(DENSE_COLOUR, "o"), **known, **dict(zip(others, cycle(LOOKS[len(ORDER) :]), strict=False))}
+
+
+def prominence(system: str) -> tuple[int, str]:
+    """What to sort systems by where there is no room for all: dense, those of ORDER, others by name."""
+    order = ("dense", *ORDER)
+    return order.index(system) if system in order else len(order), system
 
 
 def draw(axes: Axes, curves: Sequence[Curve], banded: bool = True) -> None:
     """Lines with bands; points with whiskers where they are few, or where bands would hide one another."""
     look = looks(curve.system for curve in curves)
     for turn, curve in enumerate(curves):
-        colour, mark = look[curve.system]
+        colour, mark = look[curve.system].colour, look[curve.system].mark
         x, dashes = list(curve.x), "-" if len(curve.x) > 1 else "none"
         if curve.low and banded and len(x) >= ENOUGH:
             axes.fill_between(x, curve.low, curve.high, color=colour, alpha=0.12, linewidth=0)

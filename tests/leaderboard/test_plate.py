@@ -1,5 +1,5 @@
 from avsr_bench import recipes
-from avsr_bench.leaderboard.plate import looks
+from avsr_bench.leaderboard.plate import ORDER, looks
 
 
 def test_no_two_systems_look_alike():
@@ -9,7 +9,12 @@ def test_no_two_systems_look_alike():
 
 
 def test_known_systems_look_the_same_in_every_company():
-    assert looks(["msrs", "rigl"])["msrs"] == looks(["msrs", "a", "b", "c", "dense"])["msrs"]
+    for system in recipes.names("models"):
+        assert looks([system])[system] == looks(["a", "b", "c", *recipes.names("models")])[system]
+
+
+def test_every_system_of_the_toolkit_has_its_place():
+    assert set(ORDER) == set(recipes.names("models")) - {"dense"}
 
 
 def test_any_number_of_systems_is_drawn():

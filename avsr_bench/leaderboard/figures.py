@@ -11,13 +11,14 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator
 from .. import noise
 from ..records import Refused
 from .boards import DENSE, Board, Mean, Model, Where, level_sets, mean_of
-from .plate import COLOURS, DENSE_COLOUR, INK, MUTED, Curve, canvas, draw, keep, looks, prominence, styled
+from .plate import COLOURS, DENSE_COLOUR, INK, MUTED, Curve, canvas, draw, keep, looks, prominence, side_by_side, styled
 from .published import Papers
 from .rows import Row
 from .table import Figure, points
 from .training import GROUPS, read_gradients, read_layers
 
 MOST = 6  # systems in panels as small as those of noise: more lines cannot be told apart
+KINDS = {"mouth": "visual noise", "frame": "noise on full frames"}
 
 
 def board_figures(board: Board, out: Path) -> tuple[list[Figure], list[str]]:
@@ -81,24 +82,24 @@ def _sparsity(board: Board, models: Sequence[Model], name: str, title: str, out:
     ]
     for where in board.noises:
         if where.on != "sound":
-            panels += [
-                (f"{'visual noise' if where.on == 'mouth' else 'noise on full frames'}, {_count(levels)}", found)
-                for levels in level_sets(board, where)[:1]
-                if (found := _noise_means(models, where, levels))
-            ]
+            found = [(levels, _noise_means(models, where, levels)) for levels in level_sets(board, where)]
+            levels, means = max(found, key=lambda each: len(each[1]), default=((), {}))  # that most systems have
+            if means:
+                panels.append((f"{KINDS[where.on]}, {_count(levels)}", means))
     drawing = canvas(4.6 * len(panels), 3.6)
     for axes, (panel, means) in zip(drawing.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         dense = [mean for model, mean in means.items() if model.system == DENSE]
-        draw(axes, list(_by_system(means)), banded=False)
+        draw(axes, side_by_side(list(_by_system(means))), banded=False)
         if dense:
             _line(axes, 100 * dense[0].wer, "dense", dense[0])
         axes.set(xlabel="sparsity, %", ylabel="WER, %", title=panel)
-        axes.set_xlim(-4, 100)
+        axes.set_xlim(-7, 100)
         axes.xaxis.set_major_locator(MultipleLocator(10))
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         axes.set_ylim(0, max(106 * max(mean.interval.high for mean in means.values()), 1) if means else 1)
     _legend(drawing, f"measured here: {title}")
-    caption = f"Measured here: WER against sparsity on {title}. Whiskers and band: 95 % intervals."
+    caption = f"Measured here: WER against sparsity on {title}. Whiskers and band: 95 % intervals. "
+    caption += "Systems at one sparsity stand side by side."
     yield keep(drawing, out, f"sparsity-{name}", f"WER against sparsity, {title}", caption)
 
 

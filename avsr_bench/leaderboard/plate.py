@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,7 @@ STYLE: dict[Any, Any] = {
 
 ENOUGH = 5  # points for a band
 ASIDE = 0.14  # levels between the whiskers of two systems
+BESIDE = 1.4  # percent of sparsity between systems that are at the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,20 @@ def prominence(system: str) -> tuple[int, str]:
     """What to sort systems by where there is no room for all: dense, those of ORDER, others by name."""
     order = ("dense", *ORDER)
     return order.index(system) if system in order else len(order), system
+
+
+def side_by_side(curves: Sequence[Curve]) -> list[Curve]:
+    """Curves of which all points are at one place, moved a little where others are there too."""
+    there: dict[int, list[int]] = {}
+    for number, curve in enumerate(curves):
+        if len({round(x) for x in curve.x}) == 1:
+            there.setdefault(round(curve.x[0]), []).append(number)
+    moved = list(curves)
+    for numbers in there.values():
+        for turn, number in enumerate(numbers):
+            by = BESIDE * (turn - (len(numbers) - 1) / 2)
+            moved[number] = replace(curves[number], x=[x + by for x in curves[number].x])
+    return moved
 
 
 def draw(axes: Axes, curves: Sequence[Curve], banded: bool = True) -> None:

@@ -1,9 +1,10 @@
-"""Where a number comes from: the commit of this code, and the device that it was computed on."""
+"""Where a number comes from: the commit or the version of this code, and the device that it was computed on."""
 
 from __future__ import annotations
 
 import subprocess
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
@@ -13,16 +14,17 @@ PACKAGE = Path(__file__).parent
 def commit() -> str:
     """The git commit of the checkout that this package runs from, `-dirty` behind it where files were changed.
 
-    Empty for an installed package and where there is no git.
+    The version of the package where it is installed, and where there is no git.
     """
+    released = f"avsr-bench {version('avsr-bench')}"
     if not (PACKAGE.parent / "pyproject.toml").is_file():  # a site-packages folder may lie in somebody else's checkout
-        return ""
+        return released
     ask = ["git", "-C", str(PACKAGE.parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         done = subprocess.run(ask, capture_output=True, text=True, check=False, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+        return released
+    return done.stdout.strip() if done.returncode == 0 else released
 
 
 def device_name(device: object) -> str:

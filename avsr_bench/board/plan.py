@@ -48,7 +48,7 @@ class Wanted:
 
     folder: Path
     sections: Mapping[str, Any]  # settings, as they stand in the recipe of a run
-    levels: tuple[int, ...]  # of noise that it is read under
+    levels: frozenset[int]  # of noise that it is read under
 
     def is_there(self, fingerprint: str | None = None) -> bool:
         """Whether it is finished; a run of that name that is another one is refused."""
@@ -77,7 +77,7 @@ class Stage:
     commands: tuple[Command, ...] = ()
     needs: tuple[Path, ...] = ()  # runs that it begins with
     trains: tuple[Wanted, ...] = ()
-    reads: tuple[Path, ...] = ()
+    reads: tuple[Wanted, ...] = ()
 
 
 def make_plan(request: BoardRequest, settings: BoardSettings) -> tuple[Stage, ...]:
@@ -86,27 +86,27 @@ def make_plan(request: BoardRequest, settings: BoardSettings) -> tuple[Stage, ..
     prep = _prep(request, corpus)
     size = corpus.default_size
     systems = _systems(request.models or settings.models, settings, size)
-    stages, levels = [prep], {}
+    stages: list[Stage] = [prep]
+    all_wanted: list[Wanted] = []
     for system, recipe in systems.items():
         about = runs.About(system=system, corpus=request.corpus, size=size, seed=0)
         wanted = _runs_of(recipe, runs.default_folder(about), system, settings)
         for run in wanted:
             run.is_there()
-            levels[run.folder] = frozenset(run.levels)
+        all_wanted += wanted
         words = ("train", system, "--data", corpus.location, "--size", size, "--resume", *settings.assignments(system))
         needed = _start(recipe, size)
         needs = () if needed is None else (runs.default_folder(replace(about, system=needed)),)
-        folders = tuple(run.folder for run in wanted)
         stages.append(Stage(f"train {system}", (words,), needs, wanted))
         clean = _sweep(request, settings, corpus, "none", {0})
-        stages.append(Stage(f"read {system}", (clean,), reads=folders))
+        stages.append(Stage(f"read {system}", (clean,), reads=wanted))
     done: frozenset[int] = frozenset({0})
     # Fewest levels first: all runs share those, and the page has a line of each before the long sweep.
-    for asked in sorted(set(levels.values()) - {done}, key=lambda each: (len(each), sorted(each))):
-        folders = tuple(folder for folder, its in levels.items() if its >= asked)
+    for asked in sorted({run.levels for run in all_wanted} - {done}, key=lambda each: (len(each), sorted(each))):
+        its = tuple(run for run in all_wanted if run.levels >= asked)
         told = ", ".join(map(str, sorted(asked - {0}))) if len(asked) < 5 else f"{min(asked - {0})} to {max(asked)}"
         words = _sweep(request, settings, corpus, settings.noise, asked)
-        stages.append(Stage(f"read, noise {told}", (words,), reads=folders))
+        stages.append(Stage(f"read, noise {told}", (words,), reads=its))
     return tuple(stages)
 
 
@@ -115,7 +115,8 @@ def _prep(request: BoardRequest, corpus: data.Prepared) -> Stage:
     place = Path(corpus.location)
     sheet = Stage("corpus", (("inspect", corpus.location, "--out", str(place / "sheet.png")),))
     whole = (place / "prep.json").is_file() and all(
-        split["counts"]["finished"] == split["shards"] for split in corpus.prep["splits"].values()
+        (split["counts"] or {}).get("finished") == split["shards"]  # none: prep was interrupted
+        for split in corpus.prep["splits"].values()
     )
     known = recipes.names("pipelines")
     if request.corpus not in known:

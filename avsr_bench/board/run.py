@@ -17,7 +17,7 @@ from typing import IO, Literal, Protocol
 
 from .. import leaderboard, recipes, runs
 from ..records import Refused
-from .plan import LOCAL, BoardRequest, Command, Stage, make_plan
+from .plan import LOCAL, BoardRequest, Command, Stage, Wanted, make_plan
 from .settings import load_settings
 
 State = Literal["done", "done before", "left out", "failed"]
@@ -94,7 +94,7 @@ def _carry_out(stage: Stage, request: BoardRequest, view: View, lock: int) -> tu
     missing = [runs.name_of(folder) for folder in stage.needs if not (folder / runs.WEIGHTS).is_file()]
     if missing:
         return "left out", f"it begins with {missing[0]}, which is not there"
-    readable = [str(folder) for folder in stage.reads if (folder / runs.WEIGHTS).is_file()]
+    readable = [str(run.folder) for run in stage.reads if _may_be_read(run, request)]
     if stage.reads and not readable:
         return "left out", "there is no run to read with"
     try:
@@ -110,6 +110,14 @@ def _carry_out(stage: Stage, request: BoardRequest, view: View, lock: int) -> tu
     except Refused as refused:
         return "failed", str(refused)
     return "done", ""
+
+
+def _may_be_read(run: Wanted, request: BoardRequest) -> bool:
+    """Whether a run is finished and the one that is meant; where it is another, the stage that trains it said so."""
+    try:
+        return run.is_there(request.data.fingerprint)
+    except Refused:
+        return False
 
 
 def _run(words: Command, log: Path, view: View, lock: int) -> str | None:

@@ -10,7 +10,7 @@ from .. import recipes
 from ..records import Misused
 from ..robustness import parse_levels
 
-DEFAULT = "default"  # in `settings`: of every system that has no line of its own
+DEFAULT = "default"  # in `settings`: of every system; a line of its own is laid over it
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,14 @@ class BoardSettings:
 
     def assignments(self, system: str) -> tuple[str, ...]:
         """What is laid over the recipe of a system."""
-        return self.settings.get(system, self.settings.get(DEFAULT, ()))
+        both = (*self.settings.get(DEFAULT, ()), *self.settings.get(system, ()))
+        return tuple({each.partition("=")[0]: each for each in both}.values())
 
-    def levels_for(self, system: str, number: int | None) -> tuple[int, ...]:
+    def levels_for(self, system: str, number: int | None) -> frozenset[int]:
         """The levels that the run of a system, or a round of it, is read under."""
         name = system if number is None else f"{system}/round-{number:02d}"
         text = self.levels_of.get(name, self.levels if number is None else self.round_levels)
-        return tuple(parse_levels(text))
+        return frozenset(parse_levels(text))
 
 
 def load_settings(corpus: str) -> BoardSettings:

@@ -51,7 +51,7 @@ def evaluate(
     root: Annotated[Path | None, typer.Option(metavar="DIR", help="Source videos, for noise on frames.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
-    limit: Annotated[int | None, typer.Option(min=1, help="Only so many clips.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many clips, of all speakers in turn.")] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Of the result.  [default: RUN/results/SPLIT]")
     ] = None,

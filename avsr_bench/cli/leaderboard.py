@@ -86,12 +86,8 @@ def render(
     """Make README.md, index.html, results.csv and figures from results and from leaderboards/published.yaml."""
     from .. import recipes
     from ..leaderboard import render as make
-    from ..records import Refused
 
-    folders = results or [SHARED / "results" if publish else LOCAL]
-    for folder in results or ():
-        if not folder.is_dir():
-            raise Refused(f"there is no folder {folder}: --results takes the folder that holds results")
+    folders = _folders(results) or [SHARED / "results" if publish else LOCAL]
     place = out or (SHARED if publish else LOCAL)
     made = make(folders, recipes.find("leaderboards", "published"), place, runs if runs.is_dir() else None)
     for note in made.notes:
@@ -109,15 +105,26 @@ def verify(
     """Score the kept hypotheses of a row again, and compare."""
     from ..leaderboard import find_row
     from ..leaderboard import verify as check
+    from ..records import Refused
 
     found = _found(results)
     rows = [find_row(row, found)] if row else [*found.rows, *(each.row for each in found.apart)]
-    if not rows:
+    wrong = () if row else found.notes
+    if not rows and not wrong:
         print("no results yet: nothing to verify")
-    checks = [check(each) for each in rows]
-    for done in checks:
-        print(done.said)
-    if not all(done.alike for done in checks):
+    alike = not wrong
+    for each in rows:
+        try:
+            done = check(each)
+        except Refused as refused:
+            print(f"{each.name}: {refused}")
+            alike = False
+        else:
+            print(done.said)
+            alike &= done.alike
+    for note in wrong:
+        print(note)
+    if not alike:
         raise typer.Exit(1)
 
 
@@ -141,4 +148,14 @@ def rerun(
 def _found(results: list[Path] | None) -> Found:
     from ..leaderboard import read_rows
 
-    return read_rows(results or [LOCAL, SHARED / "results"])
+    return read_rows(_folders(results) or [LOCAL, SHARED / "results"])
+
+
+def _folders(results: list[Path] | None) -> list[Path] | None:
+    """The folders of --results, which are there."""
+    from ..records import Refused
+
+    for folder in results or ():
+        if not folder.is_dir():
+            raise Refused(f"there is no folder {folder}: --results takes the folder that holds results")
+    return results

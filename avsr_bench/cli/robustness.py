@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ..robustness import Row, Summary, Swept
+    from ..scoring import Result
 
 
 def add_to(app: typer.Typer) -> None:
@@ -54,7 +55,7 @@ def robustness(
     part: Annotated[
         str, typer.Option(help="Part i of n, such as 2/4: several processes share the conditions.")
     ] = "1/1",
-    limit: Annotated[int | None, typer.Option(min=1, help="Only so many clips.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many clips, of all speakers in turn.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
     out: Annotated[
@@ -122,35 +123,38 @@ def _print(swept: Swept, summary: Summary) -> None:
 
 
 def _print_levels(console: Console, swept: Swept) -> None:
-    """WER by level: a table for each model, a row for each family."""
+    """WER by level, with half of its interval: a table for each model, a column for each family or kind of sound."""
     from rich.table import Table
 
-    named = [(name, *name.rpartition(":")[::2]) for name in swept.conditions if name != "clean"]
-    eye = [(name, family, int(level)) for name, family, level in named if not _is_sound(swept, name)]
-    ear = [(name, kind, ratio) for name, kind, ratio in named if _is_sound(swept, name)]
+    from ..noise import FAMILIES
+
+    named = [name.rpartition(":")[::2] for name in swept.conditions if name != "clean"]
+    eye = [(family, level) for family, level in named if family in FAMILIES]
+    ear = [(kind, ratio) for kind, ratio in named if kind not in FAMILIES]
     for model in swept.models:
-        for cells, unit in ((eye, "level"), (ear, "dB")):
-            columns = list(dict.fromkeys(column for _, _, column in cells))
-            mine = [cell for cell in cells if (model, cell[0]) in swept.found]
-            if not mine:
+        for asked, unit in ((eye, "level"), (ear, "dB")):
+            found = {
+                each: swept.found[model, ":".join(each)].result
+                for each in asked
+                if (model, ":".join(each)) in swept.found
+            }
+            if not found:
                 continue
-            console.print(f"{model}: WER in %, by {unit}", style="bold", soft_wrap=True)
+            console.print(f"{model}: WER in %, ± half of its 95 % interval", style="bold", soft_wrap=True)
             table = Table(box=None, pad_edge=False, header_style="bold")
-            table.add_column()
-            for column in columns:
-                table.add_column(str(column), justify="right")
-            for family in dict.fromkeys(family for _, family, _ in mine):
-                names = {column: name for name, of, column in mine if of == family}
-                rates = (
-                    swept.found[model, names[column]].result.wer if column in names else None for column in columns
-                )
-                table.add_row(family, *("" if rate is None else f"{100 * rate:.1f}" for rate in rates))
+            table.add_column(unit, justify="right")
+            for family in (families := dict.fromkeys(family for family, _ in found)):
+                table.add_column(family, justify="right")
+            for level in dict.fromkeys(level for _, level in found):
+                cells = (found.get((family, level)) for family in families)
+                table.add_row(level, *("" if result is None else _with_half(result) for result in cells))
             console.print(table)
             console.print()
 
 
-def _is_sound(swept: Swept, condition: str) -> bool:
-    return any(swept.found[key].result.noise_on == "sound" for key in swept.found if key[1] == condition)
+def _with_half(result: Result) -> str:
+    half = (result.wer_interval.high - result.wer_interval.low) / 2
+    return f"{100 * result.wer:.1f} ±{100 * half:.1f}"
 
 
 def _print_means(console: Console, swept: Swept, rows: tuple[Row, ...]) -> None:

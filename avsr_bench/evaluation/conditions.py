@@ -62,10 +62,9 @@ def open_sound(
         asked = ear.parse(request)
         source = open_source(asked[0].kind, settings, Path(corpus.location), split, seed)
         for each in asked:
-            condition = Condition(
-                _name(each, source, settings), None, (source, each.snr_db), settings.snr_over, "sound"
-            )
-            found.setdefault(condition.name, condition)
+            name, heard = _name(each, source, settings), (source, each.snr_db)
+            condition = Condition(name, None, heard, settings.snr_over, "sound", asked=str(each))
+            found.setdefault(name, condition)
     return list(found.values())
 
 

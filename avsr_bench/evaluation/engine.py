@@ -29,7 +29,7 @@ from .reading import TOGETHER, Reader, batches, check_lengths, read_clips, utter
 FULL = 8  # batches: conditions are joined until they fill as many
 AHEAD = 2  # batches a thread that wait to be worked on
 
-Show = Callable[[Place, Condition], Example | None]  # a clip under a condition; none where its face is lost
+Show = Callable[[Place, Condition], Example]  # a clip under a condition; without its mouth where its face is lost
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,12 +141,15 @@ def _work(batch: list[_Job], show: Show, turn: contextlib.AbstractContextManager
     """One batch: harm its clips, and let every reader that wants to read them."""
     start = time.perf_counter()
     examples = [show(job.place, job.task.condition) for job in batch]
+    lost = [
+        job.task.condition.on == "frame" and example.mouth is None for job, example in zip(batch, examples, strict=True)
+    ]
     readers = dict.fromkeys(reader for job in batch for reader in job.task.readers)
     shared = (time.perf_counter() - start) / len(readers)
     done: _Done = {}
     for view in dict.fromkeys(reader.view for reader in readers):
         start = time.perf_counter()
-        clips = [None if example is None else view_of(example, view) for example in examples]
+        clips = [None if gone else view_of(example, view) for example, gone in zip(examples, lost, strict=True)]
         alike = [reader for reader in readers if reader.view == view]
         prepared = shared + (time.perf_counter() - start) / len(alike)
         for reader in alike:
@@ -159,11 +162,6 @@ def _work(batch: list[_Job], show: Show, turn: contextlib.AbstractContextManager
             for place in mine:
                 part = done.setdefault((batch[place].task, reader), _Part([]))
                 part.seconds += seconds
-                example = examples[place]
-                if example is None:
-                    entry = batch[place].place.entry
-                    part.utterances.append(Utterance(entry.key, entry.text or "", "", entry.speaker))
-                    part.lost += 1
-                else:
-                    part.utterances.append(utterance(example, *next(heard)))
+                part.utterances.append(utterance(examples[place], *(("", None) if lost[place] else next(heard))))
+                part.lost += lost[place]
     return done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -159,11 +160,19 @@ def decoding(settings: DecodeSettings, kind: Kind | None, beam: int | None) -> D
 
 
 def chosen(corpus: Prepared, split: str, modality: Modality, limit: int | None) -> tuple[list[Place], str]:
-    """The clips of a split, or its first by key, and what results call them: some are another test than all."""
+    """The clips of a split, or some, and what results call them: some are another test than all.
+
+    Some are the first by key of every speaker in turn: of a test of several speakers, a few clips still have them all.
+    """
     places = data.places(corpus, split, modality)
     if limit is None or limit >= len(places):
         return places, split
-    return sorted(places, key=lambda place: place.entry.key)[:limit], f"{split}-first{limit}"
+    turns: Counter[str] = Counter()
+    in_turn = []
+    for place in sorted(places, key=lambda place: place.entry.key):
+        in_turn.append((turns[place.entry.speaker], place.entry.key, place))
+        turns[place.entry.speaker] += 1
+    return [place for *_, place in sorted(in_turn, key=lambda each: each[:2])[:limit]], f"{split}-some{limit}"
 
 
 def notes(run: Run, corpus: Prepared, reader: Reader, places: Sequence[Place]) -> Iterator[str]:
@@ -196,11 +205,10 @@ def showing(
         if any(condition.on == "frame" for condition in conditions):
             frames = stack.enter_context(NoisyFrames(corpus, places, root, seed, workers))
 
-        def show(place: Place, condition: Condition) -> data.Example | None:
+        def show(place: Place, condition: Condition) -> data.Example:
             example = clips(place)
             if frames is None or condition.on != "frame" or condition.visual is None:
                 return harmed(example, condition, seed)
-            mouth = frames.mouth(place, *condition.visual)
-            return None if mouth is None else replace(example, mouth=mouth)
+            return replace(example, mouth=frames.mouth(place, *condition.visual))
 
         yield show

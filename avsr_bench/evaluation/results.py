@@ -18,6 +18,7 @@ from ..scoring import (
     interval,
     merge,
     parse_result,
+    read_hypotheses,
     score,
     total,
     write_hypotheses,
@@ -35,7 +36,7 @@ class Provenance:
     run: Run
     weights: str  # digest
     corpus: Prepared
-    split: str  # `test`, or `test-first20` of which only some clips are read
+    split: str  # `test`, or `test-some20` of which only so many clips are read
     seed: int  # of the noise
     command: str = ""
 
@@ -127,6 +128,7 @@ def stored_result(
         return None
     try:
         result = parse_result(path.read_text(encoding="utf-8"), str(path))
+        kept = len(read_hypotheses(path.with_suffix(".jsonl")))
     except (OSError, UnicodeDecodeError, Refused):
         return None  # cut short or of another version: it is measured again
     asked = {
@@ -135,4 +137,5 @@ def stored_result(
         "scorer_version": SCORER_VERSION,
         "text_version": TEXT_VERSION,
     }
-    return result if all(getattr(result, name) == value for name, value in asked.items()) else None
+    fits = kept == utterances and all(getattr(result, name) == value for name, value in asked.items())
+    return result if fits else None

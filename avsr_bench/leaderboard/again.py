@@ -9,9 +9,11 @@ import tempfile
 from dataclasses import dataclass
 
 from ..records import Refused
-from ..scoring import SCORER_VERSION, Edits, Result, parse_result, total
+from ..scoring import SCORER_VERSION, Edits, Interval, Result, interval, parse_result, total
 from ..text import TEXT_VERSION
 from .rows import Row, scores
+
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +24,30 @@ class Verified:
     utterances: int
     words: Edits
     characters: Edits
+    wer_interval: Interval
+    cer_interval: Interval
 
     @property
     def alike(self) -> bool:
-        """Whether both say the same, count by count."""
+        """Whether both say the same: every count, and the intervals."""
+        return self.counted_alike and self.drawn_alike
+
+    @property
+    def counted_alike(self) -> bool:
+        """Whether every count is the same."""
         kept = self.row.result
         return (self.utterances, self.words, self.characters) == (kept.utterances, kept.words, kept.characters)
+
+    @property
+    def drawn_alike(self) -> bool:
+        """Whether intervals are the same, but for rounding: machines add in other orders."""
+        kept = self.row.result
+        pairs = ((self.wer_interval, kept.wer_interval), (self.cer_interval, kept.cer_interval))
+        return all(
+            (now.over, now.groups) == (then.over, then.groups)
+            and max(abs(now.low - then.low), abs(now.high - then.high)) < ROUNDING
+            for now, then in pairs
+        )
 
     @property
     def said(self) -> str:
@@ -35,6 +55,10 @@ class Verified:
         kept = self.row.result
         if self.alike:
             return f"{self.row.name}: WER {percent(kept)} as its {self.utterances:,} hypotheses say"
+        if self.counted_alike:
+            spans = ((kept.wer_interval, self.wer_interval), (kept.cer_interval, self.cer_interval))
+            then, now = next(pair for pair in spans if pair[0] != pair[1])
+            return f"{self.row.name}: kept is an interval of {_span(then)}; its hypotheses make {_span(now)}"
         why = ""
         if (kept.scorer_version, kept.text_version) != (SCORER_VERSION, TEXT_VERSION):
             why = f" (scored by version {kept.scorer_version} and text rule {kept.text_version} then)"
@@ -63,7 +87,7 @@ def verify(row: Row) -> Verified:
     """Score the kept hypotheses of a row anew."""
     again = scores(row)
     words, characters = total(again)
-    return Verified(row, len(again), words, characters)
+    return Verified(row, len(again), words, characters, interval([again]), interval([again], "characters"))
 
 
 def rerun(row: Row) -> Rerun:
@@ -94,6 +118,10 @@ def answer(text: str, row: Row) -> Result:
     if (now.split, now.condition) != (row.result.split, row.result.condition):
         raise Refused(f"{where} is about {now.split}, {now.condition}: not {row.name}")
     return now
+
+
+def _span(span: Interval) -> str:
+    return f"[{100 * span.low:.2f}, {100 * span.high:.2f}] over {span.groups:,} {span.over}"
 
 
 def percent(result: Result) -> str:

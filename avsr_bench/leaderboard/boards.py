@@ -58,6 +58,11 @@ class Model:
         return self.about.system or self.run.rpartition("/")[2]
 
     @property
+    def home(self) -> str:
+        """The corpus that it was trained on, as runs are named after it."""
+        return self.run.partition("/")[0]
+
+    @property
     def label(self) -> str:
         """System and sparsity, for people."""
         return f"{self.system} {self.about.sparsity:.0%}".replace("%", " %") if self.about.sparsity else self.system
@@ -107,7 +112,7 @@ class Board:
         return sorted(found, key=lambda where: (("mouth", "frame", "sound").index(where.on), where.seed))
 
     def dense(self, model: Model) -> Model | None:
-        """The dense model to compare with: of the same size, read out in the same way, best of the same seed."""
+        """The dense model to compare with: of the same size and reading, best of the same seed and training corpus."""
         alike = [
             other
             for other in self.models
@@ -115,7 +120,9 @@ class Board:
             and other.about.size == model.about.size
             and other.about.decoding == model.about.decoding
         ]
-        alike.sort(key=lambda other: (other.about.train_seed != model.about.train_seed, other.run))
+        alike.sort(
+            key=lambda other: (other.about.train_seed != model.about.train_seed, other.home != model.home, other.run)
+        )
         return alike[0] if alike and alike[0] is not model and model.system != DENSE else None
 
 

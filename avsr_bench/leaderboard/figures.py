@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,16 @@ from .rows import Row
 from .table import Figure, points
 from .training import GROUPS, read_gradients, read_layers
 
+FIGURES = ("sparsity-", "noise-", "gradients-", "layers-", "published-")  # as their names begin
 MOST = 6  # systems in panels as small as those of noise: more lines cannot be told apart
 KINDS = {"mouth": "visual noise", "frame": "noise on full frames"}
 
 
 def board_figures(board: Board, out: Path) -> tuple[list[Figure], list[str]]:
-    """Every figure of a board that there are results for, by size of the networks, and why one is missing."""
+    """Every figure of a board that there are results for, by size of the networks, and why one is missing.
+
+    How answers were found tells as much as the network: each way of decoding has figures of its own.
+    """
     figures: list[Figure] = []
     notes: list[str] = []
     for size in sorted({model.about.size for model in board.models}):
@@ -30,10 +35,16 @@ def board_figures(board: Board, out: Path) -> tuple[list[Figure], list[str]]:
         name = "-".join(filter(None, (board.slug, size)))
         title = f"{board.title}{f', {size}' if size else ''}"
         with styled():
-            figures += _sparsity(board, models, name, title, out)
-            for where in board.noises:
-                if where.on != "sound":
-                    figures += _levels(models, where, name, title, out)
+            ways = Counter(model.decoding for model in models).most_common()
+            for decoding, _ in ways:
+                mine = [model for model in models if model.decoding == decoding]
+                called, said = name, title
+                if decoding != ways[0][0]:
+                    called, said = f"{name}-{decoding.replace(' ', '-').lower()}", f"{title}, {decoding}"
+                figures += _sparsity(board, mine, called, said, out)
+                for where in board.noises:
+                    if where.on != "sound":
+                        figures += _levels(board, mine, where, called, said, out)
             for of_training in (_gradients, _layers):
                 try:
                     figures += of_training(models, name, title, out)
@@ -88,7 +99,7 @@ def _sparsity(board: Board, models: Sequence[Model], name: str, title: str, out:
                 panels.append((f"{KINDS[where.on]}, {_count(levels)}", means))
     drawing = canvas(4.6 * len(panels), 3.6)
     for axes, (panel, means) in zip(drawing.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        dense = [mean for model, mean in means.items() if model.system == DENSE]
+        dense = [means[model] for model in sorted(means, key=_nearest_home(board)) if model.system == DENSE]
         draw(axes, side_by_side(list(_by_system(means))), banded=False)
         if dense:
             _line(axes, 100 * dense[0].wer, "dense", dense[0])
@@ -104,12 +115,12 @@ def _sparsity(board: Board, models: Sequence[Model], name: str, title: str, out:
 
 
 def _by_system(means: dict[Model, Mean]) -> Iterator[Curve]:
-    """A curve for each system and seed: rounds of one training are joined, and two trainings are not."""
-    trained: dict[tuple[str, int | None], list[Model]] = {}
+    """A curve for each system, seed and training corpus: rounds of one training are joined, two trainings are not."""
+    trained: dict[tuple[str, int | None, str], list[Model]] = {}
     for model in means:
         if model.system != DENSE:
-            trained.setdefault((model.system, model.about.train_seed), []).append(model)
-    for (system, _), mine in trained.items():
+            trained.setdefault((model.system, model.about.train_seed, model.home), []).append(model)
+    for (system, *_), mine in trained.items():
         mine.sort(key=lambda model: (model.about.sparsity, model.run))
         found = [means[model] for model in mine]
         yield _curve(system, system, [100 * model.about.sparsity for model in mine], found, [m.run for m in mine])
@@ -147,9 +158,14 @@ def _mean(rows: Sequence[Row]) -> Mean | None:
         return None
 
 
-def _levels(models: Sequence[Model], where: Where, name: str, title: str, out: Path) -> Iterator[Figure]:
+def _nearest_home(board: Board) -> Callable[[Model], tuple[bool, str]]:
+    """What to sort models by that were trained on the corpus of the test, or elsewhere."""
+    return lambda model: (model.home != board.test.corpus, model.run)
+
+
+def _levels(board: Board, models: Sequence[Model], where: Where, name: str, title: str, out: Path) -> Iterator[Figure]:
     """WER against level, a panel for each family, as in the first figure of the SparseVSR paper."""
-    chosen, left = _one_of_each(models, where)
+    chosen, left = _one_of_each(sorted(models, key=_nearest_home(board)), where)
     families = [name for name in noise.FAMILIES if any(name == f for model in chosen for f, _ in model.noisy(where))]
     if not families:
         return
@@ -183,7 +199,7 @@ def _levels(models: Sequence[Model], where: Where, name: str, title: str, out: P
 def _one_of_each(models: Sequence[Model], where: Where) -> tuple[list[Model], list[str]]:
     """Of each system the model nearest 50 % sparsity, as the paper draws it, dense first; and who is left out."""
     best: dict[str, Model] = {}
-    for model in sorted(models, key=lambda model: (abs(model.about.sparsity - 0.5), model.run)):
+    for model in sorted(models, key=lambda model: abs(model.about.sparsity - 0.5)):
         if model.noisy(where):
             best.setdefault(model.system, model)
     order = sorted(best.values(), key=lambda m: (m.system != DENSE, -len(m.rows), prominence(m.system)))
@@ -203,7 +219,7 @@ def _of_levels(model: Model, where: Where, families: Sequence[str]) -> Curve:
 
 def _gradients(models: Sequence[Model], name: str, title: str, out: Path) -> Iterator[Figure]:
     """Gradient norms over steps, as in the first figure of the MSRS paper."""
-    read = {model.system: read_gradients(model.rows[0].path.parent.parent) for model in reversed(models)}
+    read = {model.system: read_gradients(model.rows[0].path.parent) for model in reversed(models)}
     curves = sorted(((system, curve) for system, curve in read.items() if curve), key=lambda each: prominence(each[0]))
     if not curves:
         return
@@ -225,7 +241,7 @@ def _layers(models: Sequence[Model], name: str, title: str, out: Path) -> Iterat
     """Sparsity by part of the network, as in the third figure of the MSRS paper."""
     found = {}
     for model in sorted(models, key=lambda model: (abs(model.about.sparsity - 0.5), model.run)):
-        layers = {each.name: each for each in read_layers(model.rows[0].path.parent.parent)}
+        layers = {each.name: each for each in read_layers(model.rows[0].path.parent)}
         if model.about.sparsity and layers and model.system not in found:
             found[model.system] = (model.label, layers)
     if not found:

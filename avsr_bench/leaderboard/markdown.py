@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from .published import Papers
 from .table import Cell, Figure, Section, Table
 
-INTRO = """# Leaderboards
+MADE = "Made by `avsr-bench leaderboard`; do not edit."
+INTRO = f"""# Leaderboards
 
-Made by `avsr-bench leaderboard`; do not edit. [index.html](index.html) is the same to sort and to filter, with every
+{MADE} [index.html](index.html) is the same to sort and to filter, with every
 single condition and its command; [results.csv](results.csv) has all rows.
 
 WER and CER are in percent. In [brackets] stands the 95 % interval: 2,000 draws of those who speak in the test. Where
@@ -17,6 +18,7 @@ intervals overlap, the order of two rows means little; *against dense* compares 
 measured here and what papers print is never in one table**: other data, other words, other noise.
 """
 NO_RESULTS = "No results yet: train a model and run `avsr-bench robustness`, or `make leaderboard` for all of it.\n"
+ALL_APART = "No results that may be compared: why those there are stand apart is said below.\n"
 PUBLISHED = "## Published\n\nAs the papers and their repositories print it. Nothing of this was measured here.\n"
 
 
@@ -29,7 +31,7 @@ def markdown(
         parts.append("## To know\n\n" + "".join(f"- {escape(note)}\n" for note in notes))
     parts.append("## Measured here\n")
     if not measured:
-        parts.append(NO_RESULTS)
+        parts.append(ALL_APART if apart.lines else NO_RESULTS)
     for section in measured:
         parts += _section(section)
     if apart.lines:

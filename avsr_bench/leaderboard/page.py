@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 
+from .markdown import ALL_APART, NO_RESULTS
 from .published import Papers
 from .rows import Row
 from .table import Cell, Column, Figure, Kind, Line, Section, Table
 
+MADE = "<title>avsr-bench leaderboards</title>"
+NAMED = 4  # rows of a line that is made of several
 WIDE = 30  # characters; longer cells may break into lines
 HEADINGS: dict[Kind, tuple[str, str]] = {
     "measured": ("Measured here", "measured here"),
@@ -26,12 +29,12 @@ class _Rows:
         self.places: dict[str, int] = {}
         self.told: list[list[tuple[str, str]]] = []
 
-    def place(self, row: Row) -> int:
-        """Its number in the page."""
-        key = str(row.path)
+    def place(self, rows: tuple[Row, ...]) -> int:
+        """The number in the page of a row, or of several that a line is made of."""
+        key = " ".join(str(row.path) for row in rows)
         if key not in self.places:
             self.places[key] = len(self.told)
-            self.told.append(about(row))
+            self.told.append(about(rows[0]) if len(rows) == 1 else about_several(rows))
         return self.places[key]
 
 
@@ -43,7 +46,7 @@ def page(
     body = []
     if notes:
         body.append('<ul class="notes">' + "".join(f"<li>{escape(note)}</li>" for note in notes) + "</ul>")
-    nothing = "No results yet: train a model and run avsr-bench robustness, or make leaderboard for all of it."
+    nothing = (ALL_APART if apart.lines else NO_RESULTS).replace("`", "")
     body.append(_kind("measured", _boards(measured, rows), "Nothing measured fits." if measured else nothing))
     if apart.lines:
         body.append(_kind("apart", _table(apart, rows), "Nothing apart fits."))
@@ -93,6 +96,19 @@ def about(row: Row) -> list[tuple[str, str]]:
         ("file", row.path),
     ]
     return [(name, str(fact)) for name, fact in facts if fact not in ("", None)]
+
+
+def about_several(rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """What rows in one line have in common; each has its own command."""
+    names = [row.name for row in rows]
+    shown = [*names[:NAMED], *([f"and {len(names) - NAMED:,} more"] if len(names) > NAMED else [])]
+    facts = [
+        ("rows", f"{len(names):,}, each with its command under “every condition”: {', '.join(shown)}"),
+        ("trained by", "; ".join(dict.fromkeys(row.result.recipe_command for row in rows))),
+        ("run", ", ".join(dict.fromkeys(row.result.run for row in rows))),
+        ("weights", ", ".join(dict.fromkeys(row.result.weights for row in rows))),
+    ]
+    return [(name, fact) for name, fact in facts if fact]
 
 
 def _noise(row: Row) -> str:
@@ -164,9 +180,9 @@ def _head(column: Column) -> str:
 def _line(line: Line, columns: Sequence[Column], tops: Sequence[float], rows: _Rows) -> str:
     belongs = (("corpus", line.corpus), ("modality", line.modality), ("system", line.system))
     tags = "".join(f' data-{name}="{escape(value)}"' for name, value in belongs)
-    number = f' data-row="{rows.place(line.row)}"' if line.row else ""
+    number = f' data-row="{rows.place(line.rows)}"' if line.rows else ""
     cells = [
-        _cell(cell, column, top, opens=line.row is not None and place == 0)
+        _cell(cell, column, top, opens=bool(line.rows) and place == 0)
         for place, (cell, column, top) in enumerate(zip(line.cells, columns, tops, strict=True))
     ]
     return f"<tr{tags}{number}>{''.join(cells)}</tr>"

@@ -103,7 +103,7 @@ def published_tables(papers: Papers) -> list[Table]:
     )
     tables = []
     for (corpus, split, modality), rows in groups.items():
-        lines = tuple(Line(_cells(row), None, corpus, modality, row.paper) for row in rows)
+        lines = tuple(Line(_cells(row), (), corpus, modality, row.paper) for row in rows)
         heading = f"{NAMES.get(corpus, corpus)}, {split}, {SENSES.get(modality, modality)}"
         tables.append(Table(heading, columns, by_value(lines, 1), "published"))
     return tables

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from ..records import Refused
 from .boards import Board, make_boards
-from .figures import board_figures, published_figure
+from .figures import FIGURES, board_figures, published_figure
+from .markdown import MADE as MADE_TEXT
 from .markdown import markdown
+from .page import MADE as MADE_PAGE
 from .page import page
 from .published import NAMES, Papers, published_tables, read_published
 from .rows import CLEAN, Found, Row, read_rows
@@ -46,6 +48,7 @@ def render(results: Sequence[Path], published: Path, out: Path, runs: Path | Non
     notes = [*found.notes, *told_apart]
     try:
         out.mkdir(parents=True, exist_ok=True)
+        _refuse_others(out)
         measured = [_measured(board, out, notes) for board in boards]
         printed = _published(papers, out)
         drawn = [figure.name for section in [*measured, *printed] for figure in section.figures]
@@ -136,8 +139,16 @@ def _write(path: Path, text: str) -> None:
     unfinished.replace(path)
 
 
+def _refuse_others(out: Path) -> None:
+    """Keep pages that are not ours: a folder may be somebody's repository."""
+    marks = {"README.md": MADE_TEXT, "index.html": MADE_PAGE, "results.csv": ",".join(COLUMNS[:3])}
+    for name, ours in marks.items():
+        if (path := out / name).is_file() and ours not in path.read_text(encoding="utf-8", errors="replace"):
+            raise Refused(f"{path} is not a page of ours: pages go to a folder of their own, choose another --out")
+
+
 def _clear(folder: Path, drawn: Sequence[str]) -> None:
-    """Remove the figures of earlier pages: what they showed is gone."""
+    """Remove the figures of earlier pages: what they showed is gone. Others, such as a run's, stay."""
     for path in folder.glob("*") if folder.is_dir() else ():
-        if path.suffix in (".png", ".svg") and path.stem not in drawn:
+        if path.suffix in (".png", ".svg") and path.stem not in drawn and path.stem.startswith(FIGURES):
             path.unlink()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +18,7 @@ from ..scoring import SCORER_VERSION, Result, Score, merge, parse_result, read_h
 from ..text import TEXT_VERSION
 
 CLEAN = "clean"
-NOT_KNOWN = ("", "unknown")  # what stands for a commit where there is no git
+NOT_KNOWN = ("", "unknown")  # what stands where nobody wrote it down
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,28 +69,33 @@ def read_rows(folders: Iterable[Path]) -> Found:
     notes: list[str] = []
     for path in sorted({path for folder in folders for path in folder.rglob("*.json")}):
         try:
-            result = parse_result(path.read_text(encoding="utf-8"), str(path))
-        except OSError as error:
-            notes.append(f"{path} cannot be read: {error.strerror}")
-            continue
-        except UnicodeDecodeError:
-            notes.append(f"{path} is not a result: it is not UTF-8 text")
-            continue
+            row = read_row(path)
         except Refused as refused:
             notes.append(str(refused))
             continue
-        row = Row(row_name(result), path, result)
-        reason = why_apart(result)
+        reason = why_apart(row.result)
         if reason is None:
             rows.append(row)
         else:
             apart.append(Apart(row, reason))
     agreed, quarrels = _settle(rows)
+    alike, strangers = _of_one_network(agreed)
     return Found(
-        tuple(sorted(agreed, key=lambda row: (row.name, row.path))),
-        tuple(sorted([*apart, *quarrels], key=lambda each: (each.row.name, each.row.path))),
+        tuple(sorted(alike, key=lambda row: (row.name, row.path))),
+        tuple(sorted([*apart, *quarrels, *strangers], key=lambda each: (each.row.name, each.row.path))),
         tuple(notes),
     )
+
+
+def read_row(path: Path) -> Row:
+    """The row of one JSON file."""
+    try:
+        result = parse_result(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise Refused(f"{path} is not a result: it is not UTF-8 text") from None
+    return Row(row_name(result), path, result)
 
 
 def row_name(result: Result) -> str:
@@ -104,8 +110,10 @@ def row_name(result: Result) -> str:
 
 def find_row(name: str, found: Found) -> Row:
     """The row of a name, or of the path of its JSON; those that stand apart among them."""
+    if Path(name).suffix == ".json" and Path(name).is_file():
+        return read_row(Path(name))
     rows = [*found.rows, *(each.row for each in found.apart)]
-    mine = [row for row in rows if row.name == name or row.path == Path(name)]
+    mine = [row for row in rows if row.name == name]
     if not mine:
         hint = nearest(name, {row.name for row in rows}) if rows else " There are no results yet."
         raise Misused(
@@ -171,14 +179,14 @@ def _why_not_this_noise(result: Result) -> str | None:
 
 
 def _settle(rows: Sequence[Row]) -> tuple[list[Row], list[Apart]]:
-    """One row of each measurement. Where it was done twice and the counts differ, both stand apart."""
+    """One row of each measurement. Where it was done twice and counts or weights differ, both stand apart."""
     same: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
-        same.setdefault(_measurement(row), []).append(row)
+        same.setdefault((row.name, row.result.noise_seed, *_line(row)), []).append(row)
     agreed: list[Row] = []
     quarrels: list[Apart] = []
     for twins in same.values():
-        if len({(row.result.utterances, row.result.words, row.result.characters) for row in twins}) == 1:
+        if len({(row.result.words, row.result.characters, row.result.weights) for row in twins}) == 1:
             agreed.append(twins[0])
             continue
         told = ", ".join(f"{row.result.wer:.1%} in {row.path}" for row in twins)
@@ -187,11 +195,32 @@ def _settle(rows: Sequence[Row]) -> tuple[list[Row], list[Apart]]:
     return agreed, quarrels
 
 
-def _measurement(row: Row) -> tuple[object, ...]:
-    """What makes two results the same measurement. The number of utterances does not: tests told apart do."""
+def _of_one_network(rows: Sequence[Row]) -> tuple[list[Row], list[Apart]]:
+    """A run that was trained anew is two networks: rows of other weights than its clean row, or than most, go apart."""
+    lines: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        lines.setdefault(_line(row), []).append(row)
+    alike: list[Row] = []
+    strangers: list[Apart] = []
+    for mine in lines.values():
+        clean = [row.result.weights for row in mine if row.family == CLEAN]
+        [(weights, _)] = Counter(clean or [row.result.weights for row in mine]).most_common(1)
+        for row in mine:
+            if row.result.weights == weights:
+                alike.append(row)
+            else:
+                whose = "its clean row" if clean else "most of its rows"
+                strangers.append(
+                    Apart(row, f"of other weights than {whose}: run `robustness` again, which measures it")
+                )
+    return alike, strangers
+
+
+def _line(row: Row) -> tuple[object, ...]:
+    """What the rows in one line of a table share: one run on one test, read out in one way."""
     result = row.result
     decoding = json.dumps(dict(result.decoding), sort_keys=True)
-    return row.name, result.corpus_fingerprint, result.utterances, result.noise_seed, decoding
+    return result.run, result.corpus, result.split, result.corpus_fingerprint, result.utterances, decoding
 
 
 def scores(row: Row) -> tuple[Score, ...]:

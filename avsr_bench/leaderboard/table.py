@@ -40,10 +40,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line, the row whose command belongs to it, and what the page filters by."""
+    """A line, the rows that it is made of, and what the page filters by."""
 
     cells: tuple[Cell, ...]
-    row: Row | None = None
+    rows: tuple[Row, ...] = ()
     corpus: str = ""
     modality: str = ""
     system: str = ""

@@ -7,6 +7,7 @@ from statistics import fmean
 
 from .. import noise
 from ..records import Refused
+from ..scoring import FEW
 from .boards import FAMILY_SETS, Board, Mean, Model, Where, against, level_sets, mean_of
 from .rows import CLEAN, Apart, Row
 from .table import NOTHING, Cell, Column, Line, Table, by_value, count, points, rate, share, text_columns
@@ -43,14 +44,14 @@ def apart_table(apart: Sequence[Apart]) -> Table:
         finite = row.result.words.length > 0
         wer = rate(row.result.wer, row.result.wer_interval) if finite else Cell()
         cells = (Cell(row.name), Cell(each.reason), wer, Cell(str(row.path)))
-        lines.append(_line(cells, row))
+        lines.append(_line(cells, [row]))
     return Table("Shown apart", columns, tuple(lines), "apart")
 
 
-def _line(cells: Sequence[Cell], row: Row, model: Model | None = None) -> Line:
-    result = row.result
+def _line(cells: Sequence[Cell], rows: Sequence[Row], model: Model | None = None) -> Line:
+    result = rows[0].result
     system = model.system if model else result.system
-    return Line(tuple(cells), row, result.corpus, result.modality, system)
+    return Line(tuple(cells), tuple(rows), result.corpus, result.modality, system)
 
 
 def _model(model: Model, *most: Cell) -> tuple[Cell, ...]:
@@ -86,7 +87,7 @@ def _clean(board: Board, heading: str) -> Iterator[Table]:
             Cell(model.decoding),
             Cell(row.name),
         )
-        lines.append(_line(cells, row, model))
+        lines.append(_line(cells, [row], model))
     if lines:
         yield Table(heading, columns, by_value(lines, 1), "measured", (_size_of(board), *notes))
 
@@ -101,6 +102,8 @@ def _size_of(board: Board) -> str:
         said += f" {changed:,} of the rows were measured by code that was changed since its commit."
     if test.words < FEW_WORDS:
         said += " So few words tell little: look at the intervals before the order."
+    if 1 < groups < FEW:
+        said += f" Intervals of so few {over} are too narrow: who knows how others speak."
     return said
 
 
@@ -128,7 +131,8 @@ def _means(board: Board, heading: str, where: Where) -> Iterator[Table]:
             wanted = [(family, level) for family in FAMILY_SETS["mean"] for level in levels]
             first = (cells.pop(0), _against(board, model, _having(where, wanted), notes)) if whole else ()
             line = (*_model(model, *first), _clean_rate(model), *cells, Cell(model.decoding))
-            lines.append(_line(line, model.clean or model.rows[0], model))
+            read = [rows[family, level] for family in noise.FAMILIES for level in levels if (family, level) in rows]
+            lines.append(_line(line, read, model))
             if lost := sum(row.result.faces_lost for row in rows.values()):
                 notes.append(f"{model.run}: no face was found in {lost:,} clips, which count as nothing read.")
         seed = f", noise seed {where.seed}" if where.seed else ""
@@ -196,7 +200,7 @@ def _sound(board: Board, heading: str, where: Where) -> Iterator[Table]:
                 continue
             cells = [rate(row.result.wer, row.result.wer_interval) if row else Cell() for row in mine]
             line = (*_model(model, _clean_rate(model), *cells), Cell(model.decoding))
-            lines.append(_line(line, model.clean or model.rows[0], model))
+            lines.append(_line(line, [row for row in mine if row], model))
         yield Table(f"{heading}: {kind} {WHERE['sound']}", columns, by_value(lines, 1 + len(ratios)), "measured")
 
 
@@ -214,7 +218,7 @@ def _seeds(board: Board, heading: str) -> Iterator[Table]:
             wers = [row.result.wer for row in rows]
             span = Cell(f"{points(min(wers))} to {points(max(wers))}", max(wers) - min(wers))
             cells = (Cell(system), rate(fmean(wers)), span, share(sparsity), Cell(size or NOTHING))
-            lines.append(_line((*cells, Cell(", ".join(map(str, seeds)))), rows[0]))
+            lines.append(_line((*cells, Cell(", ".join(map(str, seeds)))), rows))
     columns = (*_model_columns(Column("mean WER", True), Column("least to most", True)), Column("seeds"))
     if lines:
         yield Table(f"{heading}: spread over training seeds, clean", columns, by_value(lines, 1), "measured")
@@ -237,5 +241,5 @@ def _conditions(board: Board, heading: str) -> Table:
                 Cell(result.noise_on or NOTHING),
                 share(result.sparsity),
             )
-            lines.append(_line(cells, row, model))
+            lines.append(_line(cells, [row], model))
     return Table(f"{heading}: every condition", columns, tuple(lines), "measured", long=True)

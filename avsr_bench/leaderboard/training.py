@@ -1,7 +1,7 @@
 """What training left behind, kept beside the results so that figures outlive the runs: gradients and layers.
 
-<results>/<run>/gradients.csv    step, norm: L2 norm of the gradient of the encoder's first feed-forward layer
-<results>/<run>/layers.csv       group, weights, zeros: the prunable weights by what they belong to
+<results>/<run>/<split>/gradients.csv    step, norm: L2 norm of the gradient of the encoder's first feed-forward layer
+<results>/<run>/<split>/layers.csv       group, weights, zeros: the prunable weights by what they belong to
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ..records import Refused
 from .rows import Row
 
 METRICS, WEIGHTS = "metrics.csv", "model.safetensors"  # of a run
+GRADIENTS, LAYERS = "gradients.csv", "layers.csv"  # what is kept of them
 STEP, GRADIENT = "update", "grad/first"  # columns of metrics.csv
 POINTS = 200  # of a curve: more cannot be told apart in a figure
 
@@ -47,21 +48,27 @@ class Group:
 def gather(rows: Iterable[Row], runs: Path) -> list[str]:
     """Keep what figures need of every run that has results, and say which runs are gone or cannot be read."""
     notes = []
-    for run, folder in sorted({(row.result.run, row.path.parent.parent) for row in rows}):
+    for run, weights, folder in sorted({(row.result.run, row.result.weights, row.path.parent) for row in rows}):
         here = runs / run
         if not here.is_dir():
             notes.append(f"{here} is gone: its results stand, `rerun` needs it trained again")
             continue
         try:
-            if _newer(here / METRICS, kept := folder / "gradients.csv"):
+            curve, table = _newer(here / METRICS, folder / GRADIENTS), _newer(here / WEIGHTS, folder / LAYERS)
+            if (curve or table) and _digest(here) != weights:
+                notes.append(f"{here} has other weights than its results in {folder}: no figures are made of it")
+                continue
+            kept = folder / GRADIENTS
+            if curve:
                 _write(kept, ("step", "norm"), _thin(_norms(here / METRICS)))
-            if _newer(here / WEIGHTS, kept := folder / "layers.csv"):
+            kept = folder / LAYERS
+            if table:
                 _write(kept, ("group", "weights", "zeros"), _layers(here))
         except Refused as refused:
             notes.append(f"no figures of {run}: {refused}")
         except OSError as error:
             notes.append(f"no figures of {run}: cannot write {kept}: {error.strerror}")
-    return notes
+    return list(dict.fromkeys(notes))
 
 
 def _newer(source: Path, kept: Path) -> bool:
@@ -71,7 +78,7 @@ def _newer(source: Path, kept: Path) -> bool:
 
 def read_gradients(folder: Path) -> Gradients | None:
     """What `gather` kept of a run's gradients."""
-    path = folder / "gradients.csv"
+    path = folder / GRADIENTS
     if not path.is_file():
         return None
     pairs = [_numbers(path, line["step"], line["norm"]) for line in _read(path, ("step", "norm"))]
@@ -80,7 +87,7 @@ def read_gradients(folder: Path) -> Gradients | None:
 
 def read_layers(folder: Path) -> tuple[Group, ...]:
     """What `gather` kept of a run's layers."""
-    path = folder / "layers.csv"
+    path = folder / LAYERS
     if not path.is_file():
         return ()
     lines = _read(path, ("group", "weights", "zeros"))
@@ -106,8 +113,15 @@ def group_of(name: str) -> str:
     return "feed-forward"
 
 
+def _digest(folder: Path) -> str:
+    from ..evaluation import weights_digest  # torch: only where runs are at hand
+    from ..runs import open_run
+
+    return weights_digest(open_run(folder))
+
+
 def _layers(folder: Path) -> list[tuple[str, int, int]]:
-    from ..nn import prunable  # torch: only where runs are at hand
+    from ..nn import prunable
     from ..runs import open_run
 
     weights = dict.fromkeys(GROUPS, 0)

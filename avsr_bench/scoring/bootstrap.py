@@ -18,6 +18,7 @@ from .utterances import Score, merge
 
 DRAWS = 2_000
 CONFIDENCE = 0.95
+FEW = 10  # groups: with fewer, draws of them vary too little, and intervals are too narrow
 AT_ONCE = 2**22  # numbers drawn at a time: 32 MB
 
 Unit = Literal["words", "characters"]
@@ -64,12 +65,14 @@ def compare(
     over, groups, rates = _draw([*first, *second], unit, draws, seed)
     drawn = rates[:, len(first) :].mean(1) - rates[:, : len(first)].mean(1)
     means = [np.mean([_rates(*_sums(scores, unit).sum(0)) for scores in system]) for system in (first, second)]
-    # The draw that is the data itself counts too, which keeps p above zero.
+    # The draw that is the data itself counts too, which keeps p above zero. And so many groups that all say the same
+    # have a chance of 2 ** (1 - groups) to do so where systems are alike: draws of few groups know nothing of it.
     tail = min(np.sum(drawn <= 0), np.sum(drawn >= 0))
+    least = 2.0 ** (1 - groups)
     return Comparison(
         difference=float(means[1] - means[0]),
         interval=_interval(drawn, over, groups, seed),
-        p=float(min(1.0, 2 * (tail + 1) / (draws + 1))),
+        p=float(min(1.0, max(least, 2 * (tail + 1) / (draws + 1)))),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from .. import recipes
 from ..records import Refused
 from ..text import TEXT_VERSION
 from .bootstrap import Interval
@@ -75,19 +76,12 @@ def parse_result(text: str, where: str) -> Result:
     try:
         content = dict(json.loads(text))
         rates = content.pop("wer"), content.pop("cer")
-        for name, kind in (
-            ("words", Edits),
-            ("characters", Edits),
-            ("wer_interval", Interval),
-            ("cer_interval", Interval),
-        ):
-            content[name] = kind(**content[name])
-        result = Result(**content)
-        measured = result.wer, result.cer
     except KeyError as error:
         raise Refused(f"{where} is not a result: it lacks {error}") from None
     except (ValueError, TypeError) as error:
         raise Refused(f"{where} is not a result: {' '.join(str(error).split())}") from None
+    result = recipes.build(Result, content, f"{where} is not a result")
+    measured = result.wer, result.cer
     if rates != measured:
         raise Refused(f"{where}: WER and CER are {rates}, but its counts make {measured}: it was changed by hand")
     return result

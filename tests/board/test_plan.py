@@ -45,6 +45,14 @@ class TestBadInput:
         with pytest.raises(Refused, match="no whole corpus in data/mouths"):
             plan()
 
+    def test_a_prep_that_was_interrupted_goes_on(self, place):
+        (place / "data/mouths").rename(place / "data/synth")
+        path = place / "data/synth/prep.json"
+        prep = json.loads(path.read_text())
+        prep["splits"]["test"]["counts"] = None  # as long as no part of it was ever finished
+        path.write_text(json.dumps(prep))
+        assert plan(corpus="synth")[0].commands[0][:2] == ("prep", "synth")
+
     @pytest.mark.parametrize(
         ("line", "said"),
         [
@@ -93,14 +101,14 @@ class TestStages:
         ]
         assert [run.sections["method"]["sparsity"] for run in trained] == [0.2, 0.4]
         assert [run.sections["init"]["run"] for run in trained] == ["dense", str(trained[0].folder)]
-        assert [run.levels for run in trained] == [(0,), (0, 5)]
+        assert [run.levels for run in trained] == [{0}, {0, 5}]
 
     def test_who_is_read_under_what(self, place):
         first, second = plan()[-2:]
         assert option(first.commands[0], "--levels") == "0,5"
-        assert [folder.name for folder in first.reads] == ["dense-tiny-s0", "round-02"]
+        assert [run.folder.name for run in first.reads] == ["dense-tiny-s0", "round-02"]
         assert option(second.commands[0], "--levels") == "0,5,10"
-        assert [folder.name for folder in second.reads] == ["dense-tiny-s0"]
+        assert [run.folder.name for run in second.reads] == ["dense-tiny-s0"]
         assert option(second.commands[0], "--limit") == "4"
 
     def test_what_a_system_begins_with_is_trained_first(self, place):
@@ -160,7 +168,7 @@ def test_the_shipped_board(corpus, tmp_path, monkeypatch):
     some, every = stages[-2:]
     assert option(some.commands[0], "--levels") == "0,5,10" and len(some.reads) == 5
     assert option(every.commands[0], "--levels") == "0,1,2,3,4,5,6,7,8,9,10"
-    assert [folder.name for folder in every.reads] == ["dense-tiny-s0", "msrs-tiny-s0", "round-05"]
+    assert [run.folder.name for run in every.reads] == ["dense-tiny-s0", "msrs-tiny-s0", "round-05"]
     assert all(option(stage.commands[-1], "--decode") == "ctc" for stage in stages if stage.reads)
     assert option(stages[0].commands[0], "prep") == corpus
     plan("all", corpus=corpus)

@@ -7,6 +7,9 @@ import time
 
 import pytest
 
+from avsr_bench import runs
+from avsr_bench.board import BoardRequest, load_settings, make_plan
+
 COMMAND = [sys.executable, "-m", "avsr_bench", "leaderboard", "make", "--corpus", "mouths"]
 
 
@@ -71,6 +74,18 @@ def test_a_board_from_shards_to_pages(place):
     assert published.returncode == 0, published.stderr
     assert (place / "leaderboards/README.md").is_file()
     assert len(list(place.glob("leaderboards/results/mouths/dense-tiny-s0/*/*.json"))) == 3
+
+
+def test_a_run_on_another_state_of_the_corpus_is_not_read(place):
+    wanted = make_plan(BoardRequest("mouths", models=("dense",)), load_settings("mouths"))[1].trains[0]
+    about = runs.About(system="dense", corpus="mouths", size="tiny", seed=0, corpus_fingerprint="0123")
+    runs.write_recipe(wanted.folder, about, wanted.sections)
+    (wanted.folder / runs.WEIGHTS).touch()
+    done = make("--models", "dense")
+    assert done.returncode == 1, done.stderr
+    assert "was trained on another state of mouths" in done.stdout
+    assert "there is no run to read with" in done.stdout
+    assert not list(place.glob("leaderboards/local/results/**/*.json"))
 
 
 @pytest.mark.slow

@@ -61,15 +61,18 @@ def test_clean_results_know_no_noise(measure):
 
 def test_where_results_go(measure, run_of, tmp_path):
     assert measure(out=None, noise="jpeg:2").path == run_of() / "results/test/jpeg_2.json"
-    assert measure(out=None, limit=4).path == run_of() / "results/test-first4/clean.json"
+    assert measure(out=None, limit=4).path == run_of() / "results/test-some4/clean.json"
     assert measure(noise="jpeg:2", seed=7).path == tmp_path / "out/jpeg_2.seed7.json"
     assert measure("av", sound="white:-5").path == tmp_path / "out/white_-5.json"
 
 
 def test_some_clips_are_another_test(measure):
     some = measure(limit=4)
-    assert (some.result.split, some.result.utterances) == ("test-first4", 4)
-    assert [each.key for each in some.utterances] == [each.key for each in measure().utterances][:4]
+    assert (some.result.split, some.result.utterances) == ("test-some4", 4)
+    whole = measure().utterances
+    firsts = [next(each.key for each in whole if each.speaker == name) for name in ("ann", "bob", "cat")]
+    second = [each.key for each in whole if each.speaker == "ann"][1]
+    assert sorted(each.key for each in some.utterances) == sorted([*firsts, second])  # of all speakers in turn
     assert measure(limit=9).result.split == measure(limit=99).result.split == "test"
 
 
@@ -133,7 +136,14 @@ class TestStored:
             assert at() is None
         found.path.write_text(whole)
         assert at() is not None
-        found.path.with_suffix(".jsonl").unlink()
+        heard = found.path.with_suffix(".jsonl")
+        lines = heard.read_text()
+        for broken in ("", "".join(lines.splitlines(keepends=True)[:-1]), lines[:-30], "[]\n"):
+            heard.write_text(broken)
+            assert at() is None
+        heard.write_text(lines)
+        assert at() is not None
+        heard.unlink()
         assert at() is None
 
 

@@ -41,6 +41,18 @@ def test_one_utterance_more_or_twice(results, make):
         verify(row)
 
 
+@pytest.mark.parametrize("which", ["wer_interval", "cer_interval"])
+def test_an_interval_that_hypotheses_do_not_make(results, make, which):
+    path = make.measure(results, errors=0.3)
+    content = json.loads(path.read_text())
+    content[which]["low"] += 0.01
+    path.write_text(json.dumps(content))
+    (row,) = read_rows([results]).rows
+    done = verify(row)
+    assert done.counted_alike and not done.alike
+    assert "kept is an interval of [" in done.said and "its hypotheses make [" in done.said
+
+
 @pytest.mark.parametrize(
     ("command", "says"),
     [
@@ -105,3 +117,21 @@ def test_the_command_line(make, tmp_path):
     done = command("render", "--publish", cwd=tmp_path)
     assert done.returncode == 0 and (tmp_path / "leaderboards/index.html").exists()
     assert "0 rows measured" in done.stdout
+
+
+def test_verify_goes_through_all_that_is_wrong(make, tmp_path):
+    local = tmp_path / "leaderboards/local"
+    few = make.sentences(5, 2)
+    wrong = make.measure(local, "synth/wrong", texts=few)
+    wrong.write_text(wrong.read_text().replace('"wer": 0', '"wer": 1', 1))
+    done = command("verify", cwd=tmp_path)
+    assert done.returncode == 1 and "it was changed by hand" in done.stdout and "no results yet" not in done.stdout
+    make.measure(local, "synth/gone", texts=few).with_suffix(".jsonl").unlink()
+    make.measure(local, "synth/whole", texts=few)
+    done = command("verify", cwd=tmp_path)
+    assert done.returncode == 1 and done.stderr == ""
+    gone, whole, changed = done.stdout.splitlines()
+    assert gone.startswith("synth/gone/test/clean: ") and "are gone" in gone
+    assert whole.startswith("synth/whole/test/clean: WER ") and "changed by hand" in changed
+    done = command("verify", "--results", "nowhere", cwd=tmp_path)
+    assert done.returncode == 1 and "there is no folder nowhere" in done.stderr

@@ -1,5 +1,7 @@
 """The page in the browser that people have, with a mouse, a keyboard and fingers."""
 
+import re
+
 import pytest
 from browser import CHROMIUM, Browser
 
@@ -87,6 +89,23 @@ def test_the_page_in_chromium(pages, tmp_path):
             assert words in told
         tab.press(" ")
         assert tab.run("document.querySelector('tr.more')") is None
+        for _ in range(25):  # down the tables, which scrolls the page
+            tab.press("Tab")
+            tab.run("new Promise(done => setTimeout(done, 30))")
+            if tab.run("document.activeElement.matches('td button')"):
+                assert tab.run("tip.checkVisibility()")
+        assert tab.run("scrollY") > 0
+        tab.run(
+            """(() => {
+              const heading = [...document.querySelectorAll("h3")].find(each => each.innerText.includes("mean WER"));
+              const table = heading.closest(".table").querySelector("table");
+              table.id = "means";
+              table.scrollIntoView({ block: "center" });
+            })()"""
+        )
+        tab.point("#means tr[data-row] td:nth-child(4)")
+        assert re.match(r"\d+, each with its command under", tab.run("tip.innerText"))
+        tab.press("Escape")
 
         # Light and dark: text stands out from paper, in figures too.
         def ratio():
@@ -122,6 +141,13 @@ def test_the_page_in_chromium(pages, tmp_path):
         tab.open(page.parent / "README.md")
         tab.open(page)
         assert tab.run("document.documentElement.scrollWidth") == 390
+        tab.run("document.querySelector('.scroll').scrollLeft = 150")
+        on_top = """(() => {
+          const first = document.querySelector("tbody td"), box = first.getBoundingClientRect();
+          return first.contains(document.elementFromPoint(box.right - 4, box.bottom - 12));
+        })()"""
+        assert tab.run(on_top) is True  # names of systems lie above what scrolls
+        tab.run("document.querySelector('.scroll').scrollLeft = 0")
         tab.tap("td button")
         tab.run("new Promise(done => setTimeout(done, 400))")
         assert tab.run("document.querySelector('tr.more')?.checkVisibility()") is True

@@ -148,14 +148,55 @@ def test_names_that_mean_something_to_html_markdown_and_svg(results, make, publi
 
 def test_figures_of_earlier_pages_go(full, results, make, published, tmp_path):
     (tmp_path / "figures").mkdir()
-    for name in ("old.png", "old.svg", "kept.txt"):
+    for name in ("noise-old.png", "sparsity-old.svg", "kept.txt", "losses.png", "sparsity.svg"):
         (tmp_path / "figures" / name).write_text("x")
     render([results], published, tmp_path)
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
-        "kept.txt",
+        *("kept.txt", "losses.png", "sparsity.svg"),  # not made here: those of a run, for example
         "published-sparsity.png",
         "published-sparsity.svg",
     }
+
+
+@pytest.mark.parametrize("name", ["README.md", "index.html", "results.csv"])
+def test_pages_of_others_are_not_written_over(results, published, tmp_path, name):
+    (tmp_path / name).write_text("# Ours\n\n`avsr-bench leaderboard` makes pages.\n")
+    with pytest.raises(Refused, match=f"{name} is not a page of ours"):
+        render([results], published, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {name, "results"}
+    (tmp_path / name).unlink()
+    render([results], published, tmp_path)
+    render([results], published, tmp_path)
+
+
+def test_where_nothing_may_be_compared_the_pages_say_so(results, make, published, tmp_path):
+    make.measure(results, texts=make.sentences(5, 2), commit="")
+    render([results], published, tmp_path / "out")
+    for name in ("README.md", "index.html"):
+        text = (tmp_path / "out" / name).read_text()
+        assert "No results that may be compared" in text and "No results yet" not in text
+
+
+def test_each_way_of_decoding_has_figures_of_its_own(results, make, published, tmp_path):
+    few = make.sentences(5, 2)
+    beam = {"kind": "beam", "beam": 40}
+    for run, errors in (("synth/dense-tiny-s0", 0.2), ("grid/dense-tiny-s0", 0.6), ("synth/set-tiny-s0", 0.3)):
+        make.sweep(results, run, errors, texts=few, sparsity=0.5 * ("set" in run))
+    make.sweep(results / "beam", "synth/dense-tiny-s0", 0.1, texts=few, decoding=beam)
+    render([results], published, tmp_path / "out")
+    figures = {path.stem for path in (tmp_path / "out/figures").iterdir()}
+    assert {"noise-synth-test-video-tiny", "noise-synth-test-video-tiny-beam-40"} <= figures
+    text = (tmp_path / "out/index.html").read_text()
+    figure = next(each for each in text.split("<figure")[1:] if "WER against sparsity, synth, test, tiny" in each)
+    clean = {row["row"]: row for row in csv.DictReader((tmp_path / "out/results.csv").open())}
+    assert "grid" not in figure and len(clean) > 70
+    (line,) = re.findall(r"<tr[^>]*data-system=\"set\"[^>]*>.*?</tr>", text)[:1]
+    dense = [float(row["wer"]) for name, row in clean.items() if name == "synth/dense-tiny-s0/test/clean"]
+    mine = float(clean["synth/set-tiny-s0/test/clean"]["wer"])
+    assert (
+        min(abs(float(value) - (mine - each)) for each in dense for value in re.findall(r'data-v="([^"]+)"', line)[1:2])
+        < 1e-5
+    )
 
 
 def test_no_place_to_write(results, published, tmp_path):

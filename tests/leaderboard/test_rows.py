@@ -70,11 +70,46 @@ def test_files_that_are_no_results(results, make):
     assert all(name in " ".join(found.notes) for name in ("empty", "list", "bytes", "cut", "folder"))
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("sparsity", None), ("utterances", "many"), ("condition", None), ("decoding", "ctc"), ("corpus", 5)),
+        *(("nonzero", "many"), ("seconds", []), ("corpus_fingerprint", None), ("commit", None), ("command", None)),
+        *(("words", {"hit": 1}), ("wer_interval", None), ("noise_on", "nose"), ("colour", "blue")),
+    ],
+)
+def test_values_of_another_type_are_told_and_hinder_nothing(results, make, field, value):
+    make.measure(results)
+    changed(make.measure(results, run="synth/odd"), **{field: value})
+    found = read_rows([results])
+    assert [row.result.run for row in found.rows] == ["synth/dense-tiny-s0"]
+    (note,) = found.notes
+    assert "synth__odd/test/clean.json is not a result" in note and field in note and "\n" not in note
+
+
+def test_a_run_that_was_trained_anew_is_two_networks(results, make):
+    for condition in ("clean", "blur:5", "blur:10"):
+        make.measure(results, condition=condition, weights="old")
+    assert len(read_rows([results]).rows) == 3
+    make.measure(results, weights="new")
+    found = read_rows([results])
+    assert [row.result.condition for row in found.rows] == ["clean"]
+    assert [each.row.result.condition for each in found.apart] == ["blur:10", "blur:5"]
+    assert all("of other weights than its clean row" in each.reason for each in found.apart)
+    make.measure(results, condition="blur:5", weights="new")
+    next(results.rglob("clean.json")).unlink()
+    make.measure(results, condition="blur:3", weights="new")
+    (apart,) = read_rows([results]).apart
+    assert apart.row.result.condition == "blur:10" and "than most of its rows" in apart.reason
+
+
 def test_two_results_of_one_row(results, make):
     kept = make.measure(results / "one")
     make.measure(results / "two")
     alike = read_rows([results / "one", results / "two"])
     assert [row.path for row in alike.rows] == [kept] and not alike.apart
+    other = results / "two" / kept.relative_to(results / "one")
+    assert find_row(str(other), alike).path == other  # by its path each of the two is found
     make.measure(results / "three", errors=0.3)
     found = read_rows([results])
     assert not found.rows and len(found.apart) == 3

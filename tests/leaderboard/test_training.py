@@ -1,10 +1,12 @@
 import csv
+import json
 import math
 
 import pytest
 import torch
 
 from avsr_bench import nn, runs
+from avsr_bench.evaluation import weights_digest
 from avsr_bench.leaderboard import read_rows, render
 from avsr_bench.leaderboard.training import gather, read_gradients, read_layers
 from avsr_bench.text import TokenizerSettings, learn_tokenizer
@@ -43,18 +45,20 @@ def train(folder, sparsity):
         writer.writerow(["update", "loss", "grad/first"])
         writer.writerows([step, 1.0, math.exp(-step / 500)] for step in range(1, 1001))
         writer.writerows([[1001, 1.0, ""], [1002, 1.0, "nan"], [1003, 1.0, "inf"]])
-    return network
 
 
 @pytest.fixture
 def measured(results, make, tmp_path):
-    make.measure(results, "synth/rigl-tiny-s0", sparsity=0.5, texts=make.sentences(5, 2))
-    return read_rows([results]).rows, tmp_path / "runs", results / "synth__rigl-tiny-s0"
+    folder = tmp_path / "runs"
+    train(folder / "synth/rigl-tiny-s0", 0.3)
+    weights = weights_digest(runs.open_run(folder / "synth/rigl-tiny-s0"))
+    make.measure(results, "synth/rigl-tiny-s0", sparsity=0.5, texts=make.sentences(5, 2), weights=weights)
+    return read_rows([results]).rows, folder, results / "synth__rigl-tiny-s0/test"
 
 
 def test_what_is_kept_of_a_run(measured):
     rows, folder, kept = measured
-    network = train(folder / "synth/rigl-tiny-s0", 0.3)
+    network = runs.open_run(folder / "synth/rigl-tiny-s0").load()
     assert gather(rows, folder) == []
     gradients = read_gradients(kept)
     assert len(gradients.steps) == 200 and gradients.steps[-1] <= 1000
@@ -73,7 +77,6 @@ def test_figures_outlive_the_runs(measured, results, published, tmp_path):
     import shutil
 
     _, folder, _ = measured
-    train(folder / "synth/rigl-tiny-s0", 0.3)
     render([results], published, tmp_path / "out", folder)
     names = {path.name for path in (tmp_path / "out/figures").iterdir()}
     assert {"gradients-synth-test-video-tiny.svg", "layers-synth-test-video-tiny.png"} <= names
@@ -81,6 +84,14 @@ def test_figures_outlive_the_runs(measured, results, published, tmp_path):
     render([results], published, tmp_path / "later")
     for path in (tmp_path / "out").rglob("*.*"):
         assert path.read_bytes() == (tmp_path / "later" / path.relative_to(tmp_path / "out")).read_bytes()
+
+
+def test_a_run_of_other_weights_gives_no_figures(measured, published, results, tmp_path):
+    _, folder, kept = measured
+    train(folder / "synth/rigl-tiny-s0", 0.4)
+    rendered = render([results], published, tmp_path / "out", folder)
+    assert any("has other weights than its results" in note for note in rendered.notes)
+    assert not (kept / "gradients.csv").exists()
 
 
 @pytest.mark.parametrize(
@@ -93,8 +104,11 @@ def test_figures_outlive_the_runs(measured, results, published, tmp_path):
 )
 def test_damaged_runs(measured, results, published, tmp_path, name, content, says):
     _, folder, _ = measured
-    train(folder / "synth/rigl-tiny-s0", 0.3)
     (folder / "synth/rigl-tiny-s0" / name).write_text(content)
+    if name == "model.safetensors":  # damaged before it was measured, or the results would be of others
+        path = next(results.rglob("clean.json"))
+        weights = weights_digest(runs.open_run(folder / "synth/rigl-tiny-s0"))
+        path.write_text(json.dumps({**json.loads(path.read_text()), "weights": weights}))
     rendered = render([results], published, tmp_path / "out", folder)
     assert says in " ".join(rendered.notes)
     assert (tmp_path / "out/index.html").exists()

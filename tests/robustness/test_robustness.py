@@ -1,4 +1,5 @@
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 from heard import Silence, make_corpus, make_run
 from hypothesis import given
 from hypothesis import strategies as st
+from sounds import noise_at, write_wave
 
 from avsr_bench import cli, data, noise, scoring
 from avsr_bench.evaluation import EvaluateRequest, evaluate
@@ -111,8 +113,30 @@ def test_the_command_of_a_row_measures_it_again(request_, run_of, monkeypatch, c
     with pytest.raises(SystemExit):
         cli.main()
     again = scoring.parse_result(capsys.readouterr().out, "printed")
-    assert (again.split, again.condition, again.noise_seed) == ("test-first5", "motion:10", 3)
+    assert (again.split, again.condition, again.noise_seed) == ("test-some5", "motion:10", 3)
     assert (again.words, again.characters, again.weights) == (kept.words, kept.characters, kept.weights)
+
+
+def test_the_command_of_a_sound_row_measures_it_again(request_, run_of, tmp_path, monkeypatch, capsys):
+    file = write_wave(tmp_path / "noise: a.wav", noise_at(300, 3.0))
+    asked = replace(
+        *(request_,),
+        noise="none",
+        levels="0",
+        sounds=("white:-5,2.5", f"{file}:0"),
+        models=(str(run_of("av")),),
+        limit=3,
+    )
+    swept = robustness(replace(asked, assignments=("sound.snr_over=speech",)), Silence())
+    noisy = [each.result for (_, name), each in swept.found.items() if name != "clean"]
+    assert len(noisy) == 3
+    for kept in noisy:
+        monkeypatch.setattr("sys.argv", [*shlex.split(kept.command), "--json"])
+        with pytest.raises(SystemExit):
+            cli.main()
+        again = scoring.parse_result(capsys.readouterr().out, "printed")
+        assert (again.split, again.condition, again.noise_on) == ("test-some3", kept.condition, "sound")
+        assert (again.words, again.characters, again.weights) == (kept.words, kept.characters, kept.weights)
 
 
 class Impatient(Silence):
@@ -238,12 +262,14 @@ def test_the_tables(request_, run_of, second, monkeypatch, capsys, corpus):
         return capsys.readouterr().out
 
     out, content = run(), json.loads(run("--json"))
-    assert "small/video-s1: WER in %, by level" in out
+    assert "small/video-s1: WER in %, ± half of its 95 % interval" in out
+    assert re.search(r"\n *level +\w+ +\w+ *\n +9 +\d+\.\d ±\d+\.\d +\d+\.\d ±\d+\.\d *\n", out)
     for row in ("clean", "seen", "unseen", "all (2)"):
         assert f"\n{row}" in out
     assert "differences, in points, are to small/video-s1" in out
     assert "intervals are wide" in out
     assert "21 words by 3 speakers" in out
+    assert "intervals of so few speakers (3) are too narrow" in out
     assert len(content["results"]) == 6
     assert content["reference"] == "small/video-s1"
     means = {(row["model"], row["over"]): row["wer"] for row in content["means"]}
@@ -283,7 +309,7 @@ class TestFrames:
         assert 0 < worst.faces_lost <= worst.utterances == 4
         assert worst.noise_on == "frame"
         assert clean.noise_on is None
-        heard = scoring.read_hypotheses(request_.out / "small/video-s1/test-first4/blockwise_10.frame.jsonl")
+        heard = scoring.read_hypotheses(request_.out / "small/video-s1/test-some4/blockwise_10.frame.jsonl")
         assert sum(each.hypothesis == "" for each in heard) >= worst.faces_lost
         lost = sum(each.result.faces_lost for each in swept.found.values())
         assert any(f"faces lost in {lost} of 8 clips" in note for note in summarise(swept).notes)
@@ -297,7 +323,7 @@ class TestFrames:
         with pytest.raises(SystemExit):
             cli.main()
         again = scoring.parse_result(capsys.readouterr().out, "printed")
-        assert (again.noise_on, again.split) == ("frame", "test-first2")
+        assert (again.noise_on, again.split) == ("frame", "test-some2")
         assert (again.words, again.characters, again.faces_lost) == (kept.words, kept.characters, kept.faces_lost)
 
 

@@ -136,6 +136,16 @@ def test_a_small_difference_that_is_everywhere_is_sure():
     assert back.difference == -found.difference and back.p == found.p
 
 
+@pytest.mark.parametrize("speakers", [1, 2, 3, 5, 10])
+def test_few_speakers_cannot_make_sure(speakers):
+    """Of two systems that are alike, all of G speakers say the same in 2 of 2 ** G cases."""
+    first = [make(1, 10, f"s{n}", key=f"{n:03d}") for n in range(speakers)]
+    second = [make(2, 10, f"s{n}", key=f"{n:03d}") for n in range(speakers)]
+    found = compare([first], [second])
+    assert found.difference == pytest.approx(0.1)
+    assert found.p == pytest.approx(max(2.0 ** (1 - speakers), 2 / 2001))
+
+
 def test_a_difference_that_is_chance_is_not_sure():
     sure = [compare([split(200, seed)], [split(200, seed + 1000)], draws=200).p < 0.05 for seed in range(100)]
     assert np.mean(sure) < 0.15

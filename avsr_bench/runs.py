@@ -10,6 +10,7 @@ Training keeps more beside them: metrics.csv, last.ckpt, figures/, rounds.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -161,12 +162,24 @@ def whole(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield unfinished
-            unfinished.replace(path)
+            settle(unfinished, path)
         finally:
             unfinished.unlink(missing_ok=True)
     except (OSError, safetensors.SafetensorError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise Refused(f"cannot write {path}: {reason}; make room, or choose another --out") from error
+
+
+def settle(unfinished: Path, path: Path) -> None:
+    """Put a file in its place once it is on the disk: after a power cut there is the old one or the new one, whole."""
+    with unfinished.open("rb") as file:
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _system(folder: Path) -> str:

@@ -53,7 +53,8 @@ def augmented(
         top, left = map(int, rng.integers(0, margin(side) + 1, 2))
         mirrored = rng.random() < settings.flip
         mouth = shown(mouth, side, top, left) if settings.crop else shown(mouth, side)
-        video = masked(mouth[:, :, ::-1] if mirrored else mouth, round(settings.video_mask * FPS), FPS, rng)
+        mouth = np.ascontiguousarray(mouth[:, :, ::-1]) if mirrored else mouth
+        video = masked(mouth, round(settings.video_mask * FPS), FPS, rng)
     if example.sound is not None:
         rng = draws(seed, example.key, str(epoch), "sound")
         audio = _heard(example, masked(example.sound, round(settings.audio_mask * RATE), RATE, rng), crowd, rng)

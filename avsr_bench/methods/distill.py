@@ -42,11 +42,15 @@ class Distilled(Method):
 
     def attach(self, network: AVSR, steps: int) -> None:
         """Refuse a teacher that answers another question."""
-        theirs, ours = ((of.modality, of.tokens) for of in (self.teacher, network))
+        theirs, ours = ((of.modality, of.tokens, of.settings.mouth) for of in (self.teacher, network))
         if theirs != ours:
+            told = (
+                f"reads {modality} at {mouth} pixels and knows {tokens} tokens"
+                for modality, tokens, mouth in (theirs, ours)
+            )
             raise Refused(
-                f"the teacher reads {theirs[0]} and knows {theirs[1]} tokens, the student {ours[0]} and {ours[1]}: "
-                f"both must be trained on the same corpus and modality"
+                f"the teacher {next(told)}, the student {next(told)}: both are shown the same clips, so they must be"
+                " trained on the same corpus and modality, and read pictures of the same size (network.mouth)"
             )
         self.ours = Answers(network)
 

@@ -47,6 +47,12 @@ class NetworkSettings:
     checkpointing: bool = False  # compute each block again in the backward pass: slower, far less memory
 
     def __post_init__(self) -> None:
+        for name in ("mouth", "width", "heads", "feed_forward", "kernel", "fusion"):
+            if getattr(self, name) < 1:
+                raise Misused(f"{name} of network must be positive, not {getattr(self, name)}")
+        for name in ("dropout", "attention_dropout", "ctc_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise Misused(f"{name} of network is a share, at least 0 and below 1, not {getattr(self, name)}")
         if self.width % self.heads or self.width // self.heads % 2:
             raise Misused(f"width {self.width} must be an even multiple of heads ({self.heads})")
         if self.kernel % 2 == 0:

@@ -68,7 +68,7 @@ def _plate(path: Path, title: str, label: str, lines: Curves, logarithmic: bool)
         )
     if logarithmic:
         axes.set_yscale("log")
-    else:
+    elif all(value >= 0 for _, values in lines.values() for value in values):  # a penalty may fall below
         axes.set_ylim(bottom=0)
     axes.set_xlabel("update")
     axes.set_ylabel(label)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from .report import Report, View
 from .stop import CHECKPOINT, Checkpoints, Signals
 from .validate import Validation
 
-SHARED = ("network", "text", "data", "augment")  # sections that a run shares with the one it begins with
+FORM = ("network", "text")  # sections in which a run must be like the one it begins with
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,6 @@ def _train_one(
     settings = recipe.train
     accelerator, devices = devices_for(settings)
     loggers = loggers_for(settings, folder)
-    torch.set_num_threads(settings.threads or len(os.sched_getaffinity(0)))
     ranks = devices * settings.nodes
     # The epoch plan is made for so many ranks: a run goes on with as many.
     recipe = replace(recipe, train=replace(settings, devices=devices))
@@ -94,21 +94,32 @@ def _train_one(
         return folder
     going_on = going_on or (not main and request.resume and (folder / CHECKPOINT).is_file())
 
-    start = None if going_on else _start(request, recipe, about, corpus, view)
+    start = None if going_on else _start(request, recipe, about, view)
+    teacher = _teacher(request, recipe, about, view)
     whole = start if recipe.init.part == "all" else None
     tokenizer, notes = _tokenizer(recipe, corpus, folder if going_on else whole)
     for note in notes:
         say(note)
+    if teacher is not None and teacher.tokenizer().units != tokenizer.units:
+        raise Refused(f"{teacher.folder} writes other tokens than this run: train both with the same text settings")
     material = gather(corpus, recipe, about.modality, tokenizer, request.seed, ranks)
     about = replace(about, hours=round(material.hours, 3))
     steps = _steps(settings, material)
 
+    taught = None if teacher is None else teacher.load()
+    # Only now: a run that was trained first has drawn numbers and set threads of its own.
+    torch.set_num_threads(settings.threads or len(os.sched_getaffinity(0)))
     seed_everything(request.seed, verbose=False)
     network = AVSR(about.modality, recipe.network, len(tokenizer))
     if start is not None:
         report = nn.load(network, nn.read(start if start.is_file() else start / runs.WEIGHTS), recipe.init.part)
+        if recipe.init.part == "all" and report.release == "ours" and report.unused:
+            raise Refused(
+                f"{start} has {len(report.unused):,} weights without a place in this network, {report.unused[0]} first:"
+                " give the network settings of that run, network.layer_scale and network.encoder_blocks among them"
+            )
         say(f"begins with {recipe.init.part} of {start}: {report.parameters:,} parameters")
-    method = methods.build(recipe.method, request.system, request.seed, _teacher(request, recipe, about, view))
+    method = methods.build(recipe.method, request.system, request.seed, taught)
     method.attach(network, steps)
     if main and not going_on:
         folder.mkdir(parents=True, exist_ok=True)
@@ -245,31 +256,56 @@ def _tokenizer(recipe: TrainRecipe, corpus: Prepared, folder: Path | None) -> tu
     return make_tokenizer(texts, recipe.text)
 
 
-def _start(request: TrainRequest, recipe: TrainRecipe, about: About, corpus: Prepared, view: View) -> Path | None:
-    return None if recipe.init.run is None else _run_named(recipe.init.run, about.size, request, about, view)
+def _start(request: TrainRequest, recipe: TrainRecipe, about: About, view: View) -> Path | None:
+    if recipe.init.run is None:
+        return None
+    start = _run_named(recipe.init.run, about.size, FORM, request, about, view)
+    given = [given for given in request.assignments if given.startswith("text.")]
+    if given and recipe.init.part == "all" and start.is_dir():
+        raise Refused(f"{given[0]} is for new tokens, and {start} comes with its own: leave it out")
+    return start
 
 
-def _teacher(request: TrainRequest, recipe: TrainRecipe, about: About, view: View) -> AVSR | None:
+def _teacher(request: TrainRequest, recipe: TrainRecipe, about: About, view: View) -> runs.Run | None:
     if recipe.method.get("name") != "distilled":
         return None
-    folder = _run_named(recipe.teacher.run, recipe.teacher.size or about.size, request, about, view)
-    return runs.open_run(folder).load()
+    size = recipe.teacher.size or about.size
+    return runs.open_run(_run_named(recipe.teacher.run, size, ("text",), request, about, view))
 
 
-def _run_named(name: str, size: str, request: TrainRequest, about: About, view: View) -> Path:
+def _run_named(name: str, size: str, form: tuple[str, ...], request: TrainRequest, about: About, view: View) -> Path:
     """A run's folder, a file of weights, or the run of a system on this corpus, trained first where it is missing."""
-    if Path(name).is_file() or (Path(name) / runs.RECIPE).is_file():
+    if Path(name).is_file():
         return Path(name)
     needed = runs.default_folder(replace(about, system=name, size=size))
+    if (Path(name) / runs.RECIPE).is_file():
+        needed = Path(name)
+    elif name not in recipes.names("models"):
+        needed = runs.find_run(name, about.corpus)
     if (needed / runs.WEIGHTS).is_file():
+        before = runs.open_run(needed).about
+        if before.corpus == about.corpus and before.corpus_fingerprint not in ("", about.corpus_fingerprint):
+            raise Refused(
+                f"{needed} was trained on another state of {about.corpus}, whose training clips may be test clips now:"
+                " move it away and train it again, or give the --data it was trained on"
+            )
         return needed
     if name not in recipes.names("models"):
-        return runs.find_run(name, about.corpus)
+        raise Refused(
+            f"{needed} has no {runs.WEIGHTS}: the run is not finished; go on with its train command and --resume"
+        )
     check_started_outside(load_recipe(name, size, ())[0].train)
-    view.say(f"{request.system} begins with {name}, which is not trained yet on {about.corpus}: first {needed}")
-    # What decides the form of the network must be the same in both; how long it trains is the other's own.
-    shared = tuple(given for given in request.assignments if given.partition(".")[0] in SHARED)
-    first = TrainRequest(name, request.data, size, request.modality, request.seed, None, True, shared, request.command)
+    # By its own recipe: a run of this name must be the same whoever asked for it.
+    words = ["train", name, "--data", request.data or f"data/{about.corpus}", "--size", size]
+    words += ["--modality", request.modality, "--seed", str(request.seed)]
+    command = shlex.join(["avsr-bench", *words])
+    if given := [given for given in request.assignments if given.partition(".")[0] in form]:
+        raise Refused(
+            f"{request.system} needs {name}, which is not trained yet on {about.corpus}; by its own recipe it would not"
+            f" fit {given[0]}: train it first, with `{command} {shlex.join(given)}`"
+        )
+    view.say(f"{request.system} needs {name}, which is not trained yet on {about.corpus}: first {needed}")
+    first = TrainRequest(name, request.data, size, request.modality, request.seed, None, True, (), command)
     return train(first, view)[-1]
 
 

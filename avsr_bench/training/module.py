@@ -45,7 +45,7 @@ class Recogniser(LightningModule):
             clips = ", ".join(worst or batch.keys)
             raise Refused(
                 f"the loss is {total.item()} after {self.global_step:,} updates, with the clips {clips}: look at them"
-                " with `avsr-bench inspect`, or try a lower train.lr or train.clip; the last checkpoint is whole"
+                " with `avsr-bench inspect`, or begin anew, in another --out, with a lower train.lr or train.clip"
             )
         parts = {"loss": losses.total, "ctc": losses.ctc, "attention": losses.attention, **added}
         frames = batch.lengths.sum()
@@ -69,7 +69,8 @@ class Recogniser(LightningModule):
     ) -> None:
         """Clip the network's own gradient; parameters of the method have groups, and limits, of their own."""
         own = optimizer.param_groups[0]["params"]
-        torch.nn.utils.clip_grad_norm_(own, self.settings.clip, foreach=True)
+        if self.settings.clip:
+            torch.nn.utils.clip_grad_norm_(own, self.settings.clip, foreach=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW, and a rate that rises linearly and falls as a cosine, by update."""

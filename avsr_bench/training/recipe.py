@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +29,7 @@ class TrainSettings:
     warmup: float = 5 / 75  # share of the updates in which the rate rises to it; then it falls as a cosine to 0
     betas: tuple[float, float] = (0.9, 0.98)
     weight_decay: float = 0.03
-    clip: float = 10.0  # norm of the gradient
+    clip: float = 10.0  # greatest norm of the gradient; 0: none
     accumulate: int = 1  # batches an update
     average: int = 10  # snapshots whose mean is the result, evenly over the last updates; 1: the last weights alone
     average_share: float = 10 / 75  # of the updates: the stretch that they are taken from
@@ -47,8 +48,11 @@ class TrainSettings:
     log: tuple[Literal["tensorboard", "wandb"], ...] = ()  # beside metrics.csv
 
     def __post_init__(self) -> None:
-        if self.epochs <= 0 or (self.steps is not None and self.steps < 1) or self.accumulate < 1 or self.average < 1:
-            raise Misused("epochs, steps, accumulate and average of train must be positive")
+        positive = ("epochs", "lr", "steps", "accumulate", "average", "devices", "nodes", "threads", "validate_every")
+        for name in (*positive, "clip", "workers", "weight_decay", "save_minutes"):
+            value = getattr(self, name)
+            if isinstance(value, int | float) and not (0 < value < inf or (value == 0 and name not in positive)):
+                raise Misused(f"{name} of train must be {'positive' if name in positive else '0 or more'}, not {value}")
         if not 0 <= self.warmup < 1 or not 0 <= self.average_share <= 1:
             raise Misused("warmup and average_share are shares of the updates, between 0 and 1")
 

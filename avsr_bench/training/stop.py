@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from ..runs import settle
+
 CHECKPOINT = "last.ckpt"
 
 
@@ -36,15 +38,15 @@ class Checkpoints(Callback):
         self.path = folder / CHECKPOINT
         self.seconds, self.say = 60 * minutes, say
         self.saved = time.monotonic()
-        self.random: dict[str, Any] | None = None
+        self.states: list[dict[str, Any]] = []  # of the random generators of every rank
         self.signal: int | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen to signals, which Lightning has set up its own way; draw on from where the checkpoint was written."""
         listen(self)
         self.saved = time.monotonic()
-        if self.random is not None:
-            set_random_state(self.random)
+        if self.states:
+            set_random_state(self.states[trainer.global_rank])
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """After a whole update: save where it is time to, and end the run where a signal asked for it."""
@@ -63,23 +65,37 @@ class Checkpoints(Callback):
     def save(self, trainer: Trainer) -> None:
         """Write the checkpoint beside the last one, then put it in its place; a full disk leaves the last one."""
         self.saved = time.monotonic()
+        self.states = [random_state()]
+        if trainer.world_size > 1:
+            self.states = [{}] * trainer.world_size
+            torch.distributed.all_gather_object(self.states, random_state())
         unfinished = self.path.with_name(f".{CHECKPOINT}.tmp")
         try:
             trainer.save_checkpoint(unfinished)
-            if trainer.is_global_zero:
-                unfinished.replace(self.path)
         except (OSError, RuntimeError) as error:  # torch says RuntimeError when the disk is full
-            unfinished.unlink(missing_ok=True)
-            kept = "the one before is kept" if self.path.exists() else "there is none to go on from yet"
-            self.say(f"cannot write {self.path}: {getattr(error, 'strerror', None) or 'is the disk full?'}; {kept}")
+            if not trainer.is_global_zero:
+                raise
+            self._cannot(error, unfinished)
+            trainer.strategy.barrier("Trainer.save_checkpoint")  # where the other ranks wait
+            return
+        if trainer.is_global_zero:
+            try:
+                settle(unfinished, self.path)
+            except OSError as error:
+                self._cannot(error, unfinished)
+
+    def _cannot(self, error: Exception, unfinished: Path) -> None:
+        unfinished.unlink(missing_ok=True)
+        kept = "the one before is kept" if self.path.exists() else "there is none to go on from yet"
+        self.say(f"cannot write {self.path}: {getattr(error, 'strerror', None) or 'is the disk full?'}; {kept}")
 
     def state_dict(self) -> dict[str, Any]:
-        """Random states."""
-        return {"random": random_state()}
+        """Random states of all ranks: batches have other shapes in each, and so other numbers are drawn."""
+        return {"random": self.states}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Kept until training starts, for what Lightning does before that draws numbers."""
-        self.random = state_dict["random"]
+        self.states = state_dict["random"]
 
 
 class Signals:
@@ -120,7 +136,7 @@ def random_state() -> dict[str, Any]:
         "torch": torch.get_rng_state(),
     }
     if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state_all()
+        state["cuda"] = torch.cuda.get_rng_state()  # of the device of this rank
     return state
 
 
@@ -131,5 +147,5 @@ def set_random_state(state: dict[str, Any]) -> None:
     kind, keys, place, has_gauss, cached = state["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), place, has_gauss, cached))  # noqa: NPY002
     torch.set_rng_state(state["torch"].cpu())
-    if torch.cuda.is_available() and len(state.get("cuda", ())) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all([each.cpu() for each in state["cuda"]])
+    if torch.cuda.is_available() and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"].cpu())

@@ -105,8 +105,8 @@ def join(before: Sequence[Word], after: Sequence[Word], start: float, end: float
     """The words of two windows that share the time from `start` to `end`, those that both have counted once.
 
     The seam lies where it cuts fewest words of either, nearest to the middle of that time: what has its middle before
-    it comes from the window before, the rest from the one after. A word whose times differ so that it is on both sides
-    is taken from the window that is surer of it.
+    it comes from the window before, the rest from the one after. A word whose times differ so that it is on both sides,
+    or on the other side in each, is taken from the window that is surer of it.
     """
     near = [word for word in (*before, *after) if word.end > start and word.start < end]
     middle, half = (start + end) / 2, (end - start) / 2
@@ -114,9 +114,23 @@ def join(before: Sequence[Word], after: Sequence[Word], start: float, end: float
     seam = min(places, key=lambda place: sum(word.start < place < word.end for word in near))
     left = [word for word in before if word.middle < seam]
     right = [word for word in after if word.middle >= seam]
-    if left and right and left[-1].text == right[0].text and right[0].middle - left[-1].middle < SAME:
+    late = next((word for word in before if word.middle >= seam), None)
+    early = next((word for word in reversed(after) if word.middle < seam), None)
+    if left and right and _are_one(left[-1], right[0], before, after):
         if left[-1].confidence < right[0].confidence:
             left.pop()
         else:
             right.pop(0)
+    elif late and early and _are_one(late, early, before, after):
+        left.append(max(late, early, key=lambda word: word.confidence))
     return (*left, *right)
+
+
+def _are_one(one: Word, other: Word, before: Sequence[Word], after: Sequence[Word]) -> bool:
+    """Whether two windows mean the same word: of those with its text, each is the nearest to the other."""
+    return _nearest(one, after) is other and _nearest(other, before) is one
+
+
+def _nearest(word: Word, words: Sequence[Word]) -> Word | None:
+    alike = [each for each in words if each.text == word.text and abs(each.middle - word.middle) < SAME]
+    return min(alike, key=lambda each: abs(each.middle - word.middle), default=None)

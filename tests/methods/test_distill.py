@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -25,8 +26,12 @@ def test_without_a_teacher_or_with_a_foreign_one_it_is_refused() -> None:
     with pytest.raises(Misused, match="needs a trained teacher"):
         build({"name": "distilled"}, "models/distilled.yaml")
     other = AVSR("video", make_network().settings, tokens=13)
-    with pytest.raises(Refused, match="knows 13 tokens, the student video and 12"):
+    with pytest.raises(Refused, match=r"knows 13 tokens, the student .* knows 12 tokens"):
         distilled(other).attach(make_network(), 10)
+    ours = make_network()
+    larger = AVSR("video", replace(ours.settings, mouth=ours.settings.mouth + 8), tokens=ours.tokens)
+    with pytest.raises(Refused, match=f"at {ours.settings.mouth + 8} pixels.*at {ours.settings.mouth} pixels"):
+        distilled(larger).attach(ours, 10)
 
 
 def test_a_student_that_answers_as_its_teacher_has_nothing_to_learn_from_it() -> None:

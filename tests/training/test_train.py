@@ -1,9 +1,13 @@
 import json
 import math
 import resource
+import signal
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
 
+import cv2
 import pytest
 import safetensors.torch
 import torch
@@ -13,6 +17,8 @@ from training_settings import SMALL
 
 from avsr_bench import runs
 from avsr_bench.records import Misused, Refused
+from avsr_bench.training.average import Average
+from avsr_bench.training.figures import draw
 from avsr_bench.training.module import rate
 from avsr_bench.training.report import read_metrics
 
@@ -69,7 +75,29 @@ def test_what_is_left_behind_is_the_mean_of_the_last_snapshots(run, tmp_path):
     mean = weights(run("dense", out=tmp_path / "mean"))
     name = "ctc.weight"
     assert not torch.equal(last[name], mean[name])
-    torch.testing.assert_close(last[name], mean[name], atol=0.05, rtol=0.5)
+
+
+def test_the_average_is_the_mean_of_evenly_spaced_moments():
+    assert Average(8, 3, 0.5).moments == {8, 7, 5}
+    assert Average(1600, 5, 0.1).moments == {1600, 1568, 1536, 1504, 1472}
+    assert Average(8, 1, 0.5).moments == Average(8, 3, 0).moments == {8}
+    assert Average(2, 5, 1).moments == {1, 2}
+    average, module, seen = Average(8, 3, 0.5), torch.nn.BatchNorm1d(2), []
+    holder = torch.nn.ModuleDict({"network": module})
+    for step in range(1, 9):
+        with torch.no_grad():
+            module.weight += step
+            module.running_mean -= step
+            module.num_batches_tracked += 1
+        for _ in range(2):  # two batches an update
+            average.on_train_batch_end(SimpleNamespace(global_step=step), holder)
+        if step in (5, 7, 8):
+            seen.append({name: tensor.clone() for name, tensor in module.state_dict().items()})
+    mean = average.weights()
+    assert average.count == 3
+    for name in ("weight", "running_mean"):
+        torch.testing.assert_close(mean[name], sum(each[name] for each in seen) / 3)
+    assert int(mean["num_batches_tracked"]) == 8
 
 
 @pytest.mark.parametrize(
@@ -103,13 +131,73 @@ def test_rounds_are_runs_that_begin_with_the_one_before(run, tmp_path):
     assert again == last and run.view.steps == 0
 
 
-def test_a_system_that_is_begun_with_is_trained_first(run, tmp_path):
-    (tmp_path / "models").mkdir()
-    rest = yaml.safe_dump({"train": {"steps": 2, "workers": 0}})  # a recipe of the working folder goes first
-    (tmp_path / "models" / "dense.yaml").write_text(f"# Short.\nmethod: {{}}\n{rest}")
-    run("one-shot", steps=2)
-    assert (tmp_path / "runs" / "small" / "dense-tiny-s0" / "model.safetensors").exists()
-    assert any("begins with dense, which is not trained yet" in line for line in run.view.said)
+@pytest.fixture
+def own_recipes(tmp_path):
+    """A size and a system of the working folder, which go first: networks that train in a moment."""
+    small: dict[str, dict[str, object]] = {}
+    for given in SMALL:
+        section, _, rest = given.partition(".")
+        name, _, value = rest.partition("=")
+        small.setdefault(section, {})[name] = yaml.safe_load(value)
+    small["train"] |= {"steps": 2}
+    (tmp_path / "models/sizes").mkdir(parents=True)
+    (tmp_path / "models/sizes/tiny.yaml").write_text("# Small.\n" + yaml.safe_dump(small))
+
+
+class TestNeededRuns:
+    """Runs that another begins with, or learns from."""
+
+    def test_one_that_is_missing_is_trained_first_by_its_own_recipe(self, run, own_recipes, tmp_path):
+        run("one-shot", assignments=("train.steps=3", "augment.noise=true", "train.average=1"))
+        dense = runs.open_run(tmp_path / "runs/small/dense-tiny-s0")
+        assert dense.recipe["augment"]["noise"] is False and dense.recipe["train"]["steps"] == 2
+        assert dense.about.command.startswith("avsr-bench train dense --data ")
+        assert any("one-shot needs dense, which is not trained yet" in line for line in run.view.said)
+
+    @pytest.mark.parametrize("given", ["network.width=32", "text.kind=characters"])
+    def test_with_another_form_it_has_to_be_trained_first(self, run, own_recipes, tmp_path, given):
+        with pytest.raises(Refused, match=rf"train it first, with `avsr-bench train dense .*{given}`"):
+            run("one-shot", assignments=(given,))
+        assert not (tmp_path / "runs").exists()
+
+    def test_one_of_another_state_of_the_corpus_is_refused(self, run, own_recipes, tmp_path):
+        folder = run("dense", assignments=())
+        recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
+        recipe["run"]["corpus_fingerprint"] = "0123"
+        (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+        for given in ((), (f"init.run={folder}",)):
+            with pytest.raises(Refused, match="was trained on another state of small"):
+                run("one-shot", assignments=given)
+        with pytest.raises(Refused, match="was trained on another state of small"):
+            run("distilled", assignments=())
+
+    def test_one_that_is_not_finished_is_refused(self, run, own_recipes, tmp_path):
+        folder = run("dense", assignments=(), out=tmp_path / "first")
+        (folder / "model.safetensors").unlink()
+        with pytest.raises(Refused, match="is not finished"):
+            run("dense", assignments=(f"init.run={folder}",), out=tmp_path / "second")
+
+    def test_weights_without_a_place_are_refused_and_so_are_other_tokens(self, run, own_recipes, tmp_path):
+        folder = run("dense", assignments=("network.layer_scale=0.1",), out=tmp_path / "first")
+        with pytest.raises(Refused, match=r"without a place in this network.*network\.layer_scale"):
+            run("dense", assignments=(f"init.run={folder}",), out=tmp_path / "second")
+        with pytest.raises(Refused, match=r"text\.kind=characters is for new tokens"):
+            run("dense", assignments=(f"init.run={folder}", "text.kind=characters"), out=tmp_path / "third")
+        run("dense", assignments=(f"init.run={folder}", "init.part=frontend"), out=tmp_path / "fourth")
+
+    def test_a_teacher_changes_nothing_of_what_the_seed_draws(self, run, own_recipes, tmp_path):
+        first = run("distilled", assignments=(), out=tmp_path / "first")  # trains its teacher
+        second = run("distilled", assignments=(), out=tmp_path / "second")  # finds it
+        one, two = weights(first), weights(second)
+        assert all(torch.equal(one[name], two[name]) for name in one)
+
+    def test_a_teacher_of_other_tokens_is_refused(self, run, own_recipes, tmp_path):
+        teacher = run("dense", assignments=(), out=tmp_path / "teacher")
+        content = json.loads((teacher / "tokenizer.json").read_text())
+        content["units"][2:-1] = reversed(content["units"][2:-1])
+        (teacher / "tokenizer.json").write_text(json.dumps(content))
+        with pytest.raises(Refused, match="writes other tokens"):
+            run("distilled", assignments=(f"teacher.run={teacher}",), out=tmp_path / "student")
 
 
 def test_the_rate_rises_and_falls():
@@ -129,6 +217,16 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_clips(run, tmp_pat
         (["train.step=3"], r"unknown setting train\.step\. Did you mean train\.steps\?"),
         (["train.lr=fast"], r"train\.lr = 'fast'"),
         (["train.warmup=2"], "warmup"),
+        *(
+            ([f"train.{name}={value}"], rf"{name} of train must be")
+            for name, value in (
+                *(("devices", 0), ("nodes", 0), ("workers", -1), ("threads", 0), ("lr", -1), ("lr", ".nan")),
+                *(("epochs", ".inf"), ("clip", -1), ("steps", 0), ("average", 0), ("validate_every", 0)),
+            )
+        ),
+        (["network.heads=0"], "heads of network must be positive"),
+        (["network.mouth=0"], "mouth of network must be positive"),
+        (["network.dropout=2"], "dropout of network is a share"),
         (["method.sparsity=0.5"], r"unknown method\.name ''"),
         (["train.device=cuda"], r"train\.device=cuda: torch sees no GPU here"),
         (["train.log=[wandb]"], r"is not installed: pip install"),
@@ -208,3 +306,30 @@ def test_two_processes_train_one_network(corpus, tmp_path):
     rows = read_metrics(tmp_path / "run" / "metrics.csv")
     assert len(rows) == 6 and all(math.isfinite(float(row["loss"])) for row in rows)
     assert runs.open_run(tmp_path / "run").load()
+
+
+def test_what_falls_below_zero_is_in_the_picture(tmp_path):
+    rows = "".join(f"{step},{-step / 100}\n" for step in range(1, 50))
+    (tmp_path / "metrics.csv").write_text(f"update,penalty\n{rows}")
+    (path,) = draw(tmp_path)
+    picture = cv2.imread(str(path)).astype(int)
+    assert (picture.max(2) - picture.min(2) > 60).sum() > 500  # pixels of a coloured line; all else is grey
+
+
+@pytest.mark.slow
+def test_two_processes_that_were_stopped_go_on_as_if_nothing_had_happened(corpus, tmp_path):
+    command = [sys.executable, "-m", "avsr_bench", "train", "dense", "--data", corpus.location, "--size", "tiny"]
+    command += [*SMALL, "train.steps=60", "train.device=cpu", "train.devices=2", "--resume", "--out"]
+    ask = {"cwd": tmp_path, "capture_output": True, "text": True, "check": False, "timeout": 300}
+    whole = subprocess.run([*command, "whole"], **ask)
+    assert whole.returncode == 0, whole.stderr
+    figures = tmp_path / "parts/metrics.csv"
+    stopped = subprocess.Popen([*command, "parts"], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    while not figures.is_file() or figures.read_text().count("\n") < 6:
+        time.sleep(0.01)
+    stopped.send_signal(signal.SIGTERM)
+    assert stopped.wait(60) == 143 and (tmp_path / "parts/last.ckpt").is_file()
+    rest = subprocess.run([*command, "parts"], **ask)
+    assert rest.returncode == 0 and "going on with" in rest.stderr, rest.stderr
+    one, two = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert all(torch.equal(one[name], two[name]) for name in one)

@@ -1,5 +1,6 @@
 """Tokens become words with times, and the words of two windows one row."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -99,6 +100,23 @@ def test_a_word_on_both_sides_of_the_seam_is_counted_once_by_the_surer_window():
     assert join(before, after, 7.0, 8.0) == (after[0],)
     assert join(after[:0], after, 7.0, 8.0) == (after[0],)
     assert texts(join([word("b", 7.3)], [word("b", 7.7)], 7.0, 8.0)) == "b b"  # said twice
+
+
+def test_a_word_that_each_window_leaves_to_the_other_is_counted_once():
+    """Without a pause the seam cuts a word, and may fall between its two middles."""
+    for late in np.arange(-0.16, 0.17, 0.04):
+        for phase in np.arange(0, 0.3, 0.01):
+            spoken = [7 + phase + 0.3 * n for n in range(-9, 9)]
+            before = [word(str(n), middle) for n, middle in enumerate(spoken) if middle < 8.15]
+            after = [
+                word(str(n), middle + late) for n, middle in enumerate(spoken) if middle >= 6.85
+            ]  # each hears what it holds a part of
+            assert texts(join(before, after, 7.0, 8.0)) == " ".join(map(str, range(len(spoken)))), (late, phase)
+
+
+def test_a_word_that_is_said_twice_in_a_row_is_there_twice():
+    before, after = ([word("one", 7.36 + off), word("one", 7.64 + off)] for off in (0.0, 0.02))
+    assert texts(join(before, after, 7.0, 8.0)) == "one one"
 
 
 def test_windows_that_share_nothing_are_put_side_by_side():

@@ -56,11 +56,21 @@ def find(kind: str, name: str) -> Path:
     return known[name]
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror}; mend it or remove it") from None
+    except UnicodeError:
+        raise Refused(f"{path} is not UTF-8: save it as UTF-8, or remove it") from None
+
+
 def load(path: Path) -> dict[str, Any]:
     """What a recipe file says."""
+    text = _text(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
         raise Refused(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise Refused(f"{path} holds no settings: expected `section:` with `key: value` lines below it")
@@ -70,7 +80,7 @@ def load(path: Path) -> dict[str, Any]:
 def headline(path: Path) -> str:
     """The first sentence of the comment that opens a recipe."""
     words: list[str] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in _text(path).splitlines():
         if not line.startswith("#"):
             break
         words.append(line.lstrip("# ").strip())
@@ -81,7 +91,7 @@ def headline(path: Path) -> str:
 
 def paper(path: Path) -> str:
     """The first paper under `Papers` in that comment, such as `arXiv 2406.17614`; empty where it says none."""
-    text = path.read_text(encoding="utf-8")
+    text = _text(path)
     under = re.search(r"^# Papers(?!\s+none)\s+(.*?)^# \S", text, re.M | re.S)
     named = re.search(r"arXiv[\s#]+\d{4}\.\d{5}", under[1]) if under else None
     return " ".join(named[0].replace("#", " ").split()) if named else ""

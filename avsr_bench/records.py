@@ -58,7 +58,7 @@ NOTES: dict[str, str] = {
     "longest_frame": "a variable frame rate, or frames left out: the longest one in seconds",
     "sound_longer_frames": "sound and picture differ by more than 2 frames: the sound was cut or padded at its end",
     "sound_starts_late": "the sound begins after the picture: seconds of silence in front",
-    "sound_gaps": "jumps in the clock of the sound, filled with silence",
+    "sound_gaps": "jumps in the clock of the sound: filled with silence, or laid over what was there",
     "sound_broken_packets": "packets of sound that could not be decoded: silence in their place",
 }
 

@@ -83,7 +83,9 @@ class ClipJob:
 def make_sample(
     job: ClipJob, settings: SampleSettings, report_length: Callable[[float], None] = lambda seconds: None
 ) -> Sample | Skipped:
-    """Make one sample. `report_length` hears the clip's length in seconds as soon as it is known."""
+    """Make one sample. `report_length` hears the clip's length in seconds as soon as it is known, and where the video
+    announces none, how much of it was seen.
+    """
     try:
         return _make_sample(job, settings, report_length)
     except Unusable as unusable:
@@ -99,16 +101,24 @@ def _make_sample(job: ClipJob, settings: SampleSettings, report_length: Callable
     if clip.problem is not None:
         raise Unusable(clip.problem.code, clip.problem.detail)
     video = media.Video(clip.video, clip.start, clip.end)
+    plain: Iterable[media.Picture] = video
     seconds = _expected_seconds(clip, video.info)
-    report_length(seconds)
-    limit = settings.clips.max_seconds
-    if limit is not None and seconds > limit + 1 / FPS:
-        raise Unusable("too-long", f"{seconds:.1f} s, clips.max_seconds is {limit:g}")
-
-    pictures: Iterable[media.Picture] = video
+    if seconds is None:
+        plain = _Measured(video, settings.clips, report_length)
+    else:
+        report_length(seconds)
+        _check_seconds(seconds, settings.clips)
+    pictures = plain
     if settings.noise.frames is not None:
-        pictures = _Noisy(video, clip.key, settings.noise)
-    track = None if settings.crop.already_cropped else _track(job, video, pictures, settings.faces)
+        pictures = _Noisy(plain, video.info, clip.key, settings.noise)
+    if settings.crop.already_cropped:
+        track = None
+    elif job.landmarks is None:
+        track = faces.find_track(pictures, settings.faces)
+    elif job.landmarks.name.endswith(".tracks.npz"):
+        track = _stored_track(job, job.landmarks, video.info, plain)
+    else:
+        track = _track_from_landmarks(job, job.landmarks, video.info, pictures, settings.faces)
     about: dict[str, Any] = {
         "text": clip.text,
         "speaker": clip.speaker,
@@ -120,6 +130,7 @@ def _make_sample(job: ClipJob, settings: SampleSettings, report_length: Callable
         about |= {"frames": len(track), "faces": face_facts(track)}
         if settings.only_detect:
             return Sample(clip.key, clip.split, len(track), clip.text, clip.speaker, {}, track)
+        faces.check_in_picture(track)
 
     if settings.noise.frames is not None:
         about["noise"] = {**asdict(settings.noise), "version": noise.VERSION}
@@ -141,43 +152,58 @@ def _make_sample(job: ClipJob, settings: SampleSettings, report_length: Callable
     return Sample(clip.key, clip.split, frames, clip.text, clip.speaker, members, track)
 
 
+class _Measured:
+    """The pictures of a video that announces no length: it is told and checked while they come."""
+
+    def __init__(self, video: media.Video, settings: ClipSettings, report_length: Callable[[float], None]) -> None:
+        self.video, self.settings, self.report_length = video, settings, report_length
+        self.seen = 0  # frames, in the longest pass
+
+    def __iter__(self) -> Iterator[media.Picture]:
+        for frames, picture in enumerate(self.video, start=1):
+            if frames > self.seen:
+                self.seen = frames
+                _check_seconds(frames / FPS, self.settings)
+                if frames % FPS == 1:
+                    self.report_length(frames / FPS)
+            yield picture
+
+
 class _Noisy:
     """The pictures of a video with noise on them, the same in every pass."""
 
-    def __init__(self, video: media.Video, key: str, settings: NoiseSettings) -> None:
+    def __init__(
+        self, pictures: Iterable[media.Picture], info: media.VideoInfo, key: str, settings: NoiseSettings
+    ) -> None:
         assert settings.frames is not None
-        self.video, self.key, self.seed = video, key, settings.seed
+        self.pictures, self.info, self.key, self.seed = pictures, info, key, settings.seed
         self.family, self.level = noise.parse(settings.frames)
 
     def __iter__(self) -> Iterator[media.Picture]:
-        upright = media.Upright(self.video.info.width, self.video.info.height)
+        upright = media.Upright(self.info.width, self.info.height)
         shape = (upright.height, upright.width, 3)
         harm = noise.begin(self.family, self.level, draws(self.seed, self.key, self.family), shape, on="frame")
-        for picture in self.video:
+        for picture in self.pictures:
             yield media.Picture((harm(picture.rgb()[None])[0],), upright, full_range=True)
 
 
-def _track(
-    job: ClipJob, video: media.Video, pictures: Iterable[media.Picture], settings: faces.FaceSettings
+def _track_from_landmarks(
+    job: ClipJob, path: Path, info: media.VideoInfo, pictures: Iterable[media.Picture], settings: faces.FaceSettings
 ) -> FaceTrack:
-    if job.landmarks is None:
-        return faces.find_track(pictures, settings)
-    if job.landmarks.name.endswith(".tracks.npz"):
-        return _stored_track(job, video)
-    landmarks = faces.load_landmarks(job.landmarks)
-    whole = job.clip.start == 0 and job.clip.end is None
-    first = round(job.clip.start * FPS)
-    return faces.track_from_landmarks(landmarks, pictures, first, whole, settings.max_gap)
+    clip = job.clip
+    first = round(clip.start * FPS)
+    end = None if clip.end is None else first + media.frame_count(clip.end - clip.start)
+    video = None if info.seconds is None else media.frame_count(info.seconds)
+    return faces.track_from_landmarks(faces.load_landmarks(path), pictures, first, end, video, settings.max_gap)
 
 
-def _stored_track(job: ClipJob, video: media.Video) -> FaceTrack:
+def _stored_track(job: ClipJob, path: Path, info: media.VideoInfo, pictures: Iterable[media.Picture]) -> FaceTrack:
     """A track that an earlier run stored with its shard; it must be of a clip as long and as large."""
-    assert job.landmarks is not None
-    track = _read_tracks(job.landmarks).get(job.clip.key)
+    track = _read_tracks(path).get(job.clip.key)
     if track is None:
-        raise Unusable("no-landmarks", f"{job.landmarks.name} has no track of this clip")
-    frames = sum(1 for _ in video)
-    stored, found = (len(track), track.width, track.height), (frames, video.info.width, video.info.height)
+        raise Unusable("no-landmarks", f"{path.name} has no track of this clip")
+    frames = sum(1 for _ in pictures)
+    stored, found = (len(track), track.width, track.height), (frames, info.width, info.height)
     if stored != found:
         raise Unusable("landmarks-mismatch", f"the track is of (frames, width, height) {stored}, the video has {found}")
     return track
@@ -198,9 +224,15 @@ def _mouths(
             yield picture.warp(matrix, crop.size, crop.colour)
 
 
-def _expected_seconds(clip: Clip, info: media.VideoInfo) -> float:
-    whole = info.seconds if info.seconds is not None else 0.0
-    return max((clip.end if clip.end is not None else whole) - clip.start, 0.0)
+def _expected_seconds(clip: Clip, info: media.VideoInfo) -> float | None:
+    end = clip.end if clip.end is not None else info.seconds
+    return None if end is None else max(end - clip.start, 0.0)
+
+
+def _check_seconds(seconds: float, settings: ClipSettings) -> None:
+    most = settings.max_seconds
+    if most is not None and seconds > most + 1 / FPS:
+        raise Unusable("too-long", f"at least {seconds:.1f} s, clips.max_seconds is {most:g}")
 
 
 def _check_length(frames: int, least: int) -> None:

@@ -105,6 +105,16 @@ def test_list_shows_recipes_and_copies_one(avsr, tmp_path):
     assert "recipe " + str(tmp_path / "pipelines/grid.yaml") in avsr("prep", "grid", "--root", "x", expect=1).stderr
 
 
+def test_a_recipe_that_cannot_be_copied_or_read_is_one_line(avsr, tmp_path):
+    (tmp_path / "pipelines").write_text("a file")
+    assert "cannot copy" in avsr("list", "--copy", "grid", expect=1).stderr
+    (tmp_path / "pipelines").unlink()
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines/mine.yaml").symlink_to("nowhere")
+    for command in (("list",), ("prep", "mine")):
+        assert "mine.yaml cannot be read" in avsr(*command, expect=1).stderr
+
+
 def test_doctor_finds_this_machine_ready(avsr):
     out = avsr("doctor").stdout
     for name in ("python", "torch", "torchaudio", "face models", "codecs", "disk"):

@@ -81,6 +81,33 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path, content):
         recipes.load(path)
 
 
+@pytest.mark.parametrize("read", [recipes.load, recipes.headline, recipes.paper])
+def test_a_file_that_cannot_be_read_is_refused_in_one_line(tmp_path, read):
+    (tmp_path / "raw.yaml").write_bytes(b"# caf\xe9\n")
+    (tmp_path / "dangling.yaml").symlink_to("nowhere")
+    for name in ("raw", "dangling"):
+        with pytest.raises(Refused, match=rf"{name}\.yaml .*remove it") as caught:
+            read(tmp_path / f"{name}.yaml")
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "says"),
+    [("corpus=abc", "corpus = 'abc'"), ("corpus.reader=[a]", r"corpus\.reader = \['a'\]"), ("corpus=[1]", "corpus = ")],
+)
+def test_a_corpus_section_that_is_none_is_refused_by_name(assignment, says):
+    from avsr_bench.prep.recipe import load_recipe
+
+    with pytest.raises(Misused, match=says):
+        load_recipe("folder", None, [assignment])
+
+
+def test_a_root_may_look_like_a_number():
+    from avsr_bench.prep.recipe import load_recipe
+
+    assert str(load_recipe("folder", None, ["corpus.root=2024"]).root) == "2024"
+
+
 @pytest.mark.parametrize("name", sorted(recipes.names("pipelines")))
 def test_every_shipped_recipe_can_be_built(name, tmp_path):
     from avsr_bench.prep.recipe import load_recipe

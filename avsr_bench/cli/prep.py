@@ -100,7 +100,9 @@ def prep(
         print("avsr-bench: stopped; the same command goes on from the last finished shard", file=sys.stderr)
         raise typer.Exit(130) from None
     _print_report(report)
-    share = report.samples / report.clips if report.clips else 0.0
+    if not report.clips:
+        print(f"part {part} has no shard of its own: there is nothing to do for it")
+    share = report.samples / report.clips if report.clips else 1.0
     if report.unfinished:
         print(
             f"avsr-bench: {len(report.unfinished)} shards are not whole for reasons of the machine (see"

@@ -64,8 +64,11 @@ def _copy(name: str, found: dict[str, dict[str, Path]]) -> str:
             target = Path(kind) / f"{name}.yaml"
             if target.exists():
                 raise Refused(f"{target} is there already: remove it, or change it as it is")
-            target.parent.mkdir(exist_ok=True)
-            target.write_text(paths[name].read_text(encoding="utf-8"), encoding="utf-8")
+            try:
+                target.parent.mkdir(exist_ok=True)
+                target.write_bytes(paths[name].read_bytes())
+            except OSError as error:
+                raise Refused(f"cannot copy {paths[name]} to {target}: {error.strerror}; see to {kind}/") from None
             return f"{target}: it now goes before the shipped recipe of that name, as long as you work in this folder"
     raise Refused(f"no recipe is called {name!r}: see `avsr-bench list`")
 

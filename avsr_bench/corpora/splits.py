@@ -60,19 +60,29 @@ def check_shares(**shares: float) -> None:
 
 
 def overlap(clips: Iterable[Clip]) -> list[str]:
-    """What to say about recordings with clips in two splits; nothing where no recording has two clips."""
-    sources: dict[str, Counter[str]] = defaultdict(Counter)
-    for clip in clips:
-        if clip.source:
-            sources[clip.split][clip.source] += 1
-    if len(sources) < 2 or max(sum(sources.values(), Counter()).values()) < 2:
+    """What to say about recordings and speakers with clips in two splits; nothing where none has two clips.
+
+    A speaker "." is nobody: the folder reader gives it to videos that lie in the root itself.
+    """
+    clips = list(clips)
+    speakers = ((clip.split, clip.speaker if clip.speaker != "." else "") for clip in clips)
+    return [*_shared("recording", ((clip.split, clip.source) for clip in clips)), *_shared("speaker", speakers)]
+
+
+def _shared(what: str, found: Iterable[tuple[str, str]]) -> list[str]:
+    """The names of one kind that stand in two splits, from (split, name) of every clip."""
+    names: dict[str, Counter[str]] = defaultdict(Counter)
+    for split, name in found:
+        if name:
+            names[split][name] += 1
+    if len(names) < 2 or max(sum(names.values(), Counter()).values()) < 2:
         return []
     notes = []
-    for one, other in combinations(sorted(sources), 2):
-        shared = sorted(sources[one].keys() & sources[other].keys())
+    for one, other in combinations(sorted(names), 2):
+        shared = sorted(names[one].keys() & names[other].keys())
         if shared:
-            recordings = "1 recording has" if len(shared) == 1 else f"{len(shared):,} recordings have"
+            have = f"1 {what} has" if len(shared) == 1 else f"{len(shared):,} {what}s have"
             examples = ", ".join(shared[:3]) + (", ..." if len(shared) > 3 else "")
-            counts = " and ".join(f"{sum(sources[s][name] for name in shared):,} of {s}" for s in (one, other))
-            notes.append(f"overlap: {recordings} clips in both {one} and {other} ({examples}): {counts}")
-    return notes or ["no recording has clips in two splits"]
+            counts = " and ".join(f"{sum(names[s][name] for name in shared):,} of {s}" for s in (one, other))
+            notes.append(f"overlap: {have} clips in both {one} and {other} ({examples}): {counts}")
+    return notes or [f"no {what} has clips in two splits"]

@@ -5,7 +5,7 @@ track = faces.find_track(video, faces.FaceSettings())
 mouths = [picture.warp(matrix, 96, "grey") for picture, matrix in zip(video, faces.crop_matrices(track.points))]
 """
 
-from .crop import MOUTH, centre_matrix, crop_matrices, fit_mouths
+from .crop import MOUTH, centre_matrix, check_in_picture, crop_matrices, fit_mouths
 from .detector import Faces, load_detector
 from .landmarks import Landmarks, find_landmarks, load_landmarks, track_from_landmarks
 from .people import People, Person, Stretch, find_people
@@ -22,6 +22,7 @@ __all__ = [
     "Sighting",
     "Stretch",
     "centre_matrix",
+    "check_in_picture",
     "choose",
     "complete",
     "crop_matrices",

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..records import Unusable
+from ..records import FaceTrack, Unusable
 
 FRAME = 256  # side of the reference frame
 MOUTH = 96  # side of the mouth crop in it
 HALF_WINDOW = 6  # frames on each side that the shape is averaged over: 13 in all, as in the public code
+OUT_OF_PICTURE = 0.1  # share of the frames in which the mouth may lie beyond the edge: a nod, a step aside
 
 # Eight stable points of the iBUG-68 scheme and where they lie in the reference frame.
 STABLE_68 = (28, 33, 36, 39, 42, 45, 48, 54)
@@ -67,21 +68,34 @@ def crop_matrices(points: np.ndarray, size: int = MOUTH) -> np.ndarray:
     return matrices
 
 
+def check_in_picture(track: FaceTrack) -> None:
+    """Raise "mouth-outside" where the picture does not hold the mouth: a detector guesses it beyond the edge."""
+    mouth = _mouth(track.points)
+    outside = ((mouth < 0) | (mouth > np.array([track.width, track.height]) - 1)).any(axis=1)
+    if outside.mean() > OUT_OF_PICTURE:
+        raise Unusable("mouth-outside", f"the mouth lies outside the picture in {outside.sum()} of {len(track)} frames")
+
+
 def fit_mouths(points: np.ndarray, size: int = MOUTH) -> tuple[np.ndarray, np.ndarray]:
     """The matrices of `crop_matrices`, and in which frames the mouth lies where the mouth of a face does: bool T."""
     points = smooth(points.astype(np.float64))
     if points.shape[1] == 4:
-        matrices, mouth = similarity(points, REFERENCE_4), points[:, 3]
+        matrices = similarity(points, REFERENCE_4)
     else:
-        matrices, mouth = similarity(points[:, STABLE_68], REFERENCE_68), points[:, LIPS_68].mean(axis=1)
+        matrices = similarity(points[:, STABLE_68], REFERENCE_68)
     scale = np.hypot(matrices[:, 0, 0], matrices[:, 1, 0])
     if not np.all((scale > 1e-3) & np.isfinite(scale)):
         bad = int(np.argmax(~((scale > 1e-3) & np.isfinite(scale))))
         raise Unusable("bad-landmarks", f"the points of frame {bad} coincide or are not numbers")
-    centre = np.einsum("tij,tj->ti", matrices[:, :, :2], mouth) + matrices[:, :, 2]
+    centre = np.einsum("tij,tj->ti", matrices[:, :, :2], _mouth(points)) + matrices[:, :, 2]
     inside = np.abs(centre - FRAME / 2).max(axis=1) <= MOUTH / 2 + 5  # the public code's own limit
     matrices[:, :, 2] -= np.round(centre - MOUTH / 2)
     return _resized(matrices, size / MOUTH), inside
+
+
+def _mouth(points: np.ndarray) -> np.ndarray:
+    """The middle of the mouth in each frame. T, K, 2 -> T, 2."""
+    return points[:, 3] if points.shape[1] == 4 else points[:, LIPS_68].mean(axis=1)
 
 
 def _resized(matrices: np.ndarray, factor: float) -> np.ndarray:

@@ -18,14 +18,15 @@ from typing import Any
 import numpy as np
 
 from ..media import Picture
-from ..records import FaceTrack, Unusable
+from ..records import FPS, FaceTrack, Unusable
 from .crop import LIPS_68
 from .detector import load_detector
 from .watch import nearest
 
 SUFFIXES = (".npz", ".npy", ".json", ".pkl")
-CHECKED_FRAMES = 3  # frames in which a face is sought to see that the landmarks lie on it
-LIPS_OFF = 0.6  # ... and how far their mouths may be apart, in eye distances
+CHECKED_FRAMES = 5  # frames in which a face is sought to see that the landmarks lie on it
+LIPS_OFF = 0.6  # ... and how far their mouths may usually be apart, in eye distances
+RATE_OFF = 0.01  # share by which an announced number of frames may err: 24 frames a second are off by 0.04
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +118,19 @@ class _DataUnpickler(pickle.Unpickler):
 
 
 def track_from_landmarks(
-    landmarks: Landmarks, pictures: Iterable[Picture], first: int, whole: bool, max_gap: int
+    landmarks: Landmarks, pictures: Iterable[Picture], first: int, end: int | None, video: int | None, max_gap: int
 ) -> FaceTrack:
-    """The track that landmarks give for a clip which begins at their frame `first`, after checking that they fit it.
+    """The track that landmarks give for a clip of their frames from `first` to `end`, after checking that they fit it.
 
-    `whole` says that the clip is the whole video, so that the lengths must agree. The resolution is compared where the
-    file states it; always, the mouth is compared with a face that our detector finds in a few frames.
+    Without an `end` the clip goes on to the end of its video. `video` is how many frames the whole video announces, if
+    it does: landmarks of another frame rate are told by their number. The resolution is compared where the file states
+    it; always, the mouth is compared with a face that our detector finds in a few frames.
     """
-    points = landmarks.points[first:]
+    points = landmarks.points[first:end]
+    whole = first == 0 and end is None
+    if not whole and video is not None and not _about_as_many(len(landmarks.points), video):
+        detail = f"landmarks for {len(landmarks.points)} frames, the video has {video} at {FPS} a second"
+        raise Unusable("landmarks-mismatch", detail)
     checked = set(np.linspace(0, len(points) - 1, CHECKED_FRAMES).astype(int).tolist())
     frames, apart = 0, []
     for picture in pictures:
@@ -135,12 +141,19 @@ def track_from_landmarks(
         if frames in checked and frames < len(points) and not np.isnan(points[frames]).any():
             apart += _distance_to_face(points[frames], picture)
         frames += 1
-    if len(points) < frames or (whole and len(points) != frames):
+    too_many = len(points) != frames if whole else end is None and not _about_as_many(len(points), frames)
+    if len(points) < frames or too_many:
         raise Unusable("landmarks-mismatch", f"landmarks for {len(points)} frames, the video has {frames}")
-    if apart and min(apart) > LIPS_OFF:
-        detail = f"the landmarks' mouth is {min(apart):.1f} eye distances from the face's: another resolution?"
-        raise Unusable("landmarks-mismatch", detail)
+    if apart and np.median(apart) > LIPS_OFF:
+        far = f"{np.median(apart):.1f} eye distances"
+        raise Unusable(
+            "landmarks-mismatch", f"the landmarks' mouth is {far} from the face's: another resolution or rate?"
+        )
     return _complete(points[:frames], width, height, max_gap)
+
+
+def _about_as_many(landmarks: int, frames: int) -> bool:
+    return abs(landmarks - frames) <= max(2, RATE_OFF * frames)
 
 
 def _distance_to_face(points: np.ndarray, picture: Picture) -> list[float]:

@@ -68,6 +68,8 @@ def _head(path: Path) -> bytes:
         raise Unusable("missing-file", f"{path} does not exist") from None
     except PermissionError:
         raise Unusable("unreadable", f"{path} may not be read") from None
+    except OSError as error:  # a link to itself, a disk that fails, a file server that is away
+        raise Unusable("unreadable", f"{path}: {error.strerror}") from None
     if not head:
         raise Unusable("empty-file", f"{path} has 0 bytes")
     return head

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _JUMP = 0.04  # seconds by which a packet's time may differ from the end of the one before: clocks round, muxers jitter
 _MAX_GAP = 10.0  # seconds of silence put in for a gap in the times; beyond that the clock is broken and not believed
+_MAX_BACK = 1.0  # seconds by which later sound may lie over earlier: further back a clock began again, as the picture's
 _MAX_BROKEN = 0.05  # share of the packets that may fail to decode: their place stays silent
 _SEEK_FROM = 3.0  # seconds, as for the picture
 _SEEK_MARGIN = 1.0
@@ -102,7 +103,8 @@ def sound_by_frames(path: Path, video: float | None = None) -> Iterator[np.ndarr
         reader = _Reader(stream, _beginning(container, stream, video))
         held, first = np.zeros(0, np.int16), 0  # what is not given yet, and the place of its first sample
         for place, piece in reader.pieces(container, seek=False):
-            whole = max(place - first, 0) // SAMPLES_PER_FRAME * SAMPLES_PER_FRAME  # no piece reaches back before it
+            settled = max(place - first - round(_MAX_BACK * RATE), 0)  # no later piece reaches back before it
+            whole = settled // SAMPLES_PER_FRAME * SAMPLES_PER_FRAME
             held = np.pad(held, (0, max(place + len(piece) - first - len(held), 0)))
             left = max(place - first, 0)
             right = max(place + len(piece) - first, 0)
@@ -139,7 +141,11 @@ class _Reader:
             raise Unusable("damaged", f"{self.broken} of {self.packets} packets of sound could not be decoded")
 
     def pieces(self, container: InputContainer, seek: bool) -> Iterator[tuple[int, np.ndarray]]:
-        """Runs of int16 samples at 16 kHz, each with the place of its first one, in rising order."""
+        """Runs of int16 samples at 16 kHz, each with the place of its first one.
+
+        Where the clock of the sound and the count of its samples part, the clock is followed: a gap is left between two
+        pieces, or the later one lies over the end of the earlier.
+        """
         base = float(self.stream.time_base or 0)
         resampler, place, shape = None, 0, None
         expected: float | None = None
@@ -151,7 +157,8 @@ class _Reader:
             jump = 0.0 if time is None else time - expected
             if abs(jump) > _JUMP:
                 self.gaps += 1
-            jumped = _JUMP < jump < _MAX_GAP  # backwards or absurdly far: the times are wrong, the samples are not
+            # Beyond these bounds the times are wrong, the samples are not.
+            jumped = _JUMP < jump < _MAX_GAP or _JUMP < -jump < _MAX_BACK
             if resampler is None or jumped or shape != (frame.format.name, frame.layout.name, frame.sample_rate):
                 for piece in _resampled(resampler, None):
                     yield place, piece

@@ -59,7 +59,13 @@ def _from_shards(folder: Path) -> Shown:
     for split in splits:
         for entry, members in shards.iterate(folder, split, "mouth.mp4"):
             if "mouth.mp4" in members:
-                return Shown(media.decode_mouth(members["mouth.mp4"]), entry.key, f"{folder}, {split}: {entry.key}")
+                try:
+                    mouths = media.decode_mouth(members["mouth.mp4"])
+                except Unusable as unusable:
+                    raise Refused(
+                        f"{folder}, {split}: the mouth of {entry.key} is {unusable}: see `avsr-bench validate`"
+                    ) from None
+                return Shown(mouths, entry.key, f"{folder}, {split}: {entry.key}")
     raise Refused(f"{folder} has no mouths to show: no finished shard holds a sample with a mouth.mp4")
 
 
@@ -67,6 +73,7 @@ def _from_video(path: Path) -> Shown:
     video = media.Video(path)
     try:
         track = faces.find_track(video, faces.FaceSettings())
+        faces.check_in_picture(track)
         matrices = faces.crop_matrices(track.points)
         mouths = [picture.warp(matrix, TILE, "grey") for picture, matrix in zip(video, matrices, strict=True)]
     except Unusable as unusable:

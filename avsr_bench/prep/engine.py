@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -24,8 +25,12 @@ from ..records import Reason
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-# Work on one task. The second argument is called with the clip's length in seconds as soon as that is known.
+# Work on one task. The second argument is called with the clip's length in seconds as soon as that is known, or again
+# and again with as much of it as was seen.
 Work = Callable[[Task, Callable[[float], None]], Result]
+
+# Does the work on tasks and yields the results in their order.
+Engine = Callable[[Work[Task, Result], Iterable[Task]], Generator[Result | Reason, None, None]]
 
 OPENING_SECONDS = 60  # the time limit of a clip: this to open it, and then
 LIMIT_PER_SECOND = 10  # this many seconds for each second of its length
@@ -41,8 +46,11 @@ def attempt(work: Work[Task, Result], task: Task) -> Result | Reason:
     ends a worker that hangs inside a codec.
     """
 
+    begun = time.monotonic()
+
     def limit(seconds: float) -> None:
-        signal.setitimer(signal.ITIMER_REAL, OPENING_SECONDS + LIMIT_PER_SECOND * seconds)
+        left = begun + OPENING_SECONDS + LIMIT_PER_SECOND * seconds - time.monotonic()
+        signal.setitimer(signal.ITIMER_REAL, max(left, 1e-3))  # 0 would switch it off
 
     cv2.setNumThreads(1)  # workers are as many as cores; OpenCV's own threads would only get in their way
     try:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
-from .. import corpora, faces, shards, synth
+from .. import corpora, shards, synth
 from ..records import Clip, Reason, Refused, Sample, Skipped
 from ..samples import ClipJob, SampleSettings, make_sample
-from .engine import run_local
+from .engine import Engine, run_local
+from .landmarks import Ready, find_ready, path_in_corpus
 from .recipe import PrepRecipe, deciding, load_recipe
 
 InSplit = TypeVar("InSplit", Clip, synth.Utterance)
@@ -75,25 +76,31 @@ def prep(request: PrepRequest, progress: Progress) -> PrepReport:
     for note in corpus.notes:
         progress.say(note)
     clips = _first_of_each_split(corpus.clips, request, lambda clip: clip.key)
+    landmarks: dict[str, Ready] = {}
+    if request.landmarks is not None:
+        landmarks = find_ready(request.landmarks, clips, recipe.root)
+        clips = [_with_landmarks(clip, landmarks, request.landmarks, recipe.root) for clip in clips]
     plan = shards.make_plan(
         clips,
         recipe.settings.shards,
         {**deciding(recipe, request.only_detect), "landmarks": request.landmarks.name if request.landmarks else None},
         recipe.root,
         shards.file_sizes(clips),
+        {key: ready.mark for key, ready in landmarks.items()},
     )
-    if request.force:
-        shards.clear_store(out, list(plan.splits))
     mine = shards.take_part(plan.shards, *request.part)
-    with shards.hold_part(out, *request.part) as hold:
+    # All that can refuse the request comes before --force removes anything.
+    with _engine(request) as run, shards.hold_part(out, *request.part) as hold:
+        if request.force:
+            shards.clear_store(out, plan, request.splits, request.part)
         shards.open_store(out, plan, versions(), corpus.notes)
         missing = shards.missing_shards(out, mine)
-        jobs = _jobs(missing, recipe, request)
+        jobs = _jobs(missing, recipe, landmarks)
         kept = sum(len(shard.clips) for shard in mine) - len(jobs)
         if kept:
             progress.say(f"{kept:,} clips are in finished shards of {out} already")
         progress.begin("prep", len(jobs))
-        with closing(_run(jobs, recipe, request)) as outcomes:
+        with closing(run(partial(_work, _sample_settings(recipe, request)), jobs)) as outcomes:
             for shard in missing:
                 _write_shard(out, shard, outcomes, progress, hold)
         summary = shards.finish(out)
@@ -168,48 +175,42 @@ def make_clip(root: Path, settings: synth.SynthSettings, utterance: synth.Uttera
     synth.render(utterance, root, settings)
 
 
-def _jobs(missing: Sequence[shards.PlannedShard], recipe: PrepRecipe, request: PrepRequest) -> list[ClipJob]:
+def _with_landmarks(clip: Clip, landmarks: Mapping[str, Ready], folder: Path, root: Path) -> Clip:
+    """The clip, unusable where it has no landmarks: that too is settled by the plan."""
+    if clip.problem is not None or clip.key in landmarks:
+        return clip
+    problem = Reason("no-landmarks", f"no landmarks of {path_in_corpus(clip, root)} in {folder}")
+    return replace(clip, problem=problem)
+
+
+def _jobs(missing: Sequence[shards.PlannedShard], recipe: PrepRecipe, landmarks: Mapping[str, Ready]) -> list[ClipJob]:
     """The clips to work on, in plan order, each with its landmarks where a folder of them was given."""
-    if request.landmarks is not None and not request.landmarks.is_dir():
-        raise Refused(f"--landmarks {request.landmarks}: there is no such folder")
-    stored = _stored_tracks(request.landmarks) if request.landmarks else {}
-    jobs = []
-    for clip in (clip for shard in missing for clip in shard.clips):
-        video = clip.video.relative_to(recipe.root) if clip.video.is_relative_to(recipe.root) else clip.video
-        landmarks = None
-        if request.landmarks is not None and clip.problem is None:
-            landmarks = stored.get(clip.key) or faces.find_landmarks(request.landmarks, video)
-            if landmarks is None:
-                problem = Reason("no-landmarks", f"no landmarks of {video} in {request.landmarks}")
-                clip = replace(clip, problem=problem)
-        jobs.append(ClipJob(clip, video.as_posix(), landmarks))
-    return jobs
+    return [
+        ClipJob(
+            clip,
+            path_in_corpus(clip, recipe.root).as_posix(),
+            landmarks[clip.key].path if clip.key in landmarks else None,
+        )
+        for shard in missing
+        for clip in shard.clips
+    ]
 
 
-def _stored_tracks(folder: Path) -> dict[str, Path]:
-    """Where an earlier run left the track of each clip, if `folder` is one that prep made."""
-    if not (folder / "prep.json").is_file():
-        return {}
-    return {
-        entry.key: index.with_name(f"{index.stem}.tracks.npz")
-        for split in shards.read_prep(folder)["splits"]
-        for index in shards.shard_indexes(folder, split)
-        for entry in shards.read_index(index)
-        if entry.track
-    }
-
-
-def _run(
-    jobs: list[ClipJob], recipe: PrepRecipe, request: PrepRequest
-) -> Generator[Sample | Skipped | Reason, None, None]:
-    chosen = recipe.settings
-    work = partial(_work, SampleSettings(chosen.clips, chosen.faces, chosen.crop, chosen.noise, request.only_detect))
+@contextmanager
+def _engine(request: PrepRequest) -> Iterator[Engine]:
     if request.engine == "ray":
-        from .ray_engine import run_ray
+        from .ray_engine import ray_cluster
 
-        return run_ray(work, jobs, request.address)
-    return run_local(work, jobs, request.workers)
+        with ray_cluster(request.address) as run:
+            yield run
+    else:
+        yield partial(run_local, workers=request.workers)
 
 
-def _work(settings: SampleSettings, job: ClipJob, limit: object) -> Sample | Skipped:
-    return make_sample(job, settings, limit)  # type: ignore[arg-type]
+def _sample_settings(recipe: PrepRecipe, request: PrepRequest) -> SampleSettings:
+    chosen = recipe.settings
+    return SampleSettings(chosen.clips, chosen.faces, chosen.crop, chosen.noise, request.only_detect)
+
+
+def _work(settings: SampleSettings, job: ClipJob, limit: Callable[[float], None]) -> Sample | Skipped:
+    return make_sample(job, settings, limit)

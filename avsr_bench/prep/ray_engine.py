@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from ..records import Reason, Refused
-from .engine import AHEAD, Result, Task, Work, attempt
+from .engine import AHEAD, Engine, Result, Task, Work, attempt
 
 
-def run_ray(
-    work: Work[Task, Result], tasks: Iterable[Task], address: str | None
-) -> Generator[Result | Reason, None, None]:
-    """Do the tasks on a Ray cluster and yield their results in order. No address: a cluster of this machine alone."""
+@contextmanager
+def ray_cluster(address: str | None) -> Iterator[Engine]:
+    """A Ray cluster as an engine: does tasks and yields their results in order. No address: this machine alone."""
     try:
         import ray
     except ImportError:
@@ -29,7 +30,7 @@ def run_ray(
                 f"no Ray cluster at {address or 'this machine'}: {' '.join(str(error).split())[:200]}"
             ) from None
     try:
-        yield from _run(ray, work, tasks)
+        yield partial(_run, ray)
     finally:
         if started_here:
             ray.shutdown()
@@ -46,7 +47,7 @@ def _check_address(address: str | None) -> None:
         raise Refused(f"no Ray cluster at {address}: {error.strerror or error}") from None
 
 
-def _run(ray: Any, work: Work[Task, Result], tasks: Iterable[Task]) -> Iterator[Result | Reason]:
+def _run(ray: Any, work: Work[Task, Result], tasks: Iterable[Task]) -> Generator[Result | Reason, None, None]:
     # max_retries=0: a second try is ours to order, so that a clip that kills its worker costs two workers, not all.
     remote = ray.remote(num_cpus=1, max_retries=0)(attempt)
     shared = ray.put(work)

@@ -51,12 +51,15 @@ def load_recipe(name: str, root: Path | None, assignments: Iterable[str]) -> Pre
     path = recipes.find("pipelines", name)
     content = recipes.override(recipes.load(path), assignments)
     where = str(path)
-    corpus = dict(content.pop("corpus", {}) or {})
+    section = content.pop("corpus", None) or {}
+    if not isinstance(section, dict):
+        raise Misused(f"{where}: corpus = {section!r} has no settings below it, such as corpus.reader=folder")
+    corpus = dict(section)
     reader = corpus.pop("reader", None)
-    if reader not in corpora.READERS:
+    if not isinstance(reader, str) or reader not in corpora.READERS:
         raise Misused(f"{where}: corpus.reader = {reader!r}.{recipes.nearest(str(reader), corpora.READERS)}")
     given_root = corpus.pop("root", None)
-    root = root or (Path(given_root) if given_root else None)
+    root = root or (Path(str(given_root)) if given_root else None)
     if root is None:
         raise Misused(f"{where} names no root: say where the clips are with --root DIR")
     made = content.pop("synth", None)

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from .. import media, shards
-from ..records import FPS, Refused
+from ..records import FPS, Refused, Unusable
 from ..shards import Entry
 
 COLUMNS = 2
@@ -60,7 +60,10 @@ def choose_strips(out: Path, splits: Sequence[str], clips: int, frames: int) -> 
     for split in splits:
         chosen = evenly(len(found[split]), share.get(split, 0))
         for tar, entry in (found[split][i] for i in chosen):
-            mouths = media.decode_mouth(shards.read_member(tar, entry, "mouth.mp4"))
+            try:
+                mouths = media.decode_mouth(shards.read_member(tar, entry, "mouth.mp4"))
+            except Unusable as unusable:
+                raise Refused(f"{tar}: the mouth of {entry.key} is {unusable}: see `avsr-bench validate`") from None
             shown = tuple(mouths[i] for i in evenly(len(mouths), frames))
             yield Strip(split, entry, shown, _detected(tar, entry))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from .. import media, shards
-from ..records import SAMPLES_PER_FRAME, Reason, Unusable
+from ..records import FPS, SAMPLES_PER_FRAME, Reason, Refused, Unusable
 from .engine import run_local
 from .job import Progress
 
@@ -20,13 +21,17 @@ def validate(out: Path, progress: Progress, workers: int) -> shards.Report:
     for shard, report in zip(planned, run_local(partial(_check, out), planned, workers), strict=True):
         if isinstance(report, Reason):
             name = shards.shard_name(shard[0], shard[1])
-            report = shards.Report(1, 0, 0, (shards.Problem(name, f"could not be checked, {report}"),))
+            report = shards.Report(1, 0, 0, (shards.Problem(name, f"could not be checked, {report}", checked=False),))
         reports.append(report)
         progress.step(None)
     return shards.join_reports(reports)
 
 
-def _check(out: Path, shard: tuple[str, int, str], limit: object) -> shards.Report:
+def _check(out: Path, shard: tuple[str, int, str], limit: Callable[[float], None]) -> shards.Report:
+    split, number, _ = shard
+    with suppress(Refused):  # an index that cannot be read is a finding of the check
+        entries = shards.read_index(out / split / f"{shards.shard_name(split, number)}.jsonl")
+        limit(sum(entry.frames for entry in entries) / FPS)
     return shards.check_shard(out, *shard, _decode)
 
 

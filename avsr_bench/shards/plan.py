@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ..records import Clip, Misused, Refused
@@ -110,12 +111,14 @@ def make_plan(
     recipe: Mapping[str, Any],
     root: Path,
     sizes: Mapping[Path, int],
+    landmarks: Mapping[str, str] = MappingProxyType({}),
 ) -> Plan:
     """Sort `clips` by key and cut each split into shards.
 
     `recipe` holds the other settings that decide the bytes (plain values, as JSON has them). Files enter the
     fingerprint by their path under `root` and their size, so that a corpus may move as a whole; `sizes` comes from
-    `file_sizes`. Splits do not touch one another: a plan of the test split alone agrees with the later plan of all.
+    `file_sizes`. `landmarks` tells the ready landmarks of a clip, by its key, from any others. Splits do not touch one
+    another: a plan of the test split alone agrees with the later plan of all.
     """
     recipe = json.loads(json.dumps({**recipe, "shards": asdict(settings)}))
     _check_keys(clips)
@@ -135,7 +138,7 @@ def make_plan(
             PlannedShard(split, number, tuple(ordered[cut : cut + settings.max_samples]))
             for number, cut in enumerate(cuts)
         )
-        splits[split] = SplitPlan(split, _fingerprint(ordered, recipe, root, sizes), shards)
+        splits[split] = SplitPlan(split, _fingerprint(ordered, recipe, root, sizes, landmarks), shards)
     return Plan(recipe, splits)
 
 
@@ -150,12 +153,20 @@ def _check_keys(clips: Sequence[Clip]) -> None:
             seen.add(clip.key)
 
 
-def _fingerprint(clips: Sequence[Clip], recipe: Mapping[str, Any], root: Path, sizes: Mapping[Path, int]) -> str:
+def _fingerprint(
+    clips: Sequence[Clip],
+    recipe: Mapping[str, Any],
+    root: Path,
+    sizes: Mapping[Path, int],
+    landmarks: Mapping[str, str],
+) -> str:
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
     for clip in clips:
         files = [(_under(root, path), sizes.get(path, -1)) for path in (clip.video, clip.audio) if path is not None]
         problem = clip.problem.code if clip.problem else None
         line = [clip.key, clip.text, clip.start, clip.end, clip.speaker, files, problem]
+        if clip.key in landmarks:
+            line.append(landmarks[clip.key])
         digest.update(json.dumps(line).encode() + b"\n")
     return digest.hexdigest()
 
@@ -176,10 +187,15 @@ def parse_part(text: str) -> tuple[int, int]:
     raise Misused(f"--part {text}: write it as i/n with 1 <= i <= n, such as 2/4 for the second of four parts")
 
 
-def take_part(shards: Iterable[PlannedShard], part: int, parts: int) -> tuple[PlannedShard, ...]:
-    """The whole shards of part `part` of `parts`: those whose number, moved on by an offset of their split, fits.
+def in_part(split: str, number: int, part: int, parts: int) -> bool:
+    """Whether a shard belongs to part `part` of `parts`: its number, moved on by an offset of its split, fits.
 
     The offset (a checksum of the split's name) keeps splits of a single shard from all falling to the first part. It
     does not depend on which splits are being made, so `--split test --part 1/2` takes a subset of `--part 1/2`.
     """
-    return tuple(shard for shard in shards if (shard.number + zlib.crc32(shard.split.encode())) % parts == part - 1)
+    return (number + zlib.crc32(split.encode())) % parts == part - 1
+
+
+def take_part(shards: Iterable[PlannedShard], part: int, parts: int) -> tuple[PlannedShard, ...]:
+    """The whole shards of part `part` of `parts`."""
+    return tuple(shard for shard in shards if in_part(shard.split, shard.number, part, parts))

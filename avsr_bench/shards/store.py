@@ -15,8 +15,8 @@ from typing import Any
 
 from ..records import Refused
 from .files import json_bytes, refusing, sweep_temporaries, write_whole
-from .lock import guard, hold_part
-from .plan import Plan, PlannedShard, SplitPlan
+from .lock import guard
+from .plan import Plan, PlannedShard, SplitPlan, in_part
 
 FORMAT = 1  # of the folder as a whole; raised when an older reader would go wrong
 PREP = "prep.json"
@@ -56,7 +56,9 @@ def open_store(out: Path, plan: Plan, versions: Mapping[str, str], notes: Sequen
             sweep_temporaries(out, SKIPPED)
         if (out / PREP).exists():
             prep = read_prep(out)
-            _check_same_plan(out, prep, plan)
+            changed = _changed(prep, plan)
+            if changed:
+                raise Refused(f"{out} was made {changed}: choose another --out, or start it over with --force")
         else:
             _check_not_foreign(out, plan)
             prep = {"format": FORMAT, "recipe": dict(plan.recipe), "versions": [], "notes": [], "splits": {}}
@@ -76,22 +78,16 @@ def open_store(out: Path, plan: Plan, versions: Mapping[str, str], notes: Sequen
             write_prep(out, prep)
 
 
-def _check_same_plan(out: Path, prep: Mapping[str, Any], plan: Plan) -> None:
+def _changed(prep: Mapping[str, Any], plan: Plan) -> str:
+    """How the folder was made if not by this plan; empty if it was."""
     changed = _differences(prep["recipe"], plan.recipe)
-    other = [split for split in plan.splits.values() if _is_other(prep["splits"].get(split.split), split)]
     if changed:
-        what = (
+        return (
             f"with other settings ({'; '.join(changed[:3])}{f'; and {len(changed) - 3} more' if changed[3:] else ''})"
         )
-    elif other:
-        what = (
-            "from other clips ("
-            + "; ".join(_clips_changed(prep["splits"][split.split], split) for split in other)
-            + ")"
-        )
-    else:
-        return
-    raise Refused(f"{out} was made {what}: choose another --out, or start it over with --force")
+    other = [split for split in plan.splits.values() if _is_other(prep["splits"].get(split.split), split)]
+    told = "; ".join(_clips_changed(prep["splits"][split.split], split) for split in other)
+    return f"from other clips ({told})" if other else ""
 
 
 def _is_other(known: Mapping[str, Any] | None, split: SplitPlan) -> bool:
@@ -103,7 +99,7 @@ def _clips_changed(known: Mapping[str, Any], split: SplitPlan) -> str:
         return f"{split.split} had {known['clips']:,} clips, now {split.clips:,}"
     if known["keys"] != list(split.keys):
         return f"{split.split} has as many clips but not the same ones"
-    return f"files, texts, times or speakers of {split.split} changed"
+    return f"files, texts, times, speakers or landmarks of {split.split} changed"
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -143,18 +139,29 @@ def missing_shards(out: Path, shards: Sequence[PlannedShard]) -> tuple[PlannedSh
     return tuple(shard for shard in shards if not is_whole(out, shard))
 
 
-def clear_store(out: Path, splits: Sequence[str] | None = None) -> None:
-    """Remove the shards of `splits` (none: of all) and nothing that prep did not make; `--force` begins with it.
+def clear_store(out: Path, plan: Plan, splits: Sequence[str] = (), part: tuple[int, int] = (1, 1)) -> None:
+    """Remove the shards of `splits` (none: of all) that belong to `part`, and nothing that prep did not make.
 
-    Takes the whole folder for itself while it works, so a run that is going on in there is not disturbed but named.
+    `--force` begins with it. Called with the part held. Shards that stay must be of `plan`: where they are not, all is
+    left as it was and refused.
     """
     if not (out / PREP).exists():
         return
-    with hold_part(out, 1, 1), guard(out), refusing(out):
+    with guard(out), refusing(out):
         prep = read_prep(out)
-        for split in list(prep["splits"]) if splits is None else splits:
-            _remove_split(out / split, split)
-            prep["splits"].pop(split, None)
+        whole = part[1] == 1
+        going = splits or list(prep["splits"])
+        staying = {name: split for name, split in prep["splits"].items() if not whole or name not in going}
+        changed = _changed({**prep, "splits": staying}, plan) if staying else ""
+        if changed:
+            raise Refused(
+                f"{out} was made {changed}, and with --split or --part some of its shards stay: choose another --out, "
+                "or start all of it over with --force and neither of the two"
+            )
+        for split in going:
+            _remove_shards(out / split, split, part)
+            if whole:
+                prep["splits"].pop(split, None)
         (out / SKIPPED).unlink(missing_ok=True)
         if prep["splits"]:
             write_prep(out, prep)
@@ -162,14 +169,16 @@ def clear_store(out: Path, splits: Sequence[str] | None = None) -> None:
             (out / PREP).unlink()
 
 
-def _remove_split(folder: Path, split: str) -> None:
+def _remove_shards(folder: Path, split: str, part: tuple[int, int]) -> None:
     if not folder.is_dir():
         return
-    stem = rf"{re.escape(split)}-\d{{6,}}"
-    kinds = r"(unfinished\.jsonl|jsonl|tar|tracks\.npz)"
+    stem = rf"{re.escape(split)}-(\d{{6,}})"
+    kinds = r"(?:unfinished\.jsonl|jsonl|tar|tracks\.npz)"
     ours = re.compile(rf"{stem}\.{kinds}|\.{stem}\.{kinds}\.[0-9a-f]{{32}}\.tmp")
-    files = [path for path in folder.iterdir() if ours.fullmatch(path.name)]
+    found = ((path, ours.fullmatch(path.name)) for path in folder.iterdir())
+    files = [path for path, match in found if match and in_part(split, int(match[1] or match[2]), *part)]
     for path in sorted(files, key=lambda path: path.suffix != ".jsonl"):  # an index never outlives its tar
         path.unlink()
-    with suppress(OSError):  # something else lies in there: it stays
-        folder.rmdir()
+    if part[1] == 1:  # else another part may be about to write in there
+        with suppress(OSError):  # something else lies in there: it stays
+            folder.rmdir()

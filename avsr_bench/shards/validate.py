@@ -29,6 +29,7 @@ class Problem:
     what: str
     key: str | None = None
     member: str | None = None
+    checked: bool = True  # false: the check itself came to no end, and the shard may be sound
 
     def __str__(self) -> str:
         return ", ".join(part for part in (self.shard, self.key, self.member) if part) + f": {self.what}"
@@ -49,7 +50,9 @@ class Report:
         return tuple(
             f"{name}: delete {name.rpartition('-')[0]}/{name}.jsonl and run the same prep command again: "
             "this shard is made anew and no other"
-            for name in dict.fromkeys(problem.shard for problem in self.problems)
+            if checked
+            else f"{name}: it may be sound, keep it: run validate again when the machine has less to do"
+            for name, checked in {problem.shard: problem.checked for problem in self.problems}.items()
         )
 
     def to_json(self) -> dict[str, Any]:

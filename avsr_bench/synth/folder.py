@@ -7,6 +7,8 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
+from ..corpora.files import VIDEOS, split_suffix, walk
+from ..corpora.manifest import NAMES
 from ..records import Refused
 from .settings import SynthSettings, Utterance, utterances
 
@@ -37,6 +39,7 @@ def missing(settings: SynthSettings, folder: Path) -> list[Utterance]:
 def _check(settings: SynthSettings, folder: Path) -> None:
     path = folder / SETTINGS_FILE
     if not path.exists():
+        _check_free(folder)
         return
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -51,6 +54,17 @@ def _check(settings: SynthSettings, folder: Path) -> None:
             f"{folder} holds a synthetic corpus with {name}={have!r}, not {wanted[name]!r}: "
             "give another folder, the old settings, or remove it"
         )
+
+
+def _check_free(folder: Path) -> None:
+    """Refuse a folder in which somebody else's corpus lies."""
+    for inner in walk(folder) if folder.exists() else ():
+        for name in inner.files:
+            if (inner.name == "" and name in NAMES) or split_suffix(name)[1] in VIDEOS:
+                raise Refused(
+                    f"{folder} holds {inner.inside(name)} and no {SETTINGS_FILE}: it is not a synthetic corpus; "
+                    "give an empty folder with --root, or prepare what is there with `avsr-bench prep folder`"
+                )
 
 
 def _write(path: Path, text: str) -> None:

@@ -78,13 +78,20 @@ def test_shares_that_cannot_be_are_refused(shares):
         check_shares(**shares)
 
 
-def clip(source, split):
-    return Clip(f"{source}-{split}", Path("x.mp4"), split, "someone", source=source)
+def clip(source, split, speaker="."):
+    return Clip(f"{source}-{split}", Path("x.mp4"), split, speaker, source=source)
 
 
 def test_overlap_names_the_recordings_on_both_sides():
     clips = [clip("a", "train"), clip("a", "train"), clip("a", "test"), clip("b", "test"), clip("c", "train")]
     assert overlap(clips) == ["overlap: 1 recording has clips in both test and train (a): 1 of test and 2 of train"]
+
+
+def test_overlap_names_the_speakers_on_both_sides():
+    clips = [clip("", "train", "ann"), clip("", "train", "ann"), clip("", "test", "ann"), clip("", "valid", "bob")]
+    assert overlap(clips) == ["overlap: 1 speaker has clips in both test and train (ann): 1 of test and 2 of train"]
+    clips[2] = clip("", "test", "eve")
+    assert overlap(clips) == ["no speaker has clips in two splits"]
 
 
 def test_overlap_says_when_there_is_none_and_is_silent_where_it_means_nothing():

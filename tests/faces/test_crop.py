@@ -9,11 +9,12 @@ from avsr_bench.faces.crop import (
     REFERENCE_68,
     STABLE_68,
     centre_matrix,
+    check_in_picture,
     crop_matrices,
     similarity,
     smooth,
 )
-from avsr_bench.records import Unusable
+from avsr_bench.records import FaceTrack, Unusable
 
 
 def moved(points, scale, angle, shift):
@@ -117,6 +118,22 @@ def test_points_that_are_no_face_are_refused(points, code):
     with pytest.raises(Unusable) as caught:
         crop_matrices(points)
     assert caught.value.reason.code == code
+
+
+@pytest.mark.parametrize("outside", [2, 3])
+@pytest.mark.parametrize("edge", ["left", "right", "top", "bottom"])
+def test_a_mouth_beyond_the_edge_of_the_picture_is_refused(outside, edge):
+    """A face that leaves the picture for the last frames of 20."""
+    points = np.repeat(moved(REFERENCE_4, 0.7, 0.0, [0.0, 0.0])[None], 20, axis=0)
+    x, y = points[0, 3]
+    beyond = {"left": (-x - 1, 0), "right": (319.5 - x, 0), "top": (0, -y - 1), "bottom": (0, 239.5 - y)}
+    points[20 - outside :] += beyond[edge]
+    track = FaceTrack(np.zeros((20, 4)), points, np.ones(20), 320, 240)
+    if outside == 2:
+        check_in_picture(track)
+    else:
+        with pytest.raises(Unusable, match=r"mouth-outside: .* outside the picture in 3 of 20 frames"):
+            check_in_picture(track)
 
 
 def test_centre_matrix_takes_the_middle_square():

@@ -41,7 +41,7 @@ def code_of(call, *args):
 @pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.json", "a.pkl", "old.pkl"])
 def test_every_form_gives_the_same_track(tmp_path, points, name):
     landmarks = load_landmarks(write(tmp_path / name, points))
-    track = track_from_landmarks(landmarks, pictures(FRAMES), 0, True, 12)
+    track = track_from_landmarks(landmarks, pictures(FRAMES), 0, None, 20, 12)
     np.testing.assert_allclose(track.points, points, atol=1e-3)
     assert (track.width, track.height) == (320, 240)
 
@@ -49,11 +49,11 @@ def test_every_form_gives_the_same_track(tmp_path, points, name):
 def test_frames_without_a_face_are_filled(tmp_path, points):
     holed = points.copy()
     holed[5:9] = np.nan
-    track = track_from_landmarks(load_landmarks(write(tmp_path / "a.pkl", holed)), pictures(FRAMES), 0, True, 12)
+    track = track_from_landmarks(load_landmarks(write(tmp_path / "a.pkl", holed)), pictures(FRAMES), 0, None, 20, 12)
     np.testing.assert_allclose(track.points, points, atol=4.0)
     assert (track.scores == 0).sum() == 4
-    assert code_of(track_from_landmarks, Landmarks(holed), pictures(FRAMES), 0, True, 3).code == "face-lost"
-    assert code_of(track_from_landmarks, Landmarks(holed * np.nan), pictures(FRAMES), 0, True, 3).code == "no-face"
+    assert code_of(track_from_landmarks, Landmarks(holed), pictures(FRAMES), 0, None, 20, 3).code == "face-lost"
+    assert code_of(track_from_landmarks, Landmarks(holed * np.nan), pictures(FRAMES), 0, None, 20, 3).code == "no-face"
 
 
 class Evil:
@@ -89,33 +89,56 @@ def test_a_damaged_file_is_refused(tmp_path, name, content):
 
 
 def test_another_length_is_refused(points):
-    reason = code_of(track_from_landmarks, Landmarks(points[:-1]), pictures(FRAMES), 0, True, 12)
+    reason = code_of(track_from_landmarks, Landmarks(points[:-1]), pictures(FRAMES), 0, None, 20, 12)
     assert reason.code == "landmarks-mismatch"
     assert "19 frames" in reason.detail and "20" in reason.detail
     assert (
-        code_of(track_from_landmarks, Landmarks(points), pictures(FRAMES[:-1]), 0, True, 12).code
+        code_of(track_from_landmarks, Landmarks(points), pictures(FRAMES[:-1]), 0, None, 20, 12).code
         == "landmarks-mismatch"
     )
 
 
 def test_another_stated_resolution_is_refused(points):
-    reason = code_of(track_from_landmarks, Landmarks(points, (224, 224)), pictures(FRAMES), 0, True, 12)
+    reason = code_of(track_from_landmarks, Landmarks(points, (224, 224)), pictures(FRAMES), 0, None, 20, 12)
     assert reason.code == "landmarks-mismatch"
     assert "224" in reason.detail
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.7, 2.0])
 def test_another_unstated_resolution_is_seen_by_the_face(points, factor):
-    reason = code_of(track_from_landmarks, Landmarks(points * factor), pictures(FRAMES), 0, True, 12)
+    reason = code_of(track_from_landmarks, Landmarks(points * factor), pictures(FRAMES), 0, None, 20, 12)
     assert reason.code == "landmarks-mismatch"
 
 
 def test_a_segment_takes_its_own_frames(points):
-    track = track_from_landmarks(Landmarks(points), pictures(FRAMES[5:15]), 5, False, 12)
+    track = track_from_landmarks(Landmarks(points), pictures(FRAMES[5:15]), 5, 15, 20, 12)
     np.testing.assert_allclose(track.points, points[5:15], atol=1e-3)
     assert (
-        code_of(track_from_landmarks, Landmarks(points), pictures(FRAMES[5:]), 8, False, 12).code
+        code_of(track_from_landmarks, Landmarks(points), pictures(FRAMES[5:]), 8, None, 20, 12).code
         == "landmarks-mismatch"
+    )
+
+
+@pytest.mark.parametrize("announced", [20, None])
+def test_a_segment_of_landmarks_at_another_frame_rate_is_refused(announced):
+    """One landmark for every frame of a 50 fps video: the face has moved on by the time that they speak of."""
+    frames = clip(40, lambda t: [("astronaut", place((100 + 5 * t, 120), 60))])
+    points = find_track(list(pictures(frames)), FaceSettings(stride=1)).points
+    at_25 = frames[::2]
+    reason = code_of(track_from_landmarks, Landmarks(points), pictures(at_25[15:]), 15, 20, announced, 12)
+    assert reason.code == "landmarks-mismatch"
+    assert ("landmarks for 40 frames, the video has 20" if announced else "eye distances") in reason.detail
+    to_the_end = code_of(track_from_landmarks, Landmarks(points), pictures(at_25[5:]), 5, None, None, 12)
+    assert "landmarks for 35 frames, the video has 15" in to_the_end.detail
+    track_from_landmarks(Landmarks(points[::2]), pictures(at_25[15:]), 15, 20, announced, 12)
+
+
+def test_a_face_met_by_chance_does_not_vouch_for_landmarks_of_elsewhere(points):
+    """Landmarks that stand still while the face passes through them."""
+    frames = clip(21, lambda t: [("astronaut", place((70 + 9 * t, 120), 60))])
+    still = np.repeat(find_track(list(pictures(frames[10:11])), FaceSettings()).points, 21, axis=0)
+    assert (
+        code_of(track_from_landmarks, Landmarks(still), pictures(frames), 0, None, 21, 12).code == "landmarks-mismatch"
     )
 
 

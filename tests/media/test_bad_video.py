@@ -59,6 +59,8 @@ def test_nothing_there(tmp_path: Path) -> None:
     assert reason(tmp_path) == "not-video"
     (tmp_path / "link.mp4").symlink_to(tmp_path / "gone.mp4")
     assert reason(tmp_path / "link.mp4") == "missing-file"
+    (tmp_path / "itself.mp4").symlink_to("itself.mp4")
+    assert reason(tmp_path / "itself.mp4") == "unreadable"
     os.mkfifo(tmp_path / "pipe.mp4")
     assert reason(tmp_path / "pipe.mp4") == "not-video"
 

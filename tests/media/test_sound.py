@@ -1,5 +1,7 @@
 """Sound beside the picture: 640 samples a frame, in step, from any rate, layout and container."""
 
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from videos import numbered, tone, write_sound, write_video
 
-from avsr_bench.media import decode_flac, encode_flac, probe, read_sound
+from avsr_bench.media import Video, decode_flac, encode_flac, probe, read_sound, sound_by_frames
 from avsr_bench.records import Unusable
 
 
@@ -138,6 +140,52 @@ def test_a_hole_in_the_times_becomes_silence(tmp_path: Path) -> None:
     assert sound is not None
     assert np.allclose(burst_times(sound.samples), [0, 1.0, 1.5], atol=0.006)
     assert sound.notes()["sound_gaps"] == 1
+
+
+def write_with_clock(path: Path, sound: np.ndarray, time_of: Callable[[float], float]) -> Path:
+    """A video with raw sound at 16 kHz, whose packets of 0.1 s are stamped by a clock of their own."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        video.width, video.height, video.pix_fmt = 96, 72, "yuv420p"
+        track = container.add_stream("pcm_s16le", rate=16_000, layout="mono")
+        for number in range(round(25 * time_of(len(sound) / 16_000))):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(numbered(number), "gray").reformat(format="yuv420p")))
+        container.mux(video.encode(None))
+        for place in range(0, len(sound), 1600):
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound[None, place : place + 1600]), "s16", "mono")
+            frame.sample_rate = 16_000
+            for packet in track.encode(frame):
+                packet.pts = packet.dts = round(1000 * time_of(place / 16_000))
+                packet.time_base, packet.duration = Fraction(1, 1000), 100
+                container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("rate", [1.01, 0.99])
+def test_sound_that_drifts_is_kept_in_step(tmp_path: Path, rate: float) -> None:
+    """A recorder whose second is longer or shorter than the clock's: in a minute 0.6 s."""
+    seconds = round(60 / rate)
+    sound = clicks(seconds, 16_000, every=1.0)
+    path = write_with_clock(tmp_path / "a.mkv", sound, lambda second: rate * second)
+    found = read_sound(path, 60 * 25)
+    assert found is not None
+    heard, expected = burst_times(found.samples), rate * np.arange(seconds)
+    assert max(np.abs(expected - time).min() for time in heard) < 0.06
+    assert max(np.abs(np.array(heard) - time).min() for time in expected[:-1]) < 0.06
+    assert 10 <= found.notes()["sound_gaps"] <= 15  # 0.6 s in steps of 0.04
+    assert np.array_equal(np.concatenate(list(sound_by_frames(path)))[: 59 * 16_000], found.samples[: 59 * 16_000])
+
+
+def test_a_clock_that_begins_again_moves_no_sound(tmp_path: Path) -> None:
+    """Two recordings of 2 s one behind the other, as `cat` makes them: the picture goes on, and so does the sound."""
+    path = make(tmp_path / "a.ts", clicks(2.0, 48_000), sound_rate=48_000)
+    path.write_bytes(path.read_bytes() * 2)
+    video = Video(path)
+    assert len(list(video)) == 100
+    found = read_sound(path, 100, video=video.info.origin)
+    assert found is not None
+    assert np.allclose(burst_times(found.samples)[-3:], [2.5, 3.0, 3.5], atol=0.08)
+    assert found.notes()["sound_gaps"] > 0
 
 
 def test_broken_sound_is_damage(tmp_path: Path) -> None:

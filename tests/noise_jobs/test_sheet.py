@@ -64,6 +64,15 @@ def test_of_prepared_shards(tmp_path, shape):
     assert np.median(tile(picture, "motion", 0)[38:44, 40:60]) == pytest.approx(200, abs=3)
 
 
+def test_damaged_shards_are_refused_in_one_line(tmp_path):
+    folder = tmp_path / "data/mine"
+    prepared(folder, np.full((9, 96, 96), 60, np.uint8))
+    tar = folder / "test/test-000000.tar"
+    tar.write_bytes(tar.read_bytes()[:512] + b"\xff" * (tar.stat().st_size - 512))
+    with pytest.raises(Refused, match=r"s1%2Fa is damaged.*avsr-bench validate"):
+        preview(folder, tmp_path / "sheet.png")
+
+
 def test_the_synthetic_corpus_is_shown_where_it_is_prepared(tmp_path):
     prepared(tmp_path / "data/synth", np.full((9, 96, 96), 60, np.uint8))
     (tmp_path / "data/synth/prep.json").write_text("{}")

@@ -103,6 +103,8 @@ def bad_corpus(tmp_path):
         add("comes back.mp4", "cut"),
         clip(60, lambda t: [] if 15 < t < 45 else [("astronaut", place((160, 120), 90))]),
     )
+    # The mouth is at row 150: the picture ends above it.
+    write_video(add("cut at the lips.mp4", "mouth-outside"), [frame[:144] for frame in talking(FRAMES)])
     write_video(
         add("two faces.mp4", None),
         clip(16, lambda t: [("astronaut", place((90, 110), 60)), ("other", place((230, 120), 85))]),

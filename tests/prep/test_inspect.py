@@ -15,7 +15,7 @@ from avsr_bench.prep import sheet
 from avsr_bench.prep.inspect import detection_histogram, inspect, length_histogram, render
 from avsr_bench.prep.sheet import choose_strips, contact_sheet, evenly
 from avsr_bench.records import Clip, Reason, Refused, Sample, Skipped, make_key
-from avsr_bench.shards import ShardSettings, ShardWriter, finish, hold_part, make_plan, open_store
+from avsr_bench.shards import ShardSettings, ShardWriter, finish, hold_part, make_plan, open_store, read_index
 
 TEXTS = ["bin blue at f two now", "Ελληνικά и русский naïve", "", None, "嘴唇 " * 80, "half \ud83d", "word" * 200]
 
@@ -190,6 +190,17 @@ def test_sheet_holds_the_very_mouths_of_the_shards(tmp_path):
 def test_sheet_of_tracks_alone_is_refused(tmp_path):
     prepare(tmp_path / "out", {"test": 2}, lambda clip, number: Sample(clip.key, clip.split, 9, "a", "s", {}))
     with pytest.raises(Refused, match="no mouths to draw"):
+        contact_sheet(tmp_path / "out", tmp_path / "sheet.png")
+
+
+def test_sheet_of_damaged_mouths_is_refused(tmp_path):
+    prepare(tmp_path / "out", {"test": 1})
+    tar = tmp_path / "out/test/test-000000.tar"
+    (member,) = (entry.members["mouth.mp4"] for entry in read_index(tar.with_suffix(".jsonl")))
+    data = bytearray(tar.read_bytes())
+    data[member.offset : member.offset + member.bytes] = b"\xff" * member.bytes
+    tar.write_bytes(data)
+    with pytest.raises(Refused, match=r"is damaged.*avsr-bench validate"):
         contact_sheet(tmp_path / "out", tmp_path / "sheet.png")
 
 

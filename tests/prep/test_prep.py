@@ -4,6 +4,7 @@ import io
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -101,12 +102,44 @@ def test_a_second_run_redoes_nothing_and_another_plan_is_refused(avsr, face_corp
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.tar")} == times
 
     other = avsr(*command, *SMALL, "crop.size=64", expect=1)
-    assert len(other.err.strip().splitlines()[-1:]) == 1
-    assert "crop.size" in other.err and "--force" in other.err
+    said = other.err.strip().splitlines()
+    assert "crop.size" in said[-1] and "--force" in said[-1]
+    assert sum(line.startswith("avsr-bench: ") for line in said) == 1
     assert digest(out) == before
     avsr(*command, *SMALL, "crop.size=64", "--force")
     assert digest(out).keys() == before.keys()
     assert media.decode_mouth(samples(out)["speaker1/clip4"]["mouth.mp4"]).shape == (16, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (("--split", "test", "crop.size=64"), "start all of it over"),
+        (("--part", "1/2", "crop.size=64"), "start all of it over"),
+        (("--landmarks", "trakcs"), "trakcs"),
+        (("--engine", "ray", "--address", "127.0.0.1:1"), "ay"),  # no cluster there, or no Ray at all
+    ],
+)
+def test_force_removes_nothing_for_a_request_that_is_refused(avsr, face_corpus, tmp_path, digest, wrong, says):
+    command = ("prep", "folder", "--root", face_corpus, "--out", "out", *SMALL)
+    avsr(*command)
+    before = digest(tmp_path / "out")
+    refused = avsr(*command, *wrong, "--force", expect=1)
+    assert says in refused.err.splitlines()[-1]
+    assert digest(tmp_path / "out") == before
+    avsr(*command)
+
+
+def test_force_of_a_part_starts_over_that_part_alone(avsr, face_corpus, tmp_path, digest):
+    command = ("prep", "folder", "--root", face_corpus, "--out", "out", *SMALL)
+    avsr(*command)
+    out = tmp_path / "out"
+    before = digest(out)
+    made = {path: path.stat().st_mtime_ns for path in out.rglob("*.tar")}
+    avsr(*command, "--force", "--part", "1/2")
+    assert digest(out) == before
+    again = {path for path, time_made in made.items() if path.stat().st_mtime_ns != time_made}
+    assert 0 < len(again) < len(made)
 
 
 def test_one_worker_or_three_give_the_same_bytes(avsr, face_corpus, tmp_path, digest):
@@ -123,6 +156,14 @@ def test_the_union_of_parts_is_the_whole(avsr, face_corpus, tmp_path, digest):
     whole, parts = (json.loads((tmp_path / name / "prep.json").read_text()) for name in ("whole", "parts"))
     assert whole["splits"] == parts["splits"]
     assert (tmp_path / "whole/skipped.jsonl").read_bytes() == (tmp_path / "parts/skipped.jsonl").read_bytes()
+
+
+def test_a_part_without_a_shard_is_done(avsr, face_corpus, tmp_path, digest):
+    command = ("prep", "folder", "--root", face_corpus, "--out", "out", "--split", "test", *SMALL)
+    runs = [avsr(*command, "--part", f"{part}/3") for part in (1, 2, 3)]
+    assert sum("has no shard of its own" in run.out for run in runs) == 2
+    avsr(*command)
+    assert len(digest(tmp_path / "out")) == 3
 
 
 def test_a_split_now_and_the_rest_later(avsr, face_corpus, tmp_path, digest):
@@ -221,9 +262,16 @@ def test_crop_again_from_stored_tracks(avsr, face_corpus, tmp_path, digest):
     assert digest(tmp_path / "whole") == digest(tmp_path / "crops")
     refused = avsr("prep", "folder", "--root", face_corpus, "--out", "x", *SMALL, "--landmarks", "nowhere", expect=1)
     assert "nowhere" in refused.err
+    assert not (tmp_path / "x").exists()
+    (tmp_path / "tracks/train/train-000000.jsonl").unlink()
+    refused = avsr("prep", "folder", "--root", face_corpus, "--out", "x", *SMALL, "--landmarks", "tracks", expect=1)
+    assert "shards of train are finished" in refused.err.splitlines()[-1]
+    assert not (tmp_path / "x").exists()
 
 
-def test_ready_landmarks_are_used_and_missing_ones_are_a_reason(avsr, face_corpus, tmp_path):
+@pytest.fixture
+def landmarks(avsr, face_corpus, tmp_path):
+    """A folder with a landmark file for every clip, those of clip2 a frame too short."""
     avsr("prep", "folder", "--root", face_corpus, "--out", "tracks", *SMALL, "--only", "detect")
     folder = tmp_path / "landmarks"
     for split in shards.read_prep(tmp_path / "tracks")["splits"]:
@@ -233,8 +281,29 @@ def test_ready_landmarks_are_used_and_missing_ones_are_a_reason(avsr, face_corpu
                 name.parent.mkdir(parents=True, exist_ok=True)
                 points = track.points[:-1] if name.stem == "clip2" else track.points
                 np.savez(name, points=points, width=track.width, height=track.height)
-    (folder / "speaker0" / "clip0.npz").unlink()
-    avsr("prep", "folder", "--root", face_corpus, "--out", "out", *SMALL, "--landmarks", folder, "--min-yield", "0.7")
+    return folder
+
+
+def test_other_landmarks_are_another_plan(avsr, face_corpus, landmarks, tmp_path):
+    command = ("prep", "folder", "--root", face_corpus, "--out", "out", *SMALL, "--min-yield", "0.7", "--landmarks")
+    away = (landmarks / "speaker0/clip0.npz").rename(tmp_path / "away.npz")
+    avsr(*command, landmarks)
+    away.rename(landmarks / "speaker0/clip0.npz")
+    put_back = avsr(*command, landmarks, expect=1)
+    assert "landmarks of" in put_back.err.splitlines()[-1]
+    avsr(*command, landmarks, "--force")
+    assert skipped(tmp_path / "out").keys() == {"speaker2/clip2"}
+    other = shutil.copytree(landmarks, tmp_path / "other/landmarks")
+    stored = dict(np.load(other / "speaker1/clip1.npz"))
+    np.savez(other / "speaker1/clip1.npz", **{**stored, "points": stored["points"] + 1})
+    assert "landmarks of" in avsr(*command, other, expect=1).err.splitlines()[-1]
+    avsr(*command, landmarks)
+
+
+def test_ready_landmarks_are_used_and_missing_ones_are_a_reason(avsr, face_corpus, landmarks, tmp_path):
+    (landmarks / "speaker0" / "clip0.npz").unlink()
+    command = ("prep", "folder", "--root", face_corpus, "--out", "out", *SMALL, "--min-yield", "0.7")
+    avsr(*command, "--landmarks", landmarks)
     reasons = skipped(tmp_path / "out")
     assert {name: line["code"] for name, line in reasons.items()} == {
         "speaker0/clip0": "no-landmarks",

@@ -44,11 +44,12 @@ import functools, sys
 sys.path.insert(0, {TESTS!r})
 import engine_work, ray
 from pathlib import Path
-from avsr_bench.prep.ray_engine import run_ray
+from avsr_bench.prep.ray_engine import ray_cluster
 ray.init({cluster!r}, log_to_driver=False)
 tasks = ["t1", "segfault", "once", "hangs", "error", "t2"]
-for result in run_ray(functools.partial(engine_work.work, Path({str(tmp_path)!r})), tasks, None):
-    print("result", getattr(result, "code", result))
+with ray_cluster(None) as run:
+    for result in run(functools.partial(engine_work.work, Path({str(tmp_path)!r})), tasks):
+        print("result", getattr(result, "code", result))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=200)
     results = re.findall(r"^result (\S+)$", done.stdout, re.M)  # Ray's own words go to standard output too

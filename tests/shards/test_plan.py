@@ -74,6 +74,19 @@ def test_fingerprint_follows_settings_recipe_and_file_sizes(small):
     assert len({plan.splits["test"].fingerprint for plan in plans}) == 4
 
 
+def test_fingerprint_follows_the_landmarks_of_its_own_clips(small):
+    clips = small.make_clips()
+
+    def plan(landmarks):
+        return make_plan(clips, small.SETTINGS, small.RECIPE, Path("/corpus"), {}, landmarks)
+
+    key = next(clip.key for clip in clips if clip.split == "test")
+    plans = [plan({}), plan({key: "40 ab"}), plan({key: "40 cd"})]
+    assert len({made.splits["test"].fingerprint for made in plans}) == 3
+    assert len({made.splits["train"].fingerprint for made in plans}) == 1
+    assert plans[0] == small.make_small_plan(clips)
+
+
 def test_a_corpus_may_move(small, tmp_path):
     def plan(root):
         clips = [Clip("a", root / "s1" / "a.mp4", "test", "s1", "one")]

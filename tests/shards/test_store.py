@@ -13,6 +13,7 @@ from avsr_bench.shards import (
     missing_shards,
     open_store,
     read_prep,
+    take_part,
 )
 
 
@@ -60,7 +61,7 @@ def test_other_keys_and_other_files_are_told_apart(small, tmp_path):
     open_with(tmp_path, small.make_small_plan(clips))
     with pytest.raises(Refused, match="test has as many clips but not the same ones"):
         open_with(tmp_path, small.make_small_plan([small.make_clip("test", 77), *clips[1:]]))
-    with pytest.raises(Refused, match="files, texts, times or speakers of test changed"):
+    with pytest.raises(Refused, match="files, texts, times, speakers or landmarks of test changed"):
         open_with(tmp_path, small.make_small_plan(clips, sizes={clips[0].video: 9}))
 
 
@@ -97,7 +98,7 @@ def test_a_prep_json_that_is_not_ours_is_refused(small, tmp_path, content):
     with pytest.raises(Refused, match=r"prep\.json"):
         open_with(tmp_path, small.make_small_plan())
     with pytest.raises(Refused, match=r"prep\.json"):
-        clear_store(tmp_path)
+        clear_store(tmp_path, small.make_small_plan())
 
 
 def test_a_folder_without_prep_json_is_refused_by_readers(tmp_path):
@@ -135,7 +136,7 @@ def test_clear_removes_what_prep_made_and_nothing_else(small, tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("precious")
     (tmp_path / "val" / f".val-000000.tar.{'0' * 32}.tmp").write_text("left by a kill")
-    clear_store(tmp_path)
+    clear_store(tmp_path, small.make_small_plan())
     assert sorted(small.contents(tmp_path)) == sorted(others)
     assert not (tmp_path / "val").exists()
     for name in others:
@@ -147,7 +148,7 @@ def test_clear_removes_what_prep_made_and_nothing_else(small, tmp_path):
 def test_clear_of_one_split_leaves_the_others(small, tmp_path):
     small.prepare(tmp_path)
     before = small.contents(tmp_path)
-    clear_store(tmp_path, ["test"])
+    clear_store(tmp_path, small.make_small_plan(), ["test"])
     left = small.contents(tmp_path)
     assert {name: data for name, data in before.items() if name.startswith(("train", "val"))} == {
         name: data for name, data in left.items() if name != "prep.json"
@@ -157,17 +158,33 @@ def test_clear_of_one_split_leaves_the_others(small, tmp_path):
     assert small.contents(tmp_path) == before
 
 
-def test_clear_of_nothing_is_fine(tmp_path):
-    clear_store(tmp_path / "nowhere")
+def test_clear_of_nothing_is_fine(small, tmp_path):
+    clear_store(tmp_path / "nowhere", small.make_small_plan())
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_clear_waits_for_no_run_but_names_it(small, tmp_path):
+def test_clear_of_a_part_leaves_the_other_parts(small, tmp_path):
     small.prepare(tmp_path)
     before = small.contents(tmp_path)
-    with hold_part(tmp_path, 2, 3), pytest.raises(Refused, match="part 2/3"):
-        clear_store(tmp_path)
+    plan = small.make_small_plan()
+    clear_store(tmp_path, plan, part=(1, 2))
+    mine = take_part(plan.shards, 1, 2)
+    assert missing_shards(tmp_path, plan.shards) == mine
+    assert 0 < len(mine) < len(plan.shards)
+    assert small.prepare(tmp_path, part=(1, 2)) == [shard.name for shard in mine]
     assert small.contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("kept", [{"splits": ["test"]}, {"part": (1, 2)}])
+def test_clear_that_would_leave_shards_of_another_plan_removes_nothing(small, tmp_path, kept):
+    small.prepare(tmp_path)
+    before = small.contents(tmp_path)
+    other = small.make_small_plan(recipe={"corpus": "folder", "mouth": {"size": 88, "crf": 10}})
+    with pytest.raises(Refused, match=r"mouth\.size was 96, now 88.*start all of it over"):
+        clear_store(tmp_path, other, **kept)
+    assert small.contents(tmp_path) == before
+    clear_store(tmp_path, other)
+    assert not small.contents(tmp_path)
 
 
 def test_missing_shards_keeps_plan_order(small, tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from avsr_bench.records import Reason, Refused, Sample, Skipped
-from avsr_bench.shards import check_shard, join_reports, planned_shards, read_index, read_tracks, validate
+from avsr_bench.shards import Report, check_shard, join_reports, planned_shards, read_index, read_tracks, validate
 from avsr_bench.shards.tracks import pack_tracks
 from avsr_bench.shards.validate import Problem
 
@@ -34,6 +34,13 @@ def test_a_sound_folder_has_no_problem(small, folder):
     assert report.samples + report.skipped == sum(small.SPLITS.values())
     assert seen == [(done, report.shards) for done in range(1, report.shards + 1)]
     assert json.loads(json.dumps(report.to_json()))["whole"] is True
+
+
+def test_a_shard_that_could_not_be_checked_is_not_to_be_deleted():
+    report = Report(1, 0, 0, (Problem("val-000000", "could not be checked", checked=False),))
+    assert not report.to_json()["whole"]
+    (line,) = report.mend
+    assert "delete" not in line and "run validate again" in line
 
 
 def test_shards_may_be_checked_apart_and_joined(folder):

@@ -62,6 +62,20 @@ def test_other_settings_in_the_folder_are_refused(tmp_path, small, other):
     assert (tmp_path / "manifest.jsonl").read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["manifest.jsonl", "manifest.csv", "holiday.MOV", "deep/inside/talk.mp4"])
+def test_a_corpus_of_somebody_else_is_refused_and_left_alone(tmp_path, small, name):
+    theirs = tmp_path / name
+    theirs.parent.mkdir(parents=True, exist_ok=True)
+    theirs.write_text("precious")
+    (tmp_path / "notes.txt").write_text("no corpus")
+    for ask in (write_manifest, missing):
+        with pytest.raises(Refused, match=rf"{name} and no synth\.json.*--root"):
+            ask(small, tmp_path)
+    assert theirs.read_text() == "precious" and not (tmp_path / "synth.json").exists()
+    theirs.unlink()
+    write_manifest(small, tmp_path)
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"version": 0}'])
 def test_a_spoilt_recipe_in_the_folder_is_refused(tmp_path, small, content):
     (tmp_path / "synth.json").write_text(content)

@@ -272,9 +272,9 @@ def _draw(axes: Any, cells: Sequence[Measured], over: str, name: str, scale: flo
         together = list(zip(*runs, strict=True))  # equal steps: looks at the same updates
         x = [fmean(getattr(look, over) for look in at) for at in together]
         y = [[min(scale * getattr(look, name), most) for look in at] for at in together]
-        colour, mark = look_of(systems)[system]
-        axes.plot(x, list(map(fmean, y)), color=colour, marker=mark, label=system, markersize=3)
-        axes.fill_between(x, list(map(min, y)), list(map(max, y)), color=colour, alpha=0.12, linewidth=0)
+        its = look_of(systems)[system]
+        axes.plot(x, list(map(fmean, y)), color=its.colour, marker=its.mark, label=system, markersize=3)
+        axes.fill_between(x, list(map(min, y)), list(map(max, y)), color=its.colour, alpha=0.12, linewidth=0)
     if not any(cell.looks for cell in cells):
         axes.text(0.5, 0.5, "not run yet", transform=axes.transAxes, ha="center")
         axes.set_xticks([])

@@ -49,3 +49,18 @@ def test_what_was_tried_for_the_defaults_is_what_recipes_take_and_no_two_alike()
         "print({cell.seed for cell in cells} & set(claims.SEEDS))",
     )
     assert run("-c", "\n".join(lines)).stdout.split() == ["0", "0", "set()"]
+
+
+def test_the_figures_are_drawn_with_cells_that_were_run_and_others(tmp_path):
+    lines = (
+        "import sys",
+        "from pathlib import Path",
+        "from benchmarks import claims_report as report",
+        f"report.PAGE = Path({str(tmp_path / 'page.md')!r})",
+        "seen = tuple(report.Look(100 * n, 9.0 * n, 5.0, 5.0 / n, 1 / n) for n in range(1, 5))",
+        "cells = [report.Measured(depth=d, system=s, seed=0, steps=400, looks=seen if d == 4 else ())",
+        "         for d in (4, 8) for s in ('dense', 'msrs')]",
+        "print(*(path.stat().st_size > 5000 for path in report._figures(cells)))",
+    )
+    done = run("-c", "\n".join(lines))
+    assert done.stdout.split() == ["True", "True"], done.stderr

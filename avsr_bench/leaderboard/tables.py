@@ -102,6 +102,8 @@ def _size_of(board: Board) -> str:
         said += f" {changed:,} of the rows were measured by code that was changed since its commit."
     if test.words < FEW_WORDS:
         said += " So few words tell little: look at the intervals before the order."
+    if over == "utterances":
+        said += " They are of one speaker, or nobody says whose: how others would be read is not in them."
     if 1 < groups < FEW:
         said += f" Intervals of so few {over} are too narrow: who knows how others speak."
     return said

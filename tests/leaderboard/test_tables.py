@@ -80,6 +80,16 @@ def test_what_may_not_share_a_table_does_not(results, make):
     assert "synth, test is 3 different tests" in note and "17 utterances" in note and "other" in note
 
 
+def test_intervals_of_one_speaker_or_of_few_are_told(results, make):
+    one = [("s1", f"s1-{number}", "one two three") for number in range(20)]
+    make.measure(results, texts=one)
+    (clean, *_), _ = tables(results)
+    assert "intervals draw 20 utterances" in clean.notes[0] and "of one speaker" in clean.notes[0]
+    make.measure(results, texts=make.sentences(5, 2))
+    (clean, *_), _ = tables(results)
+    assert "Intervals of so few speakers are too narrow" in clean.notes[0]
+
+
 def test_an_unfinished_sweep_has_no_mean(results, make):
     few = make.sentences(6, 3)
     make.sweep(results, "synth/dense-tiny-s0", 0.05, texts=few, levels=(5, 10))

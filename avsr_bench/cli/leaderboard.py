@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..leaderboard import Found
+    from ..leaderboard.rows import Found, Row
 
 LOCAL, SHARED = Path("leaderboards/local"), Path("leaderboards")
 
@@ -103,12 +103,11 @@ def verify(
     results: Results = None,
 ) -> None:
     """Score the kept hypotheses of a row again, and compare."""
-    from ..leaderboard import find_row
     from ..leaderboard import verify as check
     from ..records import Refused
 
     found = _found(results)
-    rows = [find_row(row, found)] if row else [*found.rows, *(each.row for each in found.apart)]
+    rows = [_row(row, results)] if row else [*found.rows, *(each.row for each in found.apart)]
     wrong = () if row else found.notes
     if not rows and not wrong:
         print("no results yet: nothing to verify")
@@ -133,16 +132,25 @@ def rerun(
     row: Annotated[str, typer.Argument(help="Name of a row, or its JSON file.")], results: Results = None
 ) -> None:
     """Run the command of a row again, and print both numbers."""
-    from ..leaderboard import find_row
     from ..leaderboard import rerun as again
     from ..leaderboard.again import percent
 
-    kept = find_row(row, _found(results))
+    kept = _row(row, results)
     print(kept.result.command, flush=True)
     done = again(kept)
     print(f"kept  {percent(kept.result)}  {kept.result.commit}, {kept.result.device}")
     print(f"now   {percent(done.now)}  {done.now.commit}, {done.now.device}")
     print("the same, count by count" if done.alike else "not the same")
+
+
+def _row(name: str, results: list[Path] | None) -> Row:
+    """The row of a name: of your own results, as your page shows them, before those that are committed."""
+    from ..leaderboard import find_row, read_rows
+
+    own = read_rows([LOCAL])
+    if not results and any(name == row.name for row in (*own.rows, *(each.row for each in own.apart))):
+        return find_row(name, own)
+    return find_row(name, _found(results))
 
 
 def _found(results: list[Path] | None) -> Found:

@@ -78,7 +78,7 @@ class Evaluated:
 
 def evaluate(request: EvaluateRequest, progress: Progress) -> Evaluated:
     """Read a split and score what was read; an earlier result of the same condition is replaced."""
-    corpus = data.find_data(request.data)
+    corpus = find_corpus(request.data, (request.run,))
     run = runs.open_run(runs.find_run(request.run, corpus.name))
     modality = run.about.modality
     condition = _condition(request, corpus)
@@ -99,6 +99,18 @@ def evaluate(request: EvaluateRequest, progress: Progress) -> Evaluated:
     path = result_path(request.out or run.folder / RESULTS / split, condition, seed)
     write_result(path, result, heard)
     return Evaluated(result, path, heard.utterances)
+
+
+def find_corpus(place: str | None, names: Sequence[str]) -> Prepared:
+    """The corpus at the place given; else that on which runs given by their folders were trained; else the only one."""
+    if place is None:
+        folders = [
+            folder for name in names for folder in (Path(name), runs.ROOT / name) if (folder / runs.RECIPE).is_file()
+        ]
+        homes = {runs.open_run(folder).about.corpus for folder in folders}
+        if len(homes) == 1 and (Path("data") / (home := homes.pop()) / "prep.json").is_file():
+            return Prepared(f"data/{home}")
+    return data.find_data(place)
 
 
 def _condition(request: EvaluateRequest, corpus: Prepared) -> Condition:

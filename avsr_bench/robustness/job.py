@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from .. import data, evaluation, noise, runs
+from .. import evaluation, noise, runs
 from ..data import Place, Prepared
 from ..evaluation import CLEAN, Condition, Provenance, Reader, Task
-from ..evaluation.job import Kind, Progress, check_met, chosen, notes, open_reader, showing, sound_settings
+from ..evaluation.job import Kind, Progress, check_met, chosen, find_corpus, notes, open_reader, showing, sound_settings
 from ..nn import Modality
 from ..records import Misused, Refused
 from ..runs import Run
@@ -81,7 +81,7 @@ class Swept:
 
 def robustness(request: RobustnessRequest, progress: Progress) -> Swept:
     """Read what has not been read yet, and gather everything."""
-    corpus = data.find_data(request.data)
+    corpus = find_corpus(request.data, request.models)
     opened = open_runs(request.models, corpus)
     modalities: list[Modality] = [run.about.modality for run in opened]
     conditions = asked_for(request, corpus)

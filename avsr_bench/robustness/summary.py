@@ -93,6 +93,10 @@ def _notes(swept: Swept, rows: Sequence[Row]) -> list[str]:
                 f"intervals are wide, up to ±{100 * half:.1f} points: the test has {one.words.length:,} words by"
                 f" {groups:,} {over}; judge differences by p"
             )
+        if over == "utterances":
+            said.append("the clips are of one speaker, or nobody says whose: intervals know nothing of other speakers")
+        if groups == 1:
+            said.append("of one clip nothing can be learnt: its interval has no width, whatever others would give")
         if 1 < groups < scoring.FEW:
             said.append(f"intervals of so few {over} ({groups:,}) are too narrow: who knows how others speak")
     lost = sum(each.result.faces_lost for each in swept.found.values())

@@ -19,6 +19,7 @@ from avsr_bench.evaluation import (
     visual,
     weights_digest,
 )
+from avsr_bench.records import Misused
 
 
 @pytest.fixture
@@ -64,6 +65,16 @@ def test_where_results_go(measure, run_of, tmp_path):
     assert measure(out=None, limit=4).path == run_of() / "results/test-some4/clean.json"
     assert measure(noise="jpeg:2", seed=7).path == tmp_path / "out/jpeg_2.seed7.json"
     assert measure("av", sound="white:-5").path == tmp_path / "out/white_-5.json"
+
+
+def test_of_several_corpora_a_run_given_by_its_folder_reads_its_own(measure, corpus, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    for name in ("other", "small"):
+        (tmp_path / "data" / name).symlink_to(corpus.location)
+    assert measure(data=None).result.corpus == "small"
+    with pytest.raises(Misused, match="several prepared corpora"):
+        measure(data=None, run="dense")
 
 
 def test_some_clips_are_another_test(measure):

@@ -135,3 +135,14 @@ def test_verify_goes_through_all_that_is_wrong(make, tmp_path):
     assert whole.startswith("synth/whole/test/clean: WER ") and "changed by hand" in changed
     done = command("verify", "--results", "nowhere", cwd=tmp_path)
     assert done.returncode == 1 and "there is no folder nowhere" in done.stderr
+
+
+def test_a_name_is_looked_for_among_ones_own_results_first(make, tmp_path):
+    few = make.sentences(5, 2)
+    for place, errors in (("leaderboards/results", 0.1), ("leaderboards/local", 0.4)):
+        make.measure(tmp_path / place, texts=few, errors=errors)
+    make.measure(tmp_path / "leaderboards/results", "synth/theirs", texts=few)
+    (mine,) = read_rows([tmp_path / "leaderboards/local"]).rows
+    done = command("verify", mine.name, cwd=tmp_path)
+    assert done.returncode == 0 and f"WER {100 * mine.result.wer:.2f} %" in done.stdout, done.stderr
+    assert command("verify", "synth/theirs/test/clean", cwd=tmp_path).returncode == 0

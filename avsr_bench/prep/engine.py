@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import TypeVar
@@ -122,6 +123,12 @@ class _Pool:
         # Not fork: the parent has threads. The fork server imports the heavy libraries once for all workers.
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload([getattr(work, "func", work).__module__, "mediapipe", "av"])
+        resource_tracker.ensure_running()  # which lets signals through again
+        heard = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # else Ctrl-C tears the server's imports
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, heard)
         self.work, self.size = work, workers
         self.workers: list[_Worker] = []
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -243,6 +244,27 @@ def test_ctrl_c_stops_in_one_line_and_the_next_run_goes_on(face_corpus, tmp_path
     assert "goes on" in err.splitlines()[-1]
     subprocess.run(command, check=True, capture_output=True)
     assert len(samples(tmp_path / "out")) == 9
+
+
+def test_ctrl_c_while_workers_start_is_one_line_too(face_corpus, tmp_path):
+    process = subprocess.Popen(
+        prep_command(face_corpus, tmp_path / "out"), start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+
+    def imports():
+        """Whether the server of the workers is there and at its imports."""
+        for path in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if os.getsid(int(path.name)) == process.pid and b"forkserver" in (path / "cmdline").read_bytes():
+                    return "numpy" in (path / "maps").read_text()
+        return False
+
+    while not imports() and process.poll() is None:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in err, err
+    assert "goes on" in err.splitlines()[-1]
 
 
 def test_a_run_on_the_same_shards_is_refused_and_names_the_other(avsr, face_corpus, tmp_path):

@@ -50,9 +50,15 @@ def read(root: Path, settings: FolderSettings) -> Corpus:
         clips, notes = _listed(root, path, folders)
     else:
         clips, notes = list(_found(folders)), []
+    mute = [clip.key for clip in clips if not (clip.text or clip.problem)]
     if settings.need_text:
         missing = Reason("no-text", "the clip has no transcript (corpus.need_text)")
         clips = [replace(clip, problem=missing) if not (clip.text or clip.problem) else clip for clip in clips]
+    elif mute:
+        notes.append(
+            f"{len(mute):,} of {len(clips):,} clips have no text, {mute[0]} first: nothing can be trained on them or"
+            " scored; corpus.need_text=true leaves them out"
+        )
     clips, split_notes = _split(clips, {"test": settings.test_share, "valid": settings.valid_share})
     return Corpus(tuple(clips), (*notes, *split_notes))
 

@@ -58,7 +58,7 @@ def places(corpus: Prepared, split: str, modality: Modality) -> list[Place]:
     if mute:
         raise Refused(
             f"{corpus.location}, {split}: {len(mute):,} of {len(found):,} clips have no text, the first is"
-            f" {mute[0].entry.key}: set corpus.need_text=true in `avsr-bench prep`, so that they are left out"
+            f" {mute[0].entry.key}: `avsr-bench prep ... corpus.need_text=true --force` leaves them out"
         )
     return found
 

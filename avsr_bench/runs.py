@@ -10,7 +10,6 @@ Training keeps more beside them: metrics.csv, last.ckpt, figures/, rounds.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -26,6 +25,7 @@ from . import nn, recipes
 from .decoding import DecodeSettings
 from .nn import AVSR, Modality, NetworkSettings
 from .records import Misused, Refused
+from .shards.files import put_in_place, sync_folder
 from .text import Tokenizer, load_tokenizer
 
 ROOT = Path("runs")
@@ -99,10 +99,8 @@ def default_folder(about: About) -> Path:
 
 def find_run(name: str, corpus: str | None = None, root: Path = ROOT) -> Path:
     """The folder of a run, given as a folder or as a bare name: `dense` is the newest run, or round, of that system."""
-    if (Path(name) / RECIPE).is_file():
-        return Path(name)
-    if (root / name / RECIPE).is_file():
-        return root / name
+    if folder := given_folder(name, root):
+        return folder
     if Path(name).is_dir():
         raise Refused(f"{name} holds no {RECIPE}: it is not a run, or one that was never begun")
     places = (f"{corpus or '*'}/*/{RECIPE}", f"{corpus or '*'}/*/round-*/{RECIPE}")
@@ -115,6 +113,11 @@ def find_run(name: str, corpus: str | None = None, root: Path = ROOT) -> Path:
         there = f" There is: {', '.join(sorted(name_of(folder) for folder in found))}." if found and not mine else ""
         raise Refused(f"no run {name!r}: {why}.{there} Train one with `avsr-bench train`, or give a run's folder")
     return max(finished, key=lambda folder: (folder / WEIGHTS).stat().st_mtime_ns)
+
+
+def given_folder(name: str, root: Path = ROOT) -> Path | None:
+    """The folder of a run that is named by it, or by its place among the runs; none of a bare name."""
+    return next((folder for folder in (Path(name), root / name) if (folder / RECIPE).is_file()), None)
 
 
 def open_run(folder: Path) -> Run:
@@ -172,14 +175,8 @@ def whole(path: Path) -> Iterator[Path]:
 
 def settle(unfinished: Path, path: Path) -> None:
     """Put a file in its place once it is on the disk: after a power cut there is the old one or the new one, whole."""
-    with unfinished.open("rb") as file:
-        os.fsync(file.fileno())
-    unfinished.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    put_in_place(unfinished.open("rb"), unfinished, path)
+    sync_folder(path.parent)
 
 
 def _system(folder: Path) -> str:

@@ -5,9 +5,10 @@ from .examples import Example, Place, decode, examples, members_of, places, read
 from .inputs import Clip, collate, levelled, margin, shown
 from .loader import Planner, Position, Stream, make_loader
 from .plan import BatchSettings, PlannedBatch, left_out, plan_epoch, plan_split
-from .prepared import Prepared, find_data
+from .prepared import ROOT, Prepared, find_data
 
 __all__ = [
+    "ROOT",
     "AugmentSettings",
     "BatchSettings",
     "Clip",

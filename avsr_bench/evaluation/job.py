@@ -104,12 +104,9 @@ def evaluate(request: EvaluateRequest, progress: Progress) -> Evaluated:
 def find_corpus(place: str | None, names: Sequence[str]) -> Prepared:
     """The corpus at the place given; else that on which runs given by their folders were trained; else the only one."""
     if place is None:
-        folders = [
-            folder for name in names for folder in (Path(name), runs.ROOT / name) if (folder / runs.RECIPE).is_file()
-        ]
-        homes = {runs.open_run(folder).about.corpus for folder in folders}
-        if len(homes) == 1 and (Path("data") / (home := homes.pop()) / "prep.json").is_file():
-            return Prepared(f"data/{home}")
+        homes = {runs.open_run(folder).about.corpus for name in names if (folder := runs.given_folder(name))}
+        if len(homes) == 1 and ((home := data.ROOT / homes.pop()) / "prep.json").is_file():
+            return Prepared(str(home))
     return data.find_data(place)
 
 

@@ -7,7 +7,6 @@ from statistics import fmean
 
 from .. import noise
 from ..records import Refused
-from ..scoring import FEW
 from .boards import FAMILY_SETS, Board, Mean, Model, Where, against, level_sets, mean_of
 from .rows import CLEAN, Apart, Row
 from .table import NOTHING, Cell, Column, Line, Table, by_value, count, points, rate, share, text_columns
@@ -94,19 +93,14 @@ def _clean(board: Board, heading: str) -> Iterator[Table]:
 
 def _size_of(board: Board) -> str:
     test = board.test
-    rows = [model.rows[0].result.wer_interval for model in board.models]
-    over, groups = rows[0].over, rows[0].groups
-    said = f"{test.utterances:,} utterances, {test.words:,} words; intervals draw {groups:,} {over}."
+    interval = board.models[0].rows[0].result.wer_interval
+    said = f"{test.utterances:,} utterances, {test.words:,} words; intervals draw {interval.groups:,} {interval.over}."
     changed = sum(row.result.commit.endswith("-dirty") for model in board.models for row in model.rows)
     if changed:
         said += f" {changed:,} of the rows were measured by code that was changed since its commit."
     if test.words < FEW_WORDS:
         said += " So few words tell little: look at the intervals before the order."
-    if over == "utterances":
-        said += " They are of one speaker, or nobody says whose: how others would be read is not in them."
-    if 1 < groups < FEW:
-        said += f" Intervals of so few {over} are too narrow: who knows how others speak."
-    return said
+    return said + "".join(f" {caveat[0].upper()}{caveat[1:]}." for caveat in interval.caveats)
 
 
 def _means(board: Board, heading: str, where: Where) -> Iterator[Table]:

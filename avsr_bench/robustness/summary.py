@@ -87,18 +87,12 @@ def _notes(swept: Swept, rows: Sequence[Row]) -> list[str]:
         one = next(iter(swept.found.values())).result
         widest = max(rows, key=lambda row: row.interval.high - row.interval.low)
         half = (widest.interval.high - widest.interval.low) / 2
-        groups, over = widest.interval.groups, widest.interval.over
         if half > WIDE:
             said.append(
                 f"intervals are wide, up to ±{100 * half:.1f} points: the test has {one.words.length:,} words by"
-                f" {groups:,} {over}; judge differences by p"
+                f" {widest.interval.groups:,} {widest.interval.over}; judge differences by p"
             )
-        if over == "utterances":
-            said.append("the clips are of one speaker, or nobody says whose: intervals know nothing of other speakers")
-        if groups == 1:
-            said.append("of one clip nothing can be learnt: its interval has no width, whatever others would give")
-        if 1 < groups < scoring.FEW:
-            said.append(f"intervals of so few {over} ({groups:,}) are too narrow: who knows how others speak")
+        said += widest.interval.caveats
     lost = sum(each.result.faces_lost for each in swept.found.values())
     if lost:
         clips = sum(each.result.utterances for each in swept.found.values() if each.result.noise_on == "frame")

@@ -4,13 +4,12 @@
 `interval` and `compare`. Scores merged from parts give the same numbers as scores of the whole.
 """
 
-from .bootstrap import FEW, Comparison, Interval, compare, interval
+from .bootstrap import Comparison, Interval, compare, interval
 from .edits import Alignment, Edits, Step, align, count, show
 from .result import SCORER_VERSION, Result, parse_result
 from .utterances import Score, Utterance, merge, read_hypotheses, score, total, worst, write_hypotheses
 
 __all__ = [
-    "FEW",
     "SCORER_VERSION",
     "Alignment",
     "Comparison",

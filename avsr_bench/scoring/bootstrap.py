@@ -36,6 +36,18 @@ class Interval:
     draws: int
     seed: int
 
+    @property
+    def caveats(self) -> list[str]:
+        """What it cannot know, for people who read it."""
+        said = []
+        if self.over == "utterances":
+            said.append("the clips are of one speaker, or nobody says whose: intervals know nothing of other speakers")
+        if self.groups == 1:
+            said.append("of one clip nothing can be learnt: its interval has no width, whatever others would give")
+        elif self.groups < FEW:
+            said.append(f"intervals of so few {self.over} ({self.groups}) are too narrow: who knows how others speak")
+        return said
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:

@@ -93,7 +93,7 @@ def test_lost_faces_are_read_as_nothing(readers, places, show):
     [whole] = sweep([Task(frames, readers[:1])], places, show, 2)
     assert heard.lost == 2 and whole.lost == 0
     for some, all_ in zip(heard.utterances, whole.utterances, strict=True):
-        assert all(all_.source) and (some.key, some.reference, some.speaker, some.source) == (
+        assert all_.source and (some.key, some.reference, some.speaker, some.source) == (
             *(all_.key, all_.reference, all_.speaker, all_.source),
         )
         assert some.hypothesis == ("" if some.key in gone else all_.hypothesis)

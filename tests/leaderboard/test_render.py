@@ -186,17 +186,6 @@ def test_each_way_of_decoding_has_figures_of_its_own(results, make, published, t
     render([results], published, tmp_path / "out")
     figures = {path.stem for path in (tmp_path / "out/figures").iterdir()}
     assert {"noise-synth-test-video-tiny", "noise-synth-test-video-tiny-beam-40"} <= figures
-    text = (tmp_path / "out/index.html").read_text()
-    figure = next(each for each in text.split("<figure")[1:] if "WER against sparsity, synth, test, tiny" in each)
-    clean = {row["row"]: row for row in csv.DictReader((tmp_path / "out/results.csv").open())}
-    assert "grid" not in figure and len(clean) > 70
-    (line,) = re.findall(r"<tr[^>]*data-system=\"set\"[^>]*>.*?</tr>", text)[:1]
-    dense = [float(row["wer"]) for name, row in clean.items() if name == "synth/dense-tiny-s0/test/clean"]
-    mine = float(clean["synth/set-tiny-s0/test/clean"]["wer"])
-    assert (
-        min(abs(float(value) - (mine - each)) for each in dense for value in re.findall(r'data-v="([^"]+)"', line)[1:2])
-        < 1e-5
-    )
 
 
 def test_no_place_to_write(results, published, tmp_path):

@@ -55,6 +55,24 @@ def test_differences_are_paired_with_dense_of_the_same_seed(full):
     assert column(found[0], "against dense")["synth/dense-tiny-s1"].text == "–"
 
 
+def test_dense_is_that_of_the_same_reading_and_training_corpus(results, make):
+    few = make.sentences(5, 2)
+    for run in ("grid/dense-tiny-s0", "synth/dense-tiny-s0", "synth/set-tiny-s0", "lrs/set-tiny-s0"):
+        make.measure(results, run, texts=few)
+    for run in ("synth/dense-tiny-s0", "synth/gmp-tiny-s0"):
+        make.measure(results / "beam", run, texts=few, decoding={"kind": "beam", "beam": 40})
+    ((board,), _) = make_boards(read_rows([results]).rows)
+    compared = {(model.run, model.decoding): board.dense(model) for model in board.models}
+    for run, reading, dense in (
+        ("synth/set-tiny-s0", "greedy CTC", "synth/dense-tiny-s0"),
+        ("synth/gmp-tiny-s0", "beam 40", "synth/dense-tiny-s0"),
+        ("lrs/set-tiny-s0", "greedy CTC", "grid/dense-tiny-s0"),  # nobody is at home: the first by name
+    ):
+        found = compared[run, reading]
+        assert (found.run, found.decoding) == (dense, reading)
+    assert compared["synth/dense-tiny-s0", "beam 40"] is None
+
+
 def test_what_may_not_share_a_table_does_not(results, make):
     few = make.sentences(6, 3)
     for run in ("synth/dense-tiny-s0", "synth/msrs-tiny-s0"):
@@ -87,7 +105,7 @@ def test_intervals_of_one_speaker_or_of_few_are_told(results, make):
     assert "intervals draw 20 utterances" in clean.notes[0] and "of one speaker" in clean.notes[0]
     make.measure(results, texts=make.sentences(5, 2))
     (clean, *_), _ = tables(results)
-    assert "Intervals of so few speakers are too narrow" in clean.notes[0]
+    assert "Intervals of so few speakers (5) are too narrow" in clean.notes[0]
 
 
 def test_an_unfinished_sweep_has_no_mean(results, make):

@@ -10,8 +10,7 @@ Training keeps more beside them: metrics.csv, last.ckpt, figures/, rounds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,9 @@ from torch import Tensor
 
 from . import nn, recipes
 from .decoding import DecodeSettings
+from .files import make_folder, whole, write_whole
 from .nn import AVSR, Modality, NetworkSettings
 from .records import Misused, Refused
-from .shards.files import put_in_place, sync_folder
 from .text import Tokenizer, load_tokenizer
 
 ROOT = Path("runs")
@@ -146,37 +145,16 @@ def open_finished(folder: Path) -> Run:
 def write_recipe(folder: Path, about: About, sections: Mapping[str, Any]) -> None:
     """Write `recipe.yaml`: what the run is, and the settings of each section (dataclasses as plain values)."""
     content = yaml.safe_dump({"run": asdict(about), **sections}, sort_keys=False, allow_unicode=True, width=120)
-    with whole(folder / RECIPE) as path:
-        path.write_text(content, encoding="utf-8")
+    make_folder(folder)
+    write_whole(folder / RECIPE, content)
 
 
 def write_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
     """Write `model.safetensors`, whole or not at all: weights by the plain names of the network."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    make_folder(folder)
     with whole(folder / WEIGHTS) as path:
         safetensors.torch.save_file(plain, path)
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A name to write to beside `path`; what was written takes its place at the end, and is removed if that fails."""
-    unfinished = path.with_name(f".{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield unfinished
-            settle(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except (OSError, safetensors.SafetensorError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise Refused(f"cannot write {path}: {reason}; make room, or choose another --out") from error
-
-
-def settle(unfinished: Path, path: Path) -> None:
-    """Put a file in its place once it is on the disk: after a power cut there is the old one or the new one, whole."""
-    put_in_place(unfinished.open("rb"), unfinished, path)
-    sync_folder(path.parent)
 
 
 def _system(folder: Path) -> str:

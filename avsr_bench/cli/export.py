@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
+
+from .shared import Force, beside, replaceable
 
 if TYPE_CHECKING:
     from ..export import SparseExport
@@ -28,29 +30,36 @@ def export(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or the name of its system.")],
     format_: Annotated[Format, typer.Option("--format", help="ONNX of encoder and CTC head, or packed weights.")],
     out: Annotated[
-        Path | None, typer.Option(help="The file.  [default: RUN/model.onnx, RUN/model.sparse.safetensors]")
+        Path | None,
+        typer.Option(help="The file; - is standard output.  [default: RUN/model.onnx, RUN/model.sparse.safetensors]"),
     ] = None,
+    force: Force = False,
 ) -> None:
     """Write a run for other runtimes (onnx), or its sparse weights in less room (sparse)."""
+    from ..files import marked
     from ..runs import find_run
+
+    ours, said = replaceable(force, marked), beside(out)
 
     folder = find_run(run)
     if format_ is Format.onnx:
         from ..export import export_onnx
 
-        written = export_onnx(folder, out)
+        written = export_onnx(folder, out, ours)
         lengths = "; ".join("+".join(map(str, batch)) for batch in written.checked)
-        print(f"{written.path}: {_size(written.bytes)}, reads {' and '.join(written.inputs)}, clips of any length")
         print(
-            f"largest difference from torch: {written.difference:.1g} in a log-probability, batches of {lengths} frames"
+            f"{written.path}: {_size(written.bytes)}, reads {' and '.join(written.inputs)}, clips of any length\n"
+            f"largest difference from torch: {written.difference:.1g} in a log-probability,"
+            f" batches of {lengths} frames",
+            file=said,
         )
     else:
         from ..export import export_sparse
 
-        _print_sparse(export_sparse(folder, out))
+        _print_sparse(export_sparse(folder, out, ours), said)
 
 
-def _print_sparse(written: SparseExport) -> None:
+def _print_sparse(written: SparseExport, said: TextIO) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -71,7 +80,7 @@ def _print_sparse(written: SparseExport) -> None:
         f"{written.seconds * 1e3:.1f} ms",
         f"{written.seconds / written.seconds_filled:.3f}",
     )
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = Console(file=said, highlight=False, markup=False, soft_wrap=True)
     console.print(table)
     console.print(
         "Zeros without a pattern save no time in dense kernels; the multiply-adds are what a sparse one could."

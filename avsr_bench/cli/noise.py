@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from .shared import Force, beside, replaceable
+
 app = typer.Typer(help="Visual noise: seven families at ten levels.", no_args_is_help=True)
 
 
@@ -51,14 +53,16 @@ def preview(
             metavar="SRC", help="A video with a face, or a folder made by prep.  [default: data/synth, or a drawing]"
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where the PNG goes.")] = Path("noise.png"),
+    out: Annotated[Path, typer.Option(help="Where the PNG goes; - is standard output.")] = Path("noise.png"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
+    force: Force = False,
 ) -> None:
     """A sheet of one mouth under all noise: families down, levels across."""
+    from ..files import marked
     from ..noise_jobs.sheet import preview as draw
 
-    shown = draw(source, out, seed)
-    print(f"{out}: every family and level on {shown}")
+    shown = draw(source, out, seed, replaceable(force, marked))
+    print(f"{out}: every family and level on {shown}", file=beside(out))
 
 
 @app.command()
@@ -67,11 +71,13 @@ def apply(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The video to write: .mp4, .mov or .mkv.")],
     noise: Annotated[str, typer.Option(metavar="FAMILY:LEVEL", help="Such as jpeg:7; see `avsr-bench noise list`.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
+    force: Force = False,
 ) -> None:
     """Write a video with noise on its full frames, its sound kept."""
     from rich.console import Console
     from rich.progress import Progress
 
+    from ..files import nothing
     from ..noise import parse
     from ..noise_jobs.video import harm_video
 
@@ -84,7 +90,7 @@ def apply(
             def show(done: float, total: float | None) -> None:
                 bars.update(bar, completed=done, total=total)
 
-            written = harm_video(source, target, family, level, seed, show)
+            written = harm_video(source, target, family, level, seed, show, replaceable(force, nothing))
     except KeyboardInterrupt:
         print("avsr-bench: stopped; nothing was written", file=sys.stderr)
         raise typer.Exit(130) from None

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .shared import Force, beside, replaceable
+
 if TYPE_CHECKING:
     from ..prep.job import PrepReport
 
@@ -155,26 +157,32 @@ def _length(hours: float) -> str:
 
 def inspect(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder made by prep.")],
-    out: Annotated[Path | None, typer.Option(help="Draw a contact sheet of mouths with their text here.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Draw a contact sheet of mouths with their text here; - is standard output.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    force: Force = False,
 ) -> None:
     """Counts, hours, lengths, skip reasons and detection rates of prepared shards; a contact sheet."""
     from ..prep.inspect import inspect as look
     from ..prep.inspect import render
 
+    if out is not None:
+        from ..files import check_target, marked
+        from ..prep.sheet import contact_sheet
+
+        check_target(out, replaceable(force, marked))
     inspection = look(folder)
     if as_json:
-        print(json.dumps(inspection.to_json(), indent=1, ensure_ascii=False))
+        print(json.dumps(inspection.to_json(), indent=1, ensure_ascii=False), file=beside(out))
     else:
         from rich.console import Console
 
-        Console().print(render(inspection))
+        Console(file=beside(out)).print(render(inspection))
     if out is not None:
-        from ..prep.sheet import contact_sheet
-
-        contact_sheet(folder, out)
+        contact_sheet(folder, out, ours=replaceable(force, marked))
         if not as_json:
-            print(f"contact sheet: {out}")
+            print(f"contact sheet: {out}", file=beside(out))
 
 
 def validate(

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+if TYPE_CHECKING:
+    from ..files import Ours
+
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that exists, whoever made it.")]
 
 
 class Decode(StrEnum):
@@ -12,6 +22,20 @@ class Decode(StrEnum):
     beam = "beam"
     ctc = "ctc"
     attention = "attention"
+
+
+def replaceable(force: bool, kept: Ours) -> Ours:
+    """Which files may be replaced: with --force any, else those that `kept` says."""
+    from ..files import anything
+
+    return anything if force else kept
+
+
+def beside(out: Path | None) -> TextIO:
+    """Where a command says what it did: standard error when standard output is the file."""
+    from ..files import STDOUT
+
+    return sys.stderr if out == STDOUT else sys.stdout
 
 
 def quiet_threads() -> None:

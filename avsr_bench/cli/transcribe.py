@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .shared import Decode, quiet_threads
+from .shared import Decode, Force, quiet_threads
 
 
 class Format(StrEnum):
@@ -33,7 +33,8 @@ def transcribe(
         Format | None, typer.Option("--format", help="Text, all that is known, or subtitles.  [default: txt]")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="File to write; of several videos, a folder.  [default: the terminal]")
+        Path | None,
+        typer.Option(help="File to write; of several videos, a folder; - is standard output.  [default: -]"),
     ] = None,
     preview: Annotated[
         Path | None, typer.Option(metavar="OUT.mp4", help="Draw the words and the mouth box into the video.")
@@ -44,6 +45,7 @@ def transcribe(
     beam: Annotated[int | None, typer.Option(min=1, help="Hypotheses of the beam.")] = None,
     window: Annotated[float, typer.Option(help="Seconds that are read at once, at most.")] = 8.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, or cuda:1.")] = "auto",
+    force: Force = False,
 ) -> None:
     """What is said in a video, word by word with times."""
     quiet_threads()
@@ -67,6 +69,7 @@ def transcribe(
         decode=decode.value if decode is not None else None,
         beam=beam,
         device=device,
+        force=force,
         settings=TranscribeSettings(faces, WindowSettings(window), all_faces),
     )
     try:

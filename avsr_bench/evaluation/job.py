@@ -26,7 +26,7 @@ from .device import pick_device
 from .engine import Show, Task, sweep
 from .frames import NoisyFrames
 from .reading import Reader
-from .results import Provenance, make_result, result_path, weights_digest, write_result
+from .results import Provenance, check_results, make_result, result_path, weights_digest, write_result
 
 Kind = Literal["beam", "ctc", "attention"]
 RESULTS = "results"  # inside the folder of a run
@@ -91,12 +91,13 @@ def evaluate(request: EvaluateRequest, progress: Progress) -> Evaluated:
     about = Provenance(
         run=run, weights=weights_digest(run), corpus=corpus, split=split, seed=seed, command=request.command
     )
+    path = result_path(request.out or run.folder / RESULTS / split, condition, seed)
+    check_results(path)
     what = f"{run.name} on {corpus.name} {split}, {condition.name}"
     with showing(corpus, places, modality, [condition], request.root, seed, request.workers) as show:
         progress.begin(what, len(places), "utterances")
         [heard] = sweep([Task(condition, (reader,))], places, show, request.workers, lambda: progress.step(None))
     result = make_result(heard, about)
-    path = result_path(request.out or run.folder / RESULTS / split, condition, seed)
     write_result(path, result, heard)
     return Evaluated(result, path, heard.utterances)
 

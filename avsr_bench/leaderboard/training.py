@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..files import whole
 from ..records import Refused
 from .rows import Row
 
@@ -176,7 +177,7 @@ def _write(path: Path, columns: Sequence[str], lines: Iterable[Sequence[object]]
     lines = list(lines)
     if not lines:
         return
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with whole(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(lines)

@@ -3,7 +3,7 @@
 from .clock import constant_rate, frame_count
 from .mouth import decode_mouth, encode_mouth
 from .picture import Picture, Upright
-from .rewrite import Rewriting, check_target, rewrite
+from .rewrite import Rewriting, check_rewrite, rewrite
 from .sound import Sound, decode_flac, encode_flac, read_sound, sound_by_frames
 from .video import Video, VideoInfo, probe
 
@@ -14,7 +14,7 @@ __all__ = [
     "Upright",
     "Video",
     "VideoInfo",
-    "check_target",
+    "check_rewrite",
     "constant_rate",
     "decode_flac",
     "decode_mouth",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
 from .. import corpora, shards, synth
+from ..locks import Hold, hold_part
 from ..records import Clip, Reason, Refused, Sample, Skipped
 from ..samples import ClipJob, SampleSettings, make_sample
 from .engine import Engine, run_local
@@ -90,7 +91,7 @@ def prep(request: PrepRequest, progress: Progress) -> PrepReport:
     )
     mine = shards.take_part(plan.shards, *request.part)
     # All that can refuse the request comes before --force removes anything.
-    with _engine(request) as run, shards.hold_part(out, *request.part) as hold:
+    with _engine(request) as run, hold_part(out, *request.part, advice="or give each a --part of its own") as hold:
         if request.force:
             shards.clear_store(out, plan, request.splits, request.part)
         shards.open_store(out, plan, versions(), corpus.notes)
@@ -121,7 +122,7 @@ def _write_shard(
     shard: shards.PlannedShard,
     outcomes: Iterator[Sample | Skipped | Reason],
     progress: Progress,
-    hold: shards.Hold,
+    hold: Hold,
 ) -> None:
     with shards.ShardWriter(out, shard) as writer:
         for clip in shard.clips:

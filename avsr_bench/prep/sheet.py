@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from .. import media, shards
+from ..files import Ours, check_target, marked, png_header, whole
 from ..records import FPS, Refused, Unusable
 from ..shards import Entry
 
@@ -36,17 +37,19 @@ class Strip:
     detected: float | None
 
 
-def contact_sheet(out: Path, path: Path, clips: int = 24, frames: int = 8) -> None:
-    """Draw `frames` mouths of each of `clips` clips, evenly spaced over the keys of each split, into the PNG `path`."""
+def contact_sheet(out: Path, path: Path, clips: int = 24, frames: int = 8, ours: Ours = marked) -> None:
+    """Draw `frames` mouths of each of `clips` clips, evenly spaced over the keys of each split, into the PNG `path`.
+
+    A `path` that exists is replaced if it is `ours`.
+    """
+    check_target(path, ours)
     summary = shards.summarise(out)
     strips = list(choose_strips(out, list(summary.splits), clips, frames))
     if not strips:
         raise Refused(f"{out} has no mouths to draw: no finished shard holds a sample with a mouth.mp4")
     image = _draw(out, summary, strips, frames)
-    try:
-        image.save(path, "PNG")
-    except (OSError, ValueError) as error:
-        raise Refused(f"cannot write {path}: {error}") from error
+    with whole(path, ours) as unfinished:
+        image.save(unfinished, "PNG", pnginfo=png_header())
 
 
 def choose_strips(out: Path, splits: Sequence[str], clips: int, frames: int) -> Iterator[Strip]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,8 @@ from .. import evaluation, noise, runs
 from ..data import Place, Prepared
 from ..evaluation import CLEAN, Condition, Provenance, Reader, Task
 from ..evaluation.job import Kind, Progress, check_met, chosen, find_corpus, notes, open_reader, showing, sound_settings
+from ..files import make_folder
+from ..locks import hold_part
 from ..nn import Modality
 from ..records import Misused, Refused
 from ..runs import Run
@@ -96,12 +99,32 @@ def robustness(request: RobustnessRequest, progress: Progress) -> Swept:
 
     first, parts = request.part
     mine = conditions[first - 1 :: parts]
+    with ExitStack() as held:
+        for model in models:
+            make_folder(model.folder)
+            held.enter_context(hold_part(model.folder, *request.part, advice="or give each a --part of its own"))
+        _measure(request, mine, models, places, union, progress)
+    return _gather(models, conditions, request, places, reference, corpus.name)
+
+
+def _measure(
+    request: RobustnessRequest,
+    mine: Sequence[Condition],
+    models: Sequence[Model],
+    places: Sequence[Place],
+    union: Modality,
+    progress: Progress,
+) -> None:
+    """Read what is missing of this part; each result is written as soon as it is there."""
+    corpus = models[0].about.corpus
     by_reader = {model.reader: model for model in models}
     tasks = [
         Task(condition, tuple(m.reader for m in models if _to_do(m, condition, request.seed, len(places))))
         for condition in mine
     ]
     _say_what_is_left(tasks, mine, models, progress)
+    for model, condition in _pairs(models, mine):
+        evaluation.check_results(evaluation.result_path(model.folder, condition, request.seed))
     wanted = [task.condition for task in tasks if task.readers]
     with showing(corpus, places, union, wanted, request.root, request.seed, request.workers) as show:
         progress.begin("robustness", sum(len(task.readers) for task in tasks) * len(places), "utterances")
@@ -110,7 +133,6 @@ def robustness(request: RobustnessRequest, progress: Progress) -> Swept:
             about = replace(model.about, command=command_of(request, model, heard.condition))
             path = evaluation.result_path(model.folder, heard.condition, request.seed)
             evaluation.write_result(path, evaluation.make_result(heard, about), heard)
-    return _gather(models, conditions, request, places, reference, corpus.name)
 
 
 def open_runs(names: Sequence[str], corpus: Prepared) -> list[Run]:

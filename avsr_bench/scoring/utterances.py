@@ -10,6 +10,7 @@ from functools import reduce
 from operator import add
 from pathlib import Path
 
+from ..files import write_whole
 from ..records import Refused
 from ..text import plain
 from .edits import Alignment, Edits, align, count
@@ -76,13 +77,7 @@ def worst(utterances: Iterable[Utterance], number: int) -> list[tuple[Utterance,
 def write_hypotheses(path: Path, utterances: Sequence[Utterance]) -> None:
     """One JSON object a line, in the order of their keys."""
     lines = [json.dumps(asdict(each), ensure_ascii=False) for each in sorted(utterances, key=lambda each: each.key)]
-    unfinished = path.with_name(f".{path.name}.tmp")
-    try:
-        unfinished.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise Refused(f"cannot write {path}: {error.strerror}") from error
+    write_whole(path, "".join(f"{line}\n" for line in lines))
 
 
 def read_hypotheses(path: Path) -> tuple[Utterance, ...]:

@@ -1,12 +1,11 @@
 """Shards: prepared clips in tars that plain WebDataset reads, planned before the work, whole or not there.
 
-`plan` says what goes where, `lock` who may work on it, `store` what the folder was made from; `write` makes one shard,
+`plan` says what goes where, `store` what the folder was made from; `write` makes one shard,
 `read`, `index` and `tracks` take it apart, `finish` counts, `validate` reads it all back. The format: docs/shards.md.
 """
 
 from .finish import SplitSummary, Summary, finish, summarise
 from .index import Entry, Member, parse_index, read_index
-from .lock import Hold, hold_part
 from .plan import (
     Plan,
     PlannedShard,
@@ -26,7 +25,6 @@ from .write import ShardWriter
 
 __all__ = [
     "Entry",
-    "Hold",
     "Member",
     "Plan",
     "PlannedShard",
@@ -41,7 +39,6 @@ __all__ = [
     "clear_store",
     "file_sizes",
     "finish",
-    "hold_part",
     "is_whole",
     "iterate",
     "join_reports",

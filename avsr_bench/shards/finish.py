@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..files import json_bytes, write_whole
+from ..locks import guard
 from ..records import FPS, REASONS, Refused, Skipped
-from .files import json_bytes, write_whole
 from .index import read_index
-from .lock import guard
 from .read import iterate, shard_indexes, unfinished_indexes
 from .store import SKIPPED, read_prep, write_prep
 

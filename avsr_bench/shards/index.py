@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..files import json_bytes
 from ..records import Reason, Refused
-from .files import json_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..files import json_bytes, refusing, sweep_temporaries, write_whole
+from ..locks import guard
 from ..records import Refused
-from .files import json_bytes, refusing, sweep_temporaries, write_whole
-from .lock import guard
 from .plan import Plan, PlannedShard, SplitPlan, in_part
 
 FORMAT = 1  # of the folder as a whole; raised when an older reader would go wrong

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files import write_whole
 from ..records import Refused
 from .rule import TEXT_VERSION, Case, spell
 
@@ -91,9 +92,9 @@ class Tokenizer:
 
     def save(self, folder: Path) -> None:
         """Write the model, which SentencePiece itself can read, and the units beside it."""
-        (folder / MODEL).write_bytes(self.model)
+        write_whole(folder / MODEL, self.model)
         content = {"text_version": TEXT_VERSION, "units": self.units}
-        (folder / UNITS).write_text(json.dumps(content, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+        write_whole(folder / UNITS, json.dumps(content, ensure_ascii=False, indent=0) + "\n")
 
     @cached_property
     def _numbers(self) -> dict[str, int]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,8 @@ from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from .. import data, methods, nn, provenance, recipes, runs
 from ..data import Position, Prepared
+from ..files import make_folder, sweep_temporaries
+from ..locks import hold_part
 from ..methods import Method
 from ..nn import AVSR, Modality
 from ..records import Refused
@@ -79,7 +84,33 @@ def train(request: TrainRequest, view: View) -> tuple[Path, ...]:
 def _train_one(
     request: TrainRequest, recipe: TrainRecipe, about: About, folder: Path, corpus: Prepared, view: View
 ) -> Path:
-    """One run, new or going on; its folder."""
+    """One run, new or resumed; its folder. Rank 0 keeps other trainers out of it."""
+    with ExitStack() as held:
+        claim = partial(_claim, folder, held)
+        if (folder / runs.RECIPE).is_file() and not (folder / runs.WEIGHTS).is_file() and rank() == 0:
+            held.enter_context(hold_part(folder))
+            sweep_temporaries(folder)
+            claim = partial(make_folder, folder)
+        return _train_alone(request, recipe, about, folder, corpus, view, claim)
+
+
+def _claim(folder: Path, held: ExitStack) -> None:
+    """Make the folder of a new run, and keep others out of it until `held` is left."""
+    make_folder(folder)
+    held.enter_context(hold_part(folder))
+    if (folder / runs.RECIPE).is_file():
+        raise Refused(f"{folder} was begun by another process a moment ago: resume it, or choose another --out")
+
+
+def _train_alone(
+    request: TrainRequest,
+    recipe: TrainRecipe,
+    about: About,
+    folder: Path,
+    corpus: Prepared,
+    view: View,
+    claim: Callable[[], None],
+) -> Path:
     main = rank() == 0
     say = view.say if main else lambda line: None
     quiet_lightning()
@@ -122,10 +153,10 @@ def _train_one(
     method = methods.build(recipe.method, request.system, request.seed, taught)
     method.attach(network, steps)
     if main and not going_on:
-        folder.mkdir(parents=True, exist_ok=True)
+        claim()
+        runs.write_recipe(folder, about, recipe.sections())  # first: the folder is a run from here on
         tokenizer.save(folder)
         write_left_out(folder, material.left_out)
-        runs.write_recipe(folder, about, recipe.sections())
     if material.left_out:
         say(f"{len(material.left_out):,} clips are left out, with the reasons in {folder}/left_out.jsonl")
     parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -217,6 +248,8 @@ def _is_going_on(request: TrainRequest, recipe: TrainRecipe, about: About, folde
     if not (folder / runs.RECIPE).is_file():
         if request.resume:
             say(f"nothing to resume in {folder}: it begins")
+        if folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
+            raise Refused(f"{folder} holds files and is not a run: choose another --out")
         return False
     if not request.resume:
         state = "finished" if (folder / runs.WEIGHTS).is_file() else "begun"

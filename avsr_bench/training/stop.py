@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from ..runs import settle
+from ..files import settle, temporary_name
 
 CHECKPOINT = "last.ckpt"
 
@@ -69,7 +69,7 @@ class Checkpoints(Callback):
         if trainer.world_size > 1:
             self.states = [{}] * trainer.world_size
             torch.distributed.all_gather_object(self.states, random_state())
-        unfinished = self.path.with_name(f".{CHECKPOINT}.tmp")
+        unfinished = temporary_name(self.path)
         try:
             trainer.save_checkpoint(unfinished)
         except (OSError, RuntimeError) as error:  # torch says RuntimeError when the disk is full

@@ -11,11 +11,12 @@ from PIL import Image
 from rich.console import Console
 
 from avsr_bench import media
+from avsr_bench.locks import hold_part
 from avsr_bench.prep import sheet
 from avsr_bench.prep.inspect import detection_histogram, inspect, length_histogram, render
 from avsr_bench.prep.sheet import choose_strips, contact_sheet, evenly
 from avsr_bench.records import Clip, Reason, Refused, Sample, Skipped, make_key
-from avsr_bench.shards import ShardSettings, ShardWriter, finish, hold_part, make_plan, open_store, read_index
+from avsr_bench.shards import ShardSettings, ShardWriter, finish, make_plan, open_store, read_index
 
 TEXTS = ["bin blue at f two now", "Ελληνικά и русский naïve", "", None, "嘴唇 " * 80, "half \ud83d", "word" * 200]
 

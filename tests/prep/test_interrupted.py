@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from prepared import SMALL, samples
 
-from avsr_bench import shards
+from avsr_bench.locks import hold_part
 
 
 def kill_and_resume(command, out, moments):
@@ -107,7 +107,7 @@ def test_ctrl_c_while_workers_start_is_one_line_too(face_corpus, tmp_path):
 
 
 def test_a_run_on_the_same_shards_is_refused_and_names_the_other(avsr, face_corpus, tmp_path):
-    with shards.hold_part(tmp_path / "out", 1, 2):
+    with hold_part(tmp_path / "out", 1, 2):
         refused = avsr("prep", "folder", "--root", face_corpus, "--out", "out", *SMALL, expect=1)
         assert str(os.getpid()) in refused.err
         assert len(refused.err.strip().splitlines()) <= 6

@@ -11,15 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from avsr_bench import locks
+from avsr_bench.locks import hold_part, parts_overlap
 from avsr_bench.records import Refused
-from avsr_bench.shards import PlannedShard, hold_part, lock, take_part
-from avsr_bench.shards.lock import parts_overlap
+from avsr_bench.shards import PlannedShard, take_part
 
 # Holds a part until it is told to end; with --fork, a child of it stays behind that knows nothing of the lock.
 HOLD = """
 import os, sys, time
 from pathlib import Path
-from avsr_bench.shards import hold_part
+from avsr_bench.locks import hold_part
 with hold_part(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])):
     child = os.fork() if "--fork" in sys.argv else -1
     if child == 0:
@@ -140,7 +141,7 @@ def test_a_lock_file_cut_short_counts_until_it_is_silent(tmp_path):
 
 
 def test_the_heart_beats(tmp_path, monkeypatch):
-    monkeypatch.setattr(lock, "BEAT", 0.01)
+    monkeypatch.setattr(locks, "BEAT", 0.01)
     with hold_part(tmp_path, 1, 1) as hold:
         os.utime(hold.path, (0, 0))
         until = time.monotonic() + 20

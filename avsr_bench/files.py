@@ -78,7 +78,7 @@ def check_target(path: Path, ours: Ours, advice: str = BY_FORCE) -> Path:
     if path == STDOUT:
         return path
     with refusing(path):
-        real = path.resolve()
+        real = Path(os.path.realpath(path))  # Path.resolve raises RuntimeError on a loop
         try:
             mode = real.stat().st_mode
         except FileNotFoundError:

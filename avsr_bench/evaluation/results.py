@@ -117,8 +117,8 @@ def write_result(path: Path, result: Result, heard: Heard) -> None:
 
 def check_results(path: Path) -> None:
     """Refuse to put a result and its hypotheses where other files of these names lie."""
-    check_target(path, _is_result, advice="choose another --out")
-    check_target(path.with_suffix(".jsonl"), _are_hypotheses, advice="choose another --out")
+    check_target(path, _is_result, advice="remove it, or choose another --out")
+    check_target(path.with_suffix(".jsonl"), _are_hypotheses, advice="remove it, or choose another --out")
 
 
 def _is_result(path: Path) -> bool:

@@ -121,7 +121,7 @@ def by_suffix(names: Iterable[str]) -> str:
     """
     suffixes = (split_suffix(name)[1] for name in names)
     counts = Counter(suffix if re.fullmatch(r"\.\w{1,12}", suffix) else "without a suffix" for suffix in suffixes)
-    top = counts.most_common(5)
+    top = sorted(counts.items(), key=lambda found: (-found[1], found[0]))[:5]
     rest = counts.total() - sum(count for _, count in top)
     return ", ".join([*(f"{count:,} {suffix}" for suffix, count in top), *([f"{rest:,} others"] if rest else [])])
 

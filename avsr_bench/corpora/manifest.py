@@ -85,13 +85,13 @@ def read(path: Path) -> Manifest:
     else:
         rows = tuple(_csv_rows(path, lines, unread, short))
     columns = frozenset(column for column in COLUMNS if any(getattr(row, column) for row in rows))
-    if "path" not in columns:
-        names = [*columns, *unread]
-        found = f"its columns are {_named(names, COLUMNS)}" if names else "it has no rows"
+    missing = [column for column in COLUMNS if column not in columns]
+    if "path" in missing:
+        names = [*(column for column in COLUMNS if column in columns), *unread]
+        found = f"its columns are {_named(names, missing)}" if names else "it has no rows"
         raise Refused(f"manifest {path} has no column `path`: {found}")
     notes = []
     if unread:
-        missing = [column for column in COLUMNS if column not in columns]
         notes.append(f"columns of the manifest that are not read: {_named(unread, missing)}")
     if short:
         notes.append(f"{len(short):,} rows of the manifest have fewer cells than its header (line {short[0]} first)")
@@ -156,9 +156,7 @@ def _csv_rows(path: Path, lines: Iterator[str], unread: dict[str, None], short: 
 def _check_header(path: Path, line: int, columns: list[str]) -> None:
     for column in columns:
         if column in COLUMNS and columns.count(column) > 1:
-            raise Refused(
-                f"manifest {path}, line {line}: the column `{column}` stands there {columns.count(column)} times"
-            )
+            raise Refused(f"manifest {path}, line {line}: the column `{column}` stands there more than once")
         parts = {part.strip() for part in re.split("[,;\t|]", column)}
         if len(parts) > 1 and not parts.isdisjoint(COLUMNS):
             raise Refused(f"manifest {path}, line {line}: {column!r} is one column, by another separator than the rest")

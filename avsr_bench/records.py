@@ -18,6 +18,7 @@ import numpy as np
 FPS = 25  # frames a second of every mouth clip
 RATE = 16_000  # samples a second of every sound
 SAMPLES_PER_FRAME = RATE // FPS  # 640
+LONGEST = 1e6  # seconds, 11 days: a time beyond it is a mistake, and what is computed from it would overflow somewhere
 
 # Why a clip was left out: code -> (kind, what it means and what to do). `clip` reasons are final; `machine` reasons
 # (memory, disk, time) leave the shard unfinished and the next run tries the clip again.

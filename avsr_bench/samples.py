@@ -220,12 +220,18 @@ def _mouths(
         yield from (picture.warp(matrix, crop.size, crop.colour) for picture in pictures)
     else:
         matrices = faces.crop_matrices(track.points, crop.size)
-        for picture, matrix in zip(pictures, matrices, strict=True):
-            yield picture.warp(matrix, crop.size, crop.colour)
+        frames = 0
+        for frames, picture in enumerate(pictures, start=1):
+            if frames > len(matrices):
+                break
+            yield picture.warp(matrices[frames - 1], crop.size, crop.colour)
+        if frames != len(matrices):
+            raise Unusable("damaged", "the file became another while it was read: it has more frames now, or fewer")
 
 
 def _expected_seconds(clip: Clip, info: media.VideoInfo) -> float | None:
-    end = clip.end if clip.end is not None else info.seconds
+    # What a row says may be any number: where the video says how long it is, no more than that is waited for.
+    end = min((end for end in (clip.end, info.seconds) if end is not None), default=None)
     return None if end is None else max(end - clip.start, 0.0)
 
 
@@ -241,9 +247,13 @@ def _check_length(frames: int, least: int) -> None:
 
 
 def _source(job: ClipJob, info: media.VideoInfo) -> dict[str, Any]:
+    try:
+        size = job.clip.video.stat().st_size
+    except OSError as error:
+        raise Unusable("missing-file", f"{job.clip.video} went away while it was read: {error.strerror}") from None
     source: dict[str, Any] = {
         "path": job.name,
-        "bytes": job.clip.video.stat().st_size,
+        "bytes": size,
         "width": info.width,
         "height": info.height,
         "fps": round(info.fps, 3),

@@ -6,7 +6,17 @@ import importlib
 import sys
 from pathlib import Path
 
-ALL = ("crops", "crop_scale", "prep_speed", "harm", "noise_speed", "decoding_speed", "loader_speed", "sweep")
+ALL = (
+    "crops",
+    "crop_scale",
+    "prep_speed",
+    "harm",
+    "noise_speed",
+    "decoding_speed",
+    "loader_speed",
+    "sweep",
+    "manifest_rows",
+)
 
 NEED_GRID = ("crop_scale", "prep_speed", "harm", "noise_speed")
 

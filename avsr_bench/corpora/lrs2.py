@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..records import Clip, Corpus, Reason, Refused, Unusable
 from . import lrs
-from .files import read_text, split_suffix
+from .files import passed_over, read_text, split_suffix
 from .lrs import Utterance
 
 LISTS = {"train.txt": ("main", "train"), "val.txt": ("main", "valid"), "test.txt": ("main", "test")}
@@ -33,7 +33,8 @@ class Lrs2Settings:
 def read(root: Path, settings: Lrs2Settings) -> Corpus:
     """List LRS2."""
     base = root if (root / "main").is_dir() or (root / "pretrain").is_dir() else root / "mvlrs_v1"
-    found = {u.name: u for subset in ("main", "pretrain") for u in lrs.find(base, subset)}
+    (main, rest), (pretrain, more) = (lrs.find(base, subset) for subset in ("main", "pretrain"))
+    found = {utterance.name: utterance for utterance in (*main, *pretrain)}
     if not found:
         return Corpus(())
     lists = {name: path for name in LISTS for path in (base.parent / name, base / name) if path.is_file()}
@@ -53,6 +54,7 @@ def read(root: Path, settings: Lrs2Settings) -> Corpus:
         notes.append(f"{len(others):,} clips are in no list and left out (the first: {min(others)})")
     if "test.txt" in lists:
         notes += lrs.compare((clip for clip in clips if clip.split == "test"), TEST)
+    notes += passed_over([*rest, *more])
     return Corpus(tuple(clips), tuple(sorted(notes)))
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 from ..records import Clip, Corpus, Refused, Unusable
 from . import lrs
-from .files import named_file, read_text, split_suffix
+from .files import named_file, passed_over, read_text, split_suffix
 from .lrs import Utterance
 from .splits import check_shares, deal
 
@@ -38,7 +38,11 @@ class Lrs3Settings:
 
 def read(root: Path, settings: Lrs3Settings) -> Corpus:
     """List LRS3."""
-    found: dict[str, list[Utterance]] = {subset: lrs.find(root, subset) for subset in settings.subsets}
+    found: dict[str, list[Utterance]] = {}
+    rest: list[str] = []
+    for name in settings.subsets:
+        found[name], unused = lrs.find(root, name)
+        rest += unused
     notes = [f"there is no {subset}/ in {root}: left out" for subset, there in found.items() if not there]
     if settings.valid_ids is None:
         is_valid, held_out = _by_speaker(found.get("trainval", []), settings.valid_share)
@@ -52,7 +56,7 @@ def read(root: Path, settings: Lrs3Settings) -> Corpus:
             clips += lrs.clips(root, utterance, split, longest)
     if found.get("test"):
         notes += lrs.compare((clip for clip in clips if clip.split == "test"), TEST)
-    return Corpus(tuple(clips), (*notes, *held_out))
+    return Corpus(tuple(clips), (*notes, *held_out, *passed_over(rest)))
 
 
 Rule = tuple[Callable[[Utterance], bool], list[str]]  # what is held out for validation, and what to say about it

@@ -75,7 +75,8 @@ def _shared(what: str, found: Iterable[tuple[str, str]]) -> list[str]:
     for split, name in found:
         if name:
             names[split][name] += 1
-    if len(names) < 2 or max(sum(names.values(), Counter()).values()) < 2:
+    one_each = len(set().union(*names.values())) == sum(counts.total() for counts in names.values())
+    if len(names) < 2 or one_each:
         return []
     notes = []
     for one, other in combinations(sorted(names), 2):

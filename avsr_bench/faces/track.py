@@ -6,6 +6,7 @@ from bisect import bisect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import inf
 from typing import Literal
 
 import numpy as np
@@ -45,9 +46,11 @@ class FaceSettings:
             return self.face  # type: ignore[return-value]
         try:
             x, y = (float(part) for part in self.face.split(","))
+            if 0 <= x < inf and 0 <= y < inf:
+                return x, y
         except ValueError:
-            raise ValueError(f"face is {self.face!r}: it must be largest, center or X,Y in pixels") from None
-        return x, y
+            pass
+        raise ValueError(f"face is {self.face!r}: it must be largest, center or X,Y in pixels")
 
 
 def find_track(pictures: Iterable[Picture], settings: FaceSettings) -> FaceTrack:

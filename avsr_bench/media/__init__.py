@@ -1,6 +1,7 @@
 """Video and sound files in, frames at 25 a second and 16 kHz sound out; and the small files that hold a mouth."""
 
 from .clock import constant_rate, frame_count
+from .container import SOUND_SUFFIXES, VIDEO_SUFFIXES
 from .mouth import decode_mouth, encode_mouth
 from .picture import Picture, Upright
 from .rewrite import Rewriting, check_rewrite, rewrite
@@ -8,6 +9,8 @@ from .sound import Sound, decode_flac, encode_flac, read_sound, sound_by_frames
 from .video import Video, VideoInfo, probe
 
 __all__ = [
+    "SOUND_SUFFIXES",
+    "VIDEO_SUFFIXES",
     "Picture",
     "Rewriting",
     "Sound",

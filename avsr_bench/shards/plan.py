@@ -100,7 +100,7 @@ def file_sizes(clips: Iterable[Clip]) -> dict[Path, int]:
     for path in {path for clip in clips for path in (clip.video, clip.audio) if path is not None}:
         try:
             sizes[path] = path.stat().st_size
-        except OSError:  # the clip's own problem: it ends in the index with its reason
+        except (OSError, ValueError):  # the clip's own problem (ValueError: a zero byte in its name)
             continue
     return sizes
 
@@ -130,9 +130,7 @@ def make_plan(
         if not re.fullmatch(r"[A-Za-z0-9_-]+", split):
             raise Refused(f"split {split!r} cannot name a folder: use letters, digits, - and _ only")
         # Of two clips with one key, the one already set aside comes second; the path settles what is left.
-        ordered = sorted(
-            by_split[split], key=lambda clip: (clip.key, clip.problem is not None, str(clip.video), clip.start)
-        )
+        ordered = sorted(by_split[split], key=lambda clip: (clip.key, clip.problem is not None, clip.video, clip.start))
         cuts = range(0, len(ordered), settings.max_samples)
         shards = tuple(
             PlannedShard(split, number, tuple(ordered[cut : cut + settings.max_samples]))
@@ -161,18 +159,16 @@ def _fingerprint(
     landmarks: Mapping[str, str],
 ) -> str:
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
+    inside = f"{root.as_posix().rstrip('/')}/"
     for clip in clips:
-        files = [(_under(root, path), sizes.get(path, -1)) for path in (clip.video, clip.audio) if path is not None]
+        paths = [path for path in (clip.video, clip.audio) if path is not None]
+        files = [(path.as_posix().removeprefix(inside), sizes.get(path, -1)) for path in paths]
         problem = clip.problem.code if clip.problem else None
         line = [clip.key, clip.text, clip.start, clip.end, clip.speaker, files, problem]
         if clip.key in landmarks:
             line.append(landmarks[clip.key])
         digest.update(json.dumps(line).encode() + b"\n")
     return digest.hexdigest()
-
-
-def _under(root: Path, path: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
 def parse_part(text: str) -> tuple[int, int]:

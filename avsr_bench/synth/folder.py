@@ -60,7 +60,7 @@ def _check_free(folder: Path) -> None:
     """Refuse a folder in which somebody else's corpus lies."""
     for inner in walk(folder) if folder.exists() else ():
         for name in inner.files:
-            if (inner.name == "" and name in NAMES) or split_suffix(name)[1] in VIDEOS:
+            if (inner.name == "" and name.lower() in NAMES) or split_suffix(name)[1] in VIDEOS:
                 raise Refused(
                     f"{folder} holds {inner.inside(name)} and no {SETTINGS_FILE}: it is not a synthetic corpus; "
                     "give an empty folder with --root, or prepare what is there with `avsr-bench prep folder`"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .shared import Decode, quiet_threads
+from .shared import Decode, command_line, quiet_threads
 
 if TYPE_CHECKING:
     from ..evaluation import Evaluated
@@ -79,7 +78,7 @@ def evaluate(
         limit=limit,
         workers=len(os.sched_getaffinity(0)),
         out=out,
-        command=shlex.join(["avsr-bench", *sys.argv[1:]]),
+        command=command_line(),
     )
     try:
         with shown(quiet=as_json) as progress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -46,3 +47,10 @@ def quiet_threads() -> None:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def command_line() -> str:
+    """The command as recipes and results keep it: without passwords and tokens."""
+    from ..data import without_secrets
+
+    return shlex.join(["avsr-bench", *map(without_secrets, sys.argv[1:])])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 
@@ -64,19 +65,28 @@ def places(corpus: Prepared, split: str, modality: Modality) -> list[Place]:
 
 
 def read_members(corpus: Prepared, chosen: Sequence[Place], extensions: Sequence[str]) -> dict[str, dict[str, bytes]]:
-    """The bytes of some members of some clips by key: each shard is opened once and read forward."""
-    by_shard: dict[tuple[str, int], list[tuple[int, int, str, str]]] = {}
+    """The bytes of some members of some clips by key: each shard is opened once and read forward.
+
+    What comes over a network is held against the digest in the index: files there may be replaced at any time.
+    """
+    by_shard: dict[tuple[str, int], list[tuple[int, int, str, str, str]]] = {}
     for place in chosen:
         for extension in extensions:
             member = place.entry.members[extension]
             wanted = by_shard.setdefault((place.split, place.shard), [])
-            wanted.append((member.offset, member.bytes, place.entry.key, extension))
+            wanted.append((member.offset, member.bytes, place.entry.key, extension, member.sha256))
     found: dict[str, dict[str, bytes]] = {}
     for (split, number), wanted in sorted(by_shard.items()):
         wanted.sort()
         tar = f"{split}/{shard_name(split, number)}.tar"
-        pieces = corpus.read_ranges(tar, [(offset, length) for offset, length, _, _ in wanted])
-        for piece, (_, _, key, extension) in zip(pieces, wanted, strict=True):
+        pieces = corpus.read_ranges(tar, [(offset, length) for offset, length, *_ in wanted])
+        for piece, (_, _, key, extension, digest) in zip(pieces, wanted, strict=True):
+            if corpus.is_remote and sha256(piece).hexdigest() != digest:
+                raise Refused(
+                    f"{corpus.location}/{tar}: {key}.{extension} is not as its index says: the corpus was made again"
+                    " since this command began, or corrupted; run the same command again, or `avsr-bench validate`"
+                    " where it lies"
+                )
             found.setdefault(key, {})[extension] = piece
     return found
 

@@ -60,6 +60,10 @@ def open_sound(
     found: dict[str, Condition] = {}
     for request in requests:
         asked = ear.parse(request)
+        if asked[0].kind == "babble" and settings.babble == "corpus" and corpus.is_remote:
+            raise Refused(
+                "babble is made from voices of a local corpus: set sound.babble=synth, or copy the corpus here"
+            )
         source = open_source(asked[0].kind, settings, Path(corpus.location), split, seed)
         for each in asked:
             name, heard = _name(each, source, settings), (source, each.snr_db)

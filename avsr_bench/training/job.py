@@ -225,8 +225,8 @@ def _fit(
     done = _updates_of(folder / CHECKPOINT) if going_on else 0
     start = material.planner.after(Position(), done * settings.accumulate)
     left = (steps - done) * settings.accumulate
-    loader = data.make_loader(material.stream, own, start, left, settings.workers)
-    with Signals(checkpoints):
+    loader = data.Loader(material.stream, own, start, left, settings.workers)
+    with Signals(checkpoints), loader:
         trainer.fit(module, loader, ckpt_path=folder / CHECKPOINT if going_on else None, weights_only=True)
 
 
@@ -329,7 +329,8 @@ def _run_named(name: str, size: str, form: tuple[str, ...], request: TrainReques
         )
     check_started_outside(load_recipe(name, size, ())[0].train)
     # By its own recipe: a run of this name must be the same whoever asked for it.
-    words = ["train", name, "--data", request.data or f"data/{about.corpus}", "--size", size]
+    where = data.without_secrets(request.data or f"data/{about.corpus}")
+    words = ["train", name, "--data", where, "--size", size]
     words += ["--modality", request.modality, "--seed", str(request.seed)]
     command = shlex.join(["avsr-bench", *words])
     if given := [given for given in request.assignments if given.partition(".")[0] in form]:

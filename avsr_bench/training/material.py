@@ -129,7 +129,7 @@ def _valid(corpus: Prepared, recipe: TrainRecipe, modality: Modality, tokenizer:
 def _crowd(corpus: Prepared, modality: Modality, settings: AugmentSettings, seed: int) -> Source | None:
     if modality == "video" or not settings.babble:
         return None
-    if "://" in corpus.location:
+    if corpus.is_remote:
         raise Refused("babble is made from voices of a local corpus: set augment.babble=false, or copy the corpus here")
     return voices.open_source("babble", SoundSettings(), Path(corpus.location), TRAIN, seed)
 

@@ -51,8 +51,9 @@ def export(
 
 
 def _print_sparse(written: SparseExport) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from .terminal import console as open_console
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("", "dense", "sparse", "share"):
@@ -71,7 +72,7 @@ def _print_sparse(written: SparseExport) -> None:
         f"{written.seconds * 1e3:.1f} ms",
         f"{written.seconds / written.seconds_filled:.3f}",
     )
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = open_console(soft_wrap=True)
     console.print(table)
     console.print(
         "Zeros without a pattern save no time in dense kernels; the multiply-adds are what a sparse one could."

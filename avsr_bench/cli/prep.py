@@ -120,8 +120,9 @@ def prep(
 
 
 def _print_report(report: PrepReport) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from .terminal import console as open_console
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("split", "clips", "samples", "skipped", "video", "words", "speakers", "shards"):
@@ -137,7 +138,7 @@ def _print_report(report: PrepReport) -> None:
             str(len(split.speakers)),
             shards,
         )
-    console = Console()
+    console = open_console()
     console.print(table)
     reasons: dict[str, int] = {}
     for split in report.summary.splits.values():
@@ -166,9 +167,10 @@ def inspect(
     if as_json:
         print(json.dumps(inspection.to_json(), indent=1, ensure_ascii=False))
     else:
-        from rich.console import Console
+        from .terminal import console
 
-        Console().print(render(inspection))
+        screen = console()
+        screen.print(render(inspection, screen.plain))
     if out is not None:
         from ..prep.sheet import contact_sheet
 
@@ -182,6 +184,7 @@ def validate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read every sample back and say which shard is damaged."""
+    from ..inert import line
     from ..prep.validate import validate as check
     from .progress import shown
 
@@ -191,9 +194,9 @@ def validate(
         print(json.dumps(report.to_json(), indent=1, ensure_ascii=False))
     else:
         for problem in report.problems:
-            print(problem)
-        for line in report.mend:
-            print(line)
+            print(line(str(problem)))
+        for remedy in report.mend:
+            print(line(remedy))
         if not report.problems:
             print(f"{folder}: {report.samples:,} samples in {report.shards:,} shards, all whole")
     if report.problems:

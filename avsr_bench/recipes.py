@@ -57,6 +57,8 @@ def find(kind: str, name: str) -> Path:
 
 
 def _text(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        raise Refused(f"{path} is no regular file: remove it")
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
@@ -70,8 +72,10 @@ def load(path: Path) -> dict[str, Any]:
     text = _text(path)
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: the 31st of June
         raise Refused(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise Refused(f"{path} is nested too deeply") from None
     if not isinstance(content, dict):
         raise Refused(f"{path} holds no settings: expected `section:` with `key: value` lines below it")
     return content

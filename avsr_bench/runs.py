@@ -23,6 +23,7 @@ from torch import Tensor
 from . import nn, recipes
 from .decoding import DecodeSettings
 from .files import make_folder, whole, write_whole
+from .inert import inert
 from .nn import AVSR, Modality, NetworkSettings
 from .records import Misused, Refused
 from .text import Tokenizer, load_tokenizer
@@ -87,7 +88,7 @@ class Run:
 def name_of(folder: Path) -> str:
     """A run's folder as results name it: `synth/dense-tiny-s0` for `runs/synth/dense-tiny-s0`, wherever runs/ is."""
     parts = folder.resolve().parts
-    return "/".join(parts[parts.index("runs") + 1 :]) if "runs" in parts else folder.name
+    return inert("/".join(parts[parts.index("runs") + 1 :]) if "runs" in parts else folder.name)
 
 
 def default_folder(about: About) -> Path:

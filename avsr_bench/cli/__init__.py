@@ -8,8 +8,9 @@ from types import FrameType
 
 import typer
 
+from ..inert import line
 from ..records import Misused, Refused
-from . import evaluate, export, importing, leaderboard, noise, prep, robustness, setup, train, transcribe
+from . import evaluate, export, importing, leaderboard, noise, prep, robustness, setup, terminal, train, transcribe
 
 app = typer.Typer(
     name="avsr-bench",
@@ -49,10 +50,27 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where whoever started us ignores it
         signal.signal(signal.SIGINT, _interrupt)
     try:
-        app()
-    except Refused as refused:
-        print(f"avsr-bench: {refused}", file=sys.stderr)
-        sys.exit(2 if isinstance(refused, Misused) else 1)
+        code = _run()
     except BrokenPipeError:  # the reader of our output, `head` for one, has had enough
-        sys.stderr.close()
-        sys.exit(1)
+        terminal.give_up(sys.stdout)
+        terminal.give_up(sys.stderr)
+        code = 1
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        terminal.open_streams()
+        try:
+            app()
+        except SystemExit:
+            sys.stdout.flush()
+            raise
+    except Refused as refused:
+        print(f"avsr-bench: {line(str(refused))}", file=sys.stderr)
+        return 2 if isinstance(refused, Misused) else 1
+    except terminal.Unwritable as unwritable:
+        print(f"avsr-bench: {unwritable}", file=sys.stderr or sys.stdout)
+        terminal.give_up(sys.stdout)
+        return 1
+    return 0

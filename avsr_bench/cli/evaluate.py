@@ -93,6 +93,7 @@ def evaluate(
 
 
 def _print(found: Evaluated) -> None:
+    from ..inert import line
     from ..scoring import show, worst
 
     result = found.result
@@ -112,5 +113,5 @@ def _print(found: Evaluated) -> None:
         print(f"faces lost: {result.faces_lost:,}, each read as nothing")
     bad = [pair for pair in worst(found.utterances, SHOWN) if any(step.kind != "hit" for step in pair[1].steps)]
     for utterance, alignment in bad:
-        print(f"\n{utterance.key}\n{show(alignment)}")
+        print(f"\n{line(utterance.key)}\n{show(alignment)}")
     print(f"\n{found.path}")

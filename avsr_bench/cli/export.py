@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -36,10 +36,10 @@ def export(
     force: Force = False,
 ) -> None:
     """Write a run for other runtimes (onnx), or its sparse weights in less room (sparse)."""
-    from ..files import marked
+    from ..files import STDOUT, marked
     from ..runs import find_run
 
-    ours, said = replaceable(force, marked), beside(out)
+    ours = replaceable(force, marked)
 
     folder = find_run(run)
     if format_ is Format.onnx:
@@ -51,17 +51,18 @@ def export(
             f"{written.path}: {_size(written.bytes)}, reads {' and '.join(written.inputs)}, clips of any length\n"
             f"largest difference from torch: {written.difference:.1g} in a log-probability,"
             f" batches of {lengths} frames",
-            file=said,
+            file=beside(out),
         )
     else:
         from ..export import export_sparse
 
-        _print_sparse(export_sparse(folder, out, ours), said)
+        _print_sparse(export_sparse(folder, out, ours), stderr=out == STDOUT)
 
 
-def _print_sparse(written: SparseExport, said: TextIO) -> None:
-    from rich.console import Console
+def _print_sparse(written: SparseExport, stderr: bool) -> None:
     from rich.table import Table
+
+    from .terminal import console as open_console
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("", "dense", "sparse", "share"):
@@ -80,7 +81,7 @@ def _print_sparse(written: SparseExport, said: TextIO) -> None:
         f"{written.seconds * 1e3:.1f} ms",
         f"{written.seconds / written.seconds_filled:.3f}",
     )
-    console = Console(file=said, highlight=False, markup=False, soft_wrap=True)
+    console = open_console(stderr=stderr, soft_wrap=True)
     console.print(table)
     console.print(
         "Zeros without a pattern save no time in dense kernels; the multiply-adds are what a sparse one could."

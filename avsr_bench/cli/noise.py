@@ -31,8 +31,9 @@ def list_families(as_json: Annotated[bool, typer.Option("--json", help="Print JS
         }
         print(json.dumps({"version": noise.VERSION, "families": rows}, indent=1, ensure_ascii=False))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from .terminal import console as open_console
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("family", "training", "what", "level 1", "level 5", "level 10"):
@@ -40,7 +41,7 @@ def list_families(as_json: Annotated[bool, typer.Option("--json", help="Print JS
     for name, family in noise.FAMILIES.items():
         shown = (family.label.format(family.levels[level - 1]) for level in (1, 5, 10))
         table.add_row(name, "seen" if family.seen else "unseen", family.what, *shown)
-    console = Console()
+    console = open_console()
     console.print(table)
     console.print(f"Written FAMILY:LEVEL, such as jpeg:7; level 0 is the clean picture. Version {noise.VERSION}.")
 
@@ -74,15 +75,15 @@ def apply(
     force: Force = False,
 ) -> None:
     """Write a video with noise on its full frames, its sound kept."""
-    from rich.console import Console
     from rich.progress import Progress
 
     from ..files import nothing
     from ..noise import parse
     from ..noise_jobs.video import harm_video
+    from .terminal import console as open_console
 
     family, level = parse(noise)
-    console = Console(stderr=True)
+    console = open_console(stderr=True)
     try:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
             bar = bars.add_task(noise, total=None)

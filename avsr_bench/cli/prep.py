@@ -122,8 +122,9 @@ def prep(
 
 
 def _print_report(report: PrepReport) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from .terminal import console as open_console
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("split", "clips", "samples", "skipped", "video", "words", "speakers", "shards"):
@@ -139,7 +140,7 @@ def _print_report(report: PrepReport) -> None:
             str(len(split.speakers)),
             shards,
         )
-    console = Console()
+    console = open_console()
     console.print(table)
     reasons: dict[str, int] = {}
     for split in report.summary.splits.values():
@@ -164,23 +165,25 @@ def inspect(
     force: Force = False,
 ) -> None:
     """Counts, hours, lengths, skip reasons and detection rates of prepared shards; a contact sheet."""
+    from ..files import STDOUT, check_target, marked
     from ..prep.inspect import inspect as look
     from ..prep.inspect import render
 
+    ours = replaceable(force, marked)
     if out is not None:
-        from ..files import check_target, marked
-        from ..prep.sheet import contact_sheet
-
-        check_target(out, replaceable(force, marked))
+        check_target(out, ours)
     inspection = look(folder)
     if as_json:
         print(json.dumps(inspection.to_json(), indent=1, ensure_ascii=False), file=beside(out))
     else:
-        from rich.console import Console
+        from .terminal import console
 
-        Console(file=beside(out)).print(render(inspection))
+        screen = console(stderr=out == STDOUT)
+        screen.print(render(inspection, screen.plain))
     if out is not None:
-        contact_sheet(folder, out, ours=replaceable(force, marked))
+        from ..prep.sheet import contact_sheet
+
+        contact_sheet(folder, out, ours=ours)
         if not as_json:
             print(f"contact sheet: {out}", file=beside(out))
 
@@ -190,6 +193,7 @@ def validate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read every sample back and say which shard is damaged."""
+    from ..inert import line
     from ..prep.validate import validate as check
     from .progress import shown
 
@@ -199,9 +203,9 @@ def validate(
         print(json.dumps(report.to_json(), indent=1, ensure_ascii=False))
     else:
         for problem in report.problems:
-            print(problem)
-        for line in report.mend:
-            print(line)
+            print(line(str(problem)))
+        for remedy in report.mend:
+            print(line(remedy))
         if not report.problems:
             print(f"{folder}: {report.samples:,} samples in {report.shards:,} shards, all whole")
     if report.problems:

@@ -112,9 +112,9 @@ def _as_json(swept: Swept, summary: Summary) -> str:
 
 
 def _print(swept: Swept, summary: Summary) -> None:
-    from rich.console import Console
+    from .terminal import console as open_console
 
-    console = Console(highlight=False, markup=False)
+    console = open_console()
     _print_levels(console, swept)
     _print_means(console, swept, summary.rows)
     for note in summary.notes:

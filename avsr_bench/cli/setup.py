@@ -34,8 +34,9 @@ def list_recipes(
         rows = {kind: [_told(name, path) for name, path in paths.items()] for kind, paths in found.items()}
         print(json.dumps(rows, indent=1))
     else:
-        from rich.console import Console
         from rich.table import Table
+
+        from .terminal import console as open_console
 
         for kind, paths in found.items():
             if not paths:
@@ -47,7 +48,7 @@ def list_recipes(
             for name, path in paths.items():
                 mine = "" if path.is_relative_to(recipes.shipped(kind)) else f" [yours: {path}]"
                 table.add_row(name, recipes.headline(path) + mine, recipes.paper(path) if kind == "models" else "")
-            console = Console(highlight=False, markup=False)
+            console = open_console()
             console.print(table)
             console.print()
 

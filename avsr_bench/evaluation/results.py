@@ -10,6 +10,7 @@ from typing import Any
 from .. import provenance, runs
 from ..data import Prepared
 from ..files import check_target, make_folder, refusing, write_whole
+from ..inert import inert
 from ..records import Refused
 from ..runs import Run
 from ..scoring import (
@@ -17,8 +18,8 @@ from ..scoring import (
     Result,
     interval,
     merge,
-    parse_result,
     read_hypotheses,
+    read_result,
     score,
     total,
     write_hypotheses,
@@ -66,7 +67,7 @@ def make_result(heard: Heard, about: Provenance) -> Result:
         wer_interval=interval([scores]),
         cer_interval=interval([scores], "characters"),
         faces_lost=heard.lost,
-        command=about.command,
+        command=inert(about.command),
         commit=provenance.commit(),
         device=provenance.device_name(heard.reader.device),
         seconds=round(heard.seconds, 2),
@@ -76,7 +77,7 @@ def make_result(heard: Heard, about: Provenance) -> Result:
         sparsity=run.sparsity,
         parameters=run.parameters or None,
         nonzero=run.nonzero or None,
-        recipe_command=run.command,
+        recipe_command=inert(run.command),
         train_seed=run.seed,
     )
 
@@ -139,9 +140,9 @@ def stored_result(
     if not path.is_file() or not path.with_suffix(".jsonl").is_file():
         return None
     try:
-        result = parse_result(path.read_text(encoding="utf-8"), str(path))
+        result = read_result(path)
         kept = len(read_hypotheses(path.with_suffix(".jsonl")))
-    except (OSError, UnicodeDecodeError, Refused):
+    except Refused:
         return None  # cut short or of another version: it is measured again
     asked = {
         **_request(condition, reader, about),

@@ -147,9 +147,20 @@ def draw(axes: Axes, curves: Sequence[Curve], banded: bool = True) -> None:
                 x = [each + ASIDE * (turn - (len(curves) - 1) / 2) for each in x]
                 dashes = ":" if len(x) > 1 else "none"
             axes.vlines(x, curve.low, curve.high, color=colour, linewidth=1.2, alpha=0.55)
-        (line,) = axes.plot(x, curve.y, dashes, color=colour, marker=mark, label=curve.label, markeredgewidth=0)
+        (line,) = axes.plot(
+            x, curve.y, dashes, color=colour, marker=mark, label=literal(curve.label), markeredgewidth=0
+        )
         if curve.said:
             line.set_gid(_told(curve.said))
+
+
+def literal(text: str) -> str:
+    """Text that matplotlib writes as it is: a dollar opens a formula, and what begins with _ has no place in a legend.
+
+    >>> print(literal("_$x$"))
+     _\\$x\\$
+    """
+    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
 
 
 def canvas(width: float, height: float) -> Drawing:

@@ -110,8 +110,19 @@ def to_csv(found: Found) -> str:
     rows = [*found.rows, *(each.row for each in found.apart)]
     for row in sorted(rows, key=lambda row: (row.name, row.path)):
         values = {**_values(row), "apart": reasons.get(row.path, "")}
-        writer.writerow([values[name] for name in COLUMNS])
+        writer.writerow([_cell(values[name]) for name in COLUMNS])
     return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    """A value that no spreadsheet runs: text that looks like a formula opens with an apostrophe, as they write it."""
+    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@")):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def _values(row: Row) -> dict[str, object]:

@@ -35,6 +35,7 @@ _FADE = RATE // 100  # 10 ms, in which the end of a recording turns into its beg
 
 
 Over = Literal["utterance", "speech"]
+Babble = Literal["corpus", "synth"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class SoundSettings:
 
     # Published results measure over the whole utterance, so a clip with long pauses gets softer noise.
     snr_over: Over = "utterance"
-    babble: Literal["corpus", "synth"] = "corpus"  # voices of the prepared corpus, or espeak's
+    babble: Babble = "corpus"  # voices of the prepared corpus, or espeak's
 
     def __post_init__(self) -> None:
         for name, allowed in (("snr_over", ("utterance", "speech")), ("babble", ("corpus", "synth"))):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import reduce
@@ -11,6 +12,7 @@ from operator import add
 from pathlib import Path
 
 from ..files import write_whole
+from ..inert import inert
 from ..records import Refused
 from ..text import plain
 from .edits import Alignment, Edits, align, count
@@ -76,13 +78,17 @@ def worst(utterances: Iterable[Utterance], number: int) -> list[tuple[Utterance,
 
 def write_hypotheses(path: Path, utterances: Sequence[Utterance]) -> None:
     """One JSON object a line, in the order of their keys."""
-    lines = [json.dumps(asdict(each), ensure_ascii=False) for each in sorted(utterances, key=lambda each: each.key)]
+    lines = [
+        inert(json.dumps(asdict(each), ensure_ascii=False)) for each in sorted(utterances, key=lambda each: each.key)
+    ]
     write_whole(path, "".join(f"{line}\n" for line in lines))
 
 
 def read_hypotheses(path: Path) -> tuple[Utterance, ...]:
     """The utterances of a file of hypotheses."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise Refused(f"{path} is not a file of hypotheses: it is no regular file")
         lines = path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
         raise Refused(f"cannot read {path}: {error.strerror}") from error
@@ -97,7 +103,7 @@ def _parse(line: str, where: str) -> Utterance:
     try:
         content = json.loads(line)
         utterance = Utterance(**content)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise Refused(f"{where}: not a record of {', '.join(field.name for field in fields(Utterance))}") from None
     texts = (utterance.key, utterance.reference, utterance.hypothesis, utterance.speaker, utterance.source)
     if not all(isinstance(text, str) for text in texts) or not isinstance(utterance.score, float | int | None):

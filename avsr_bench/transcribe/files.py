@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 from .. import media, runs
 from ..evaluation import pick_device
 from ..files import STDOUT, Ours, anything, check_target, make_folder, marked, nothing, write_whole
+from ..inert import line
 from ..records import FPS, Misused, Refused, Unusable
 from .formats import FORMATS, as_json
 from .job import TranscribeSettings, transcribe
@@ -161,7 +162,7 @@ def _shown(transcript: Transcript, form: Format, several: bool) -> str:
     """A transcript on standard output; JSON as one line a video, text of several under their names."""
     if form == "json":
         return json.dumps(as_json(transcript), ensure_ascii=False) + "\n"
-    head = f"==> {transcript.video} <==\n" if several else ""
+    head = f"==> {line(str(transcript.video))} <==\n" if several else ""
     return head + FORMATS[form](transcript)
 
 

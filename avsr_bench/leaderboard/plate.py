@@ -17,7 +17,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from ..files import MARK, make_folder, whole, write_whole
+from ..files import MARK, make_folder, marked, whole, write_whole
 from .table import Figure
 
 INK, MUTED, RULE = "#1f2328", "#667080", "#e3e6ea"
@@ -73,6 +73,7 @@ STYLE: dict[Any, Any] = {
 }
 
 
+ADVICE = "pages go to a folder of their own, choose another --out"
 ENOUGH = 5  # points for a band
 ASIDE = 0.14  # levels between the whiskers of two systems
 BESIDE = 1.4  # percent of sparsity between systems that are at the same
@@ -177,9 +178,9 @@ def keep(drawing: Drawing, out: Path, name: str, title: str, caption: str) -> Fi
     """Write figures/NAME.png and .svg, and give back what the page shows."""
     folder = out / "figures"
     make_folder(folder)
-    with whole(folder / f"{name}.png") as path:
+    with whole(folder / f"{name}.png", marked, ADVICE) as path:
         drawing.savefig(path, format="png", dpi=150, metadata={"Software": MARK})
-    write_whole(folder / f"{name}.svg", _untold(_svg(drawing, "path")))
+    write_whole(folder / f"{name}.svg", _untold(_svg(drawing, "path")), marked, ADVICE)
     return Figure(name, title, caption, _for_page(_svg(drawing, "none"), name))
 
 

@@ -17,6 +17,7 @@ from .markdown import MADE as MADE_TEXT
 from .markdown import markdown
 from .page import MADE as MADE_PAGE
 from .page import page
+from .plate import ADVICE
 from .published import NAMES, Papers, published_tables, read_published
 from .rows import CLEAN, Found, Row, read_rows
 from .table import Section
@@ -147,16 +148,10 @@ def _values(row: Row) -> dict[str, object]:
 
 
 def _refuse_others(out: Path) -> None:
-    """Keep pages and figures that are not ours: a folder may be somebody's repository."""
+    """Keep pages that are not ours: a folder may be somebody's repository."""
     marks = {"README.md": MADE_TEXT, "index.html": MADE_PAGE, "results.csv": ",".join(COLUMNS[:3])}
     for name, mark in marks.items():
-        check_target(
-            out / name,
-            partial(_holds, mark),
-            advice="pages go to a folder of their own, choose another --out",
-        )
-    for path in _figures(out / "figures"):
-        check_target(path, marked, advice="figures go to a folder of their own, choose another --out")
+        check_target(out / name, partial(_holds, mark), ADVICE)
 
 
 def _holds(mark: str, path: Path) -> bool:
@@ -164,13 +159,8 @@ def _holds(mark: str, path: Path) -> bool:
 
 
 def _clear(folder: Path, drawn: Sequence[str]) -> None:
-    """Remove the figures of earlier pages: what they showed is gone. Others, such as a run's, stay."""
-    for path in _figures(folder):
-        if path.stem not in drawn:
+    """Remove the figures of earlier pages: what they showed is gone. Others stay, and so does what we did not make."""
+    for path in folder.glob("*") if folder.is_dir() else ():
+        named = path.suffix in (".png", ".svg") and path.stem.startswith(FIGURES)
+        if named and path.stem not in drawn and path.is_file() and marked(path):
             path.unlink()
-
-
-def _figures(folder: Path) -> list[Path]:
-    """The files of a folder that have names of figures of a page."""
-    found = folder.glob("*") if folder.is_dir() else ()
-    return [path for path in found if path.suffix in (".png", ".svg") and path.stem.startswith(FIGURES)]

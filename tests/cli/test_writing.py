@@ -158,7 +158,5 @@ def test_results_do_not_take_the_place_of_other_files(tmp_path, places):
         command = ["evaluate", str(places["RUN"]), "--data", str(tmp_path / "data"), "--out", str(out)]
         done = CliRunner().invoke(app, command)
         assert isinstance(done.exception, Refused)
-        assert f"{name} exists, and avsr-bench did not make it: remove it, or choose" in str(
-            done.exception
-        )
+        assert f"{name} exists, and avsr-bench did not make it: remove it, or choose" in str(done.exception)
         assert [(path.name, path.read_text()) for path in out.iterdir()] == [(name, "theirs")]

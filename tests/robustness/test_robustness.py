@@ -380,8 +380,6 @@ class TestAlone:
         first = robustness(request_, Silence())
         path = next(iter(files(request_.out).values()))
         path.write_text("theirs")
-        with pytest.raises(
-            Refused, match=r"exists, and avsr-bench did not make it: remove it"
-        ):
+        with pytest.raises(Refused, match=r"exists, and avsr-bench did not make it: remove it"):
             robustness(request_, Silence())
         assert path.read_text() == "theirs" and len(first.found) == 10

@@ -11,16 +11,16 @@ import pytest
 VERBS = {  # and the options of each, or its own verbs: to be changed here when they are changed on purpose
     "prep": "root out split noise face landmarks already-cropped only workers engine address part limit min-yield"
     " force",
-    "inspect": "out json",
+    "inspect": "out json force",
     "validate": "json",
     "train": "data size modality seed out resume figures",
     "evaluate": "data split decode beam noise sound apply-to root seed device limit out json",
     "robustness": "noise levels sound models reference data split apply-to root decode beam part limit seed device out"
     " json",
     "noise": "list preview apply",
-    "transcribe": "model format out preview all-faces face decode beam window device",
+    "transcribe": "model format out preview all-faces face decode beam window device force",
     "import": "tokenizer units out",
-    "export": "format out",
+    "export": "format out force",
     "leaderboard": "make render verify rerun",
     "list": "copy json",
     "doctor": "json",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import stat
+from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -54,8 +55,8 @@ def check_file(path: Path) -> None:
 def parse_json(text: str | bytes) -> Any:
     """What JSON says; a ValueError of one line where it is none, or none of ours.
 
-    Refused beside what JSON itself forbids: NaN and numbers beyond a float, a key twice in a mapping, lists and mappings
-    more than `MOST_DEPTH` deep.
+    Beside what is no JSON that is: NaN and numbers beyond a float, a key twice in a mapping, lists and mappings more
+    than `MOST_DEPTH` deep.
 
     >>> parse_json('{"a": [1, 2.5]}')
     {'a': [1, 2.5]}
@@ -76,8 +77,8 @@ _TOO_DEEP = f"lists or mappings more than {MOST_DEPTH} deep"
 def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     mapping = dict(pairs)
     if len(mapping) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)[:60]!r} twice in one mapping")
+        [(twice, _)] = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"the key {twice[:60]!r} twice in one mapping")
     return mapping
 
 

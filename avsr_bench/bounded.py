@@ -37,7 +37,7 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
     try:
         return read_bytes(path, most).decode("utf-8")
     except UnicodeDecodeError:
-        raise Refused(f"{path} is not UTF-8 text: save it as UTF-8, or remove it") from None
+        raise Refused(f"{path} is not UTF-8 text") from None
 
 
 def check_file(path: Path) -> None:

@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from . import nn, recipes, runs
 from .decoding import DecodeSettings
 from .nn import AVSR, NetworkSettings, Report, Weights
@@ -105,8 +103,8 @@ def _own_sections(file: Path) -> dict[str, Any]:
     if recipe is None:
         raise Refused(f"{file} are the weights of a run, whose folder is used as it is: copy all of it")
     try:
-        content = yaml.safe_load(recipe)
-    except yaml.YAMLError:
+        content = recipes.parse(recipe)
+    except ValueError:
         content = None
     if not isinstance(content, dict):
         raise Refused(f"{file} is damaged: what its header has for a recipe is none")

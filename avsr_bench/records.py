@@ -10,15 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 import numpy as np
+from annotated_types import Interval
 
 FPS = 25  # frames a second of every mouth clip
 RATE = 16_000  # samples a second of every sound
 SAMPLES_PER_FRAME = RATE // FPS  # 640
 LONGEST = 1e6  # seconds, 11 days: a time beyond it is a mistake, and what is computed from it would overflow somewhere
+
+# Settings have their range in their type; `recipes.build` holds them to it. These are in many rooms.
+Fraction = Annotated[float, Interval(ge=0, le=1)]
+PartOfAll = Annotated[float, Interval(ge=0, lt=1)]  # where all of it would leave nothing
+Seed = Annotated[int, Interval(ge=0, le=2**63 - 1)]
 
 # Why a clip was left out: code -> (kind, what it means and what to do). `clip` reasons are final; `machine` reasons
 # (memory, disk, time) leave the shard unfinished and the next run tries the clip again.

@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import safetensors.torch
 import torch
-import yaml
+from annotated_types import Interval
 from torch import Tensor
 
 from . import nn, recipes
@@ -25,11 +25,12 @@ from .decoding import DecodeSettings
 from .files import make_folder, whole, write_whole
 from .inert import inert
 from .nn import AVSR, Modality, NetworkSettings
-from .records import Misused, Refused
+from .records import Fraction, Misused, Refused, Seed
 from .text import Tokenizer, load_tokenizer
 
 ROOT = Path("runs")
 RECIPE, WEIGHTS = "recipe.yaml", "model.safetensors"
+Count = Annotated[int, Interval(ge=0, le=10**12)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +41,12 @@ class About:
     corpus: str
     size: str  # tiny, small or large; empty for imported weights of no size of ours
     modality: Modality = "video"
-    seed: int | None = None  # of training; none for weights that others trained
+    seed: Seed | None = None  # of training; none for weights that others trained
     corpus_fingerprint: str = ""  # of the training data
-    sparsity: float = 0.0  # share of the prunable weights that are exactly zero
-    parameters: int = 0
-    nonzero: int = 0  # parameters that are not zero
-    hours: float = 0.0  # of training data
+    sparsity: Fraction = 0.0  # share of the prunable weights that are exactly zero
+    parameters: Count = 0
+    nonzero: Count = 0  # parameters that are not zero
+    hours: Annotated[float, Interval(ge=0, le=10**9)] = 0.0  # of training data
     command: str = ""
     commit: str = ""
 
@@ -145,9 +146,8 @@ def open_finished(folder: Path) -> Run:
 
 def write_recipe(folder: Path, about: About, sections: Mapping[str, Any]) -> None:
     """Write `recipe.yaml`: what the run is, and the settings of each section (dataclasses as plain values)."""
-    content = yaml.safe_dump({"run": asdict(about), **sections}, sort_keys=False, allow_unicode=True, width=120)
     make_folder(folder)
-    write_whole(folder / RECIPE, content)
+    write_whole(folder / RECIPE, recipes.dump({"run": asdict(about), **sections}))
 
 
 def write_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:

@@ -13,36 +13,35 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Interval, MultipleOf
 
 from . import faces, media, noise, shards
 from .faces import FaceSettings
 from .media.picture import Colour
-from .records import FPS, Clip, FaceTrack, Misused, Sample, Skipped, Unusable, draws
+from .records import FPS, Clip, FaceTrack, Misused, Sample, Seed, Skipped, Unusable, draws
 
 
 @dataclass(frozen=True, slots=True)
 class ClipSettings:
     """Which clips are taken."""
 
-    min_frames: int = 5  # 0.2 s: the shortest word of the corpora
-    max_seconds: float | None = None  # longer clips are left out
+    min_frames: Annotated[int, Interval(ge=1, le=10**6)] = 5  # 0.2 s: the shortest word of the corpora
+    max_seconds: Annotated[float, Interval(gt=0, le=10**6)] | None = None  # longer clips are left out
 
 
 @dataclass(frozen=True, slots=True)
 class CropSettings:
     """What a mouth clip looks like."""
 
-    size: int = faces.MOUTH  # pixels of a side; the region is the same at any size
+    size: Annotated[int, Interval(ge=16, le=512), MultipleOf(2)] = (
+        faces.MOUTH
+    )  # pixels of a side; the region is the same at any size
     colour: Colour = "grey"
     lossless: bool = False  # 5 times the bytes, for work on compression itself
     already_cropped: bool = False  # the videos are mouths: only scaled, no face is sought
-
-    def __post_init__(self) -> None:
-        if not 16 <= self.size <= 512 or self.size % 2:
-            raise ValueError("size must be even and between 16 and 512")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class NoiseSettings:
     """Noise on the whole picture, before anything looks for a face in it."""
 
     frames: str | None = None  # FAMILY:LEVEL
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         if self.frames is not None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from ..records import LONGEST, Clip, Corpus, Reason, Refused, Unusable, make_key
+from ..records import LONGEST, Clip, Corpus, PartOfAll, Reason, Refused, Unusable, make_key
 from . import files, lrs_text, manifest
 from .splits import check_shares, deal
 
@@ -34,12 +34,11 @@ MOST_SPLITS = 100  # names of splits in a manifest: with more it is another colu
 class FolderSettings:
     """How a folder of videos is read."""
 
-    manifest: Path | None = (
-        None  # CSV or JSONL; left out: manifest.csv or manifest.jsonl in the root, where there is one
-    )
+    # CSV or JSONL; left out: manifest.csv or manifest.jsonl in the root, where there is one.
+    manifest: Path | None = None
     need_text: bool = False  # leave out clips without a transcript
-    valid_share: float = 0.1  # of the clips, where the manifest has no splits
-    test_share: float = 0.1
+    valid_share: PartOfAll = 0.1  # of the clips, where the manifest has no splits
+    test_share: PartOfAll = 0.1
 
     def __post_init__(self) -> None:
         check_shares(valid_share=self.valid_share, test_share=self.test_share)

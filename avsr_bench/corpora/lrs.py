@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..records import Clip, Reason, Refused, Unusable, make_key
+from ..records import Clip, Reason, Unusable, make_key
 from . import files, lrs_text
 from .segments import segments
 
@@ -94,12 +94,6 @@ def clips(root: Path, utterance: Utterance, split: str, segment_seconds: float |
         key = make_key(f"{name}_{number:02d}")
         yield replace(whole, key=key, text=part.text, start=part.start, end=part.end, problem=problem)
         problem = None
-
-
-def check_segment_seconds(value: float) -> None:
-    """Refuse a length of segments that is not one."""
-    if not value > 0:
-        raise Refused(f"corpus.segment_seconds = {value}: give the longest segment in seconds, for example 16")
 
 
 def compare(test: Iterable[Clip], known: Known) -> list[str]:

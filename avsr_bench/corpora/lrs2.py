@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Interval
 
 from ..records import Clip, Corpus, Reason, Refused, Unusable
 from . import lrs
@@ -24,10 +27,8 @@ TEST = lrs.Known(utterances=1_243, words=6_663, origin="arXiv 1809.00496, table 
 class Lrs2Settings:
     """How LRS2 is read."""
 
-    segment_seconds: float = 16.0  # the longest piece that `pretrain` is cut into; 16 as in Auto-AVSR
-
-    def __post_init__(self) -> None:
-        lrs.check_segment_seconds(self.segment_seconds)
+    # The longest piece that `pretrain` is cut into; 16 as in Auto-AVSR.
+    segment_seconds: Annotated[float, Interval(gt=0, le=10_000)] = 16.0
 
 
 def read(root: Path, settings: Lrs2Settings) -> Corpus:

@@ -166,7 +166,8 @@ def decoding(settings: DecodeSettings, kind: Kind | None, beam: int | None) -> D
         raise Misused(
             f"--beam {beam} is for beam search, and this decodes by {kind or settings.kind}: add --decode beam"
         )
-    return replace(settings, kind=kind or settings.kind, beam=beam or settings.beam)
+    settings = replace(settings, kind=kind or settings.kind, beam=settings.beam if beam is None else beam)
+    return recipes.checked(settings, "--beam")
 
 
 def chosen(corpus: Prepared, split: str, modality: Modality, limit: int | None) -> tuple[list[Place], str]:

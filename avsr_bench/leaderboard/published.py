@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any
 
+from annotated_types import Interval
 from pydantic import Field
 
 from .. import recipes
-from ..records import Refused
-from ..scoring.edits import MOST
+from ..records import PartOfAll, Refused
 from .table import NOTHING, Cell, Column, Line, Table, by_value, count, share
 from .tables import SENSES
 
 Arxiv = Annotated[str, Field(pattern=r"^[\w./-]+$", max_length=40)]  # it becomes a link
-Amount = Annotated[float, Field(ge=0, le=MOST)]
+Hours = Annotated[float, Interval(ge=0, le=10**7)]
 NAMES = {"lrs3": "LRS3", "lrs2": "LRS2", "librispeech": "LibriSpeech"}
 
 
@@ -31,19 +31,13 @@ class Published:
     split: str
     modality: str
     system: str
-    wer: float  # percent
-    hours: Amount | None = None
-    labelled_hours: Amount | None = None
+    wer: Annotated[float, Interval(ge=0, le=200)]  # percent
+    hours: Hours | None = None
+    labelled_hours: Hours | None = None
     data: str = ""
-    parameters: Amount | None = None  # millions
-    sparsity: float = 0.0
+    parameters: Annotated[float, Interval(gt=0, le=10**6)] | None = None  # millions
+    sparsity: PartOfAll = 0.0
     noise: bool | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.wer <= 200:
-            raise ValueError(f"a WER of {self.wer} percent")
-        if not 0 <= self.sparsity < 1:
-            raise ValueError(f"a sparsity of {self.sparsity}: it is a share")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Interval
 
 from ..records import Clip, Misused, Refused
 
@@ -27,11 +29,7 @@ class ShardSettings:
     # 250 clips of ~60 kB are 15 MB: large enough to stream from a disk or an object store, and LRS3 with its 150,000
     # clips makes 600 shards, several for each worker of eight GPUs to shuffle. Small enough that a killed run loses
     # under half a minute of one core's work, and that a corpus of a few thousand clips still splits over --part.
-    max_samples: int = 250
-
-    def __post_init__(self) -> None:
-        if self.max_samples < 1:
-            raise Refused(f"shards.max_samples={self.max_samples}: a shard holds at least one clip")
+    max_samples: Annotated[int, Interval(ge=1, le=10**6)] = 250
 
 
 @dataclass(frozen=True, slots=True)

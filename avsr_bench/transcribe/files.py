@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
-from .. import media, runs
+from .. import media, recipes, runs
 from ..evaluation import pick_device
 from ..files import STDOUT, Ours, anything, check_target, make_folder, marked, nothing, write_whole
 from ..inert import line
@@ -100,7 +100,7 @@ def open_reader(request: TranscribeRequest) -> Reader:
     if request.decode is not None:
         settings = replace(settings, kind=request.decode)
     if request.beam is not None:
-        settings = replace(settings, beam=request.beam)
+        settings = recipes.checked(replace(settings, beam=request.beam), "--beam")
     return Reader.of(run, settings, device)
 
 

@@ -126,11 +126,6 @@ def test_a_split_that_cannot_name_a_folder_is_refused(small, split):
         small.make_small_plan([small.make_clip("test", 0, split=split)])
 
 
-def test_empty_shards_are_refused():
-    with pytest.raises(Refused, match="max_samples=0"):
-        ShardSettings(max_samples=0)
-
-
 @pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "1/0", "-1/2", "1/2/3", "a/b", "1.5/2", "²/3", "1/99999999"])
 def test_bad_parts_are_refused_with_an_example(text):
     with pytest.raises(Refused, match="2/4"):

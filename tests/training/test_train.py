@@ -208,7 +208,7 @@ def test_the_rate_rises_and_falls():
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_clips(run, tmp_path):
     with pytest.raises(Refused, match=r"the loss is (nan|inf) after \d+ updates, with the clips train\d+.*train\.lr"):
-        run("dense", "train.lr=1e18", "train.warmup=0", "train.clip=1e30", steps=20, out=tmp_path / "run")
+        run("dense", "train.lr=1000", "train.warmup=0", "train.clip=0", steps=20, out=tmp_path / "run")
 
 
 @pytest.mark.parametrize(
@@ -218,15 +218,15 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_clips(run, tmp_pat
         (["train.lr=fast"], r"train\.lr = 'fast'"),
         (["train.warmup=2"], "warmup"),
         *(
-            ([f"train.{name}={value}"], rf"{name} of train must be")
+            ([f"train.{name}={value}"], rf"train\.{name} = .*: it should be a")
             for name, value in (
                 *(("devices", 0), ("nodes", 0), ("workers", -1), ("threads", 0), ("lr", -1), ("lr", ".nan")),
                 *(("epochs", ".inf"), ("clip", -1), ("steps", 0), ("average", 0), ("validate_every", 0)),
             )
         ),
-        (["network.heads=0"], "heads of network must be positive"),
-        (["network.mouth=0"], "mouth of network must be positive"),
-        (["network.dropout=2"], "dropout of network is a share"),
+        (["network.heads=0"], r"network\.heads = 0"),
+        (["network.mouth=0"], r"network\.mouth = 0"),
+        (["network.dropout=2"], r"network\.dropout = 2"),
         (["method.sparsity=0.5"], r"unknown method\.name ''"),
         (["train.device=cuda"], r"train\.device=cuda: torch sees no GPU here"),
         (["train.log=[wandb]"], r"is not installed: pip install"),

@@ -6,19 +6,14 @@ import signal
 import sys
 from types import FrameType
 
-import typer
-
 from ..records import Misused, Refused
 from . import evaluate, export, importing, leaderboard, noise, prep, robustness, setup, train, transcribe
+from .words import PROGRAM, App
 
-app = typer.Typer(
-    name="avsr-bench",
-    help="Data preparation and benchmarks for lip reading: from talking-head video to WER against sparsity and noise.",
+app = App(
+    "Data preparation and benchmarks for lip reading: from talking-head video to WER against sparsity and noise.",
+    name=PROGRAM,
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 prep.add_to(app)
 train.add_to(app)
@@ -51,7 +46,7 @@ def main() -> None:
     try:
         app()
     except Refused as refused:
-        print(f"avsr-bench: {refused}", file=sys.stderr)
+        print(f"{PROGRAM}: {refused}", file=sys.stderr)
         sys.exit(2 if isinstance(refused, Misused) else 1)
     except BrokenPipeError:  # the reader of our output, `head` for one, has had enough
         sys.stderr.close()

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .words import App
+
 if TYPE_CHECKING:
     from ..leaderboard.rows import Found, Row
 
 LOCAL, SHARED = Path("leaderboards/local"), Path("leaderboards")
 
-app = typer.Typer(help="Tables, figures and a page of results, beside what the papers published.")
+app = App("Tables, figures and a page of results, beside what the papers published.")
 
 Results = Annotated[
     list[Path] | None,

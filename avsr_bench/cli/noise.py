@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Visual noise: seven families at ten levels.", no_args_is_help=True)
+from .words import App
+
+app = App("Visual noise: seven families at ten levels.", no_args_is_help=True)
 
 
 def add_to(parent: typer.Typer) -> None:

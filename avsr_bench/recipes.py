@@ -42,7 +42,8 @@ def names(kind: str) -> dict[str, Path]:
 def nearest(word: str, words: Iterable[str]) -> str:
     """' Did you mean X?' where something in `words` is close, else the list of what there is."""
     words = sorted(words)
-    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    plain = {other.casefold(): other for other in words}
+    close = [plain[other] for other in difflib.get_close_matches(word.casefold(), plain, n=1, cutoff=0.5)]
     if not close:  # `every` should find `detect_every`
         close = [other for other in words if word in other.replace(".", "_").split("_")][:1]
     return f" Did you mean {close[0]}?" if close else f" There is: {', '.join(words)}."
@@ -104,10 +105,15 @@ def override(settings: Mapping[str, Any], assignments: Iterable[str]) -> dict[st
     {'crop': {'size': 88}, 'shards': {'max_samples': 10}}
     """
     result = {key: dict(value) if isinstance(value, Mapping) else value for key, value in settings.items()}
+    given: dict[str, str] = {}
     for assignment in assignments:
         dotted, equals, text = assignment.partition("=")
         if not equals or not dotted:
             raise Misused(f"{assignment!r} is not of the form key=value, for example crop.size=88")
+        for other, before in given.items():
+            if f"{dotted}.".startswith(f"{other}.") or f"{other}.".startswith(f"{dotted}."):
+                raise Misused(f"{before!r} and {assignment!r} set the same: give one of them")
+        given[dotted] = assignment
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError:

@@ -30,7 +30,6 @@ def built(*assignments, **content):
 def test_settings_are_laid_over_the_recipe_in_order():
     content = {"crop": {"size": 64}}
     assert built("crop.colour=rgb", "limit=3", **content) == Recipe(Crop(64, "rgb"), 3)
-    assert built("crop.size=32", "crop.size=48", **content).crop.size == 48
     assert content == {"crop": {"size": 64}}
     assert built("limit=null", limit=3).limit is None
 
@@ -50,11 +49,14 @@ def test_settings_are_laid_over_the_recipe_in_order():
         ("limit.x=3", "limit"),
         ("crop.size=[1", "YAML"),
         ("wholly.different=1", "There is: crop"),
+        (("crop.size=32", "crop.size=48"), "'crop.size=32' and 'crop.size=48' set the same"),
+        (("crop.size=32", "crop={colour: rgb}"), "set the same"),
+        (("crop={colour: rgb}", "crop.size=32"), "set the same"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name_with_the_way_out(assignment, says):
     with pytest.raises(Misused) as caught:
-        built(assignment)
+        built(*([assignment] if isinstance(assignment, str) else assignment))
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .shared import listed
 from .words import App
 
 if TYPE_CHECKING:
@@ -57,8 +58,7 @@ def make_all(
     from ..board import BoardRequest, Stopped, make_board
     from .stages import print_outcomes, shown
 
-    names = tuple(name.strip() for name in models.split(",")) if models else ()
-    request = BoardRequest(corpus, root, names, publish)
+    request = BoardRequest(corpus, root, listed("--models", models), publish)
     try:
         with shown() as view:
             made = make_board(request, view)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 
+from ..records import Misused
+
 
 class Decode(StrEnum):
     """How tokens are found."""
@@ -12,6 +14,14 @@ class Decode(StrEnum):
     beam = "beam"
     ctc = "ctc"
     attention = "attention"
+
+
+def listed(option: str, text: str | None) -> tuple[str, ...]:
+    """The names of an option that takes several, such as `--models dense,msrs`."""
+    names = tuple(name.strip() for name in text.split(",")) if text is not None else ()
+    if not all(names):
+        raise Misused(f"{option} {text!r}: a name is missing before or after a comma")
+    return names
 
 
 def quiet_threads() -> None:

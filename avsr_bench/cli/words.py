@@ -49,7 +49,7 @@ class Verb(TyperCommand):
 
     def _check_value(self, ctx: typer.Context, param: Any, name: str, value: str) -> None:
         if not value.strip():
-            raise Misused(f"{name} is empty: give it a value, or leave it out")
+            raise Misused(f"{name} is empty: {param.help}")
         if value.startswith("--"):
             word = _shown(value)
             raise Misused(f"{name} lacks its value: {word} is an option; a file of that name is ./{word}")
@@ -72,7 +72,8 @@ class Verbs(TyperGroup):
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
         """The command that the first word names."""
         if args[0] not in self.commands:
-            raise Misused(f"{path_of(ctx)} has no command {_shown(args[0])!r}.{_nearest(args[0], self.commands)}")
+            what = f"{path_of(ctx)} has no command" if ctx.parent else "there is no command"
+            raise Misused(f"{what} {_shown(args[0])!r}.{_nearest(args[0], self.commands)}")
         return super().resolve_command(ctx, args)
 
 
@@ -107,9 +108,11 @@ def path_of(ctx: typer.Context) -> str:
 def _misused(ctx: typer.Context, error: typer.TyperException, given: dict[str, Any], args: list[str]) -> Misused:
     """What click refuses, in one line of ours."""
     option, param = getattr(error, "option_name", None), getattr(error, "param", None)
-    if hasattr(error, "possibilities"):  # of -seed, click names -s
-        word = next((arg.partition("=")[0] for arg in args if arg.startswith(option)), option)
-        return Misused(f"{path_of(ctx)} has no option {_shown(word)}.{_nearest('--' + word.lstrip('-'), _options(ctx))}")
+    if hasattr(error, "possibilities"):  # there is no such option; of -seed, click names -s
+        short = [arg.partition("=")[0] for arg in args if len(option) == 2 and arg.startswith(option)]
+        word = short[0] if short else option
+        what = f"{path_of(ctx)} has no option" if ctx.parent else "there is no option"
+        return Misused(f"{what} {_shown(word)}.{_nearest('--' + word.lstrip('-'), _options(ctx))}")
     if option is not None:
         return Misused(f"{option} takes no value" if "does not take" in error.message else f"{option} lacks its value")
     if param is None:
@@ -117,7 +120,7 @@ def _misused(ctx: typer.Context, error: typer.TyperException, given: dict[str, A
     value = given.get(param.name)
     if value is None:
         return Misused(f"{path_of(ctx)} lacks {_name(param)}: {param.help}")
-    message = error.message.removeprefix("Value error, ")
+    message = error.message.removeprefix("Value error, ").partition(", unable to")[0]
     choice = re.fullmatch(r"'(.*)' is not one of (.*?)\.?", message, re.S)
     if choice:
         return Misused(f"{_name(param)} {_shown(value)}: no such choice.{_nearest(str(value), _quoted(choice[2]))}")

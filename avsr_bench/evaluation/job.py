@@ -119,12 +119,19 @@ def _check_used(request: EvaluateRequest) -> None:
 
 
 def check_used(
-    seen: bool, heard: bool, assignments: Sequence[str], apply_to: Literal["mouth", "frame"], root: Path | None, seed: int
+    seen: bool,
+    heard: bool,
+    assignments: Sequence[str],
+    apply_to: Literal["mouth", "frame"],
+    root: Path | None,
+    seed: int,
 ) -> None:
     """Refuse what would have no effect with the noise asked for: for the eye (`seen`), for the ear (`heard`)."""
     sound_settings(assignments)  # a misspelt setting first
     if assignments and not heard:
-        raise Misused(f"{assignments[0]} is a setting of the sound, and no --sound is asked for: add it, or leave it out")
+        raise Misused(
+            f"{assignments[0]} is a setting of the sound, and no --sound is asked for: leave it out"
+        )
     if apply_to == "frame" and not seen:
         raise Misused("--apply-to frame is for visual noise, and no --noise is asked for: add it, or leave it out")
     if root is not None and apply_to != "frame":

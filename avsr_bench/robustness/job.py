@@ -15,7 +15,18 @@ from typing import Literal
 from .. import evaluation, noise, recipes, runs
 from ..data import Place, Prepared
 from ..evaluation import CLEAN, Condition, Provenance, Reader, Task
-from ..evaluation.job import Kind, Progress, check_met, check_used, chosen, find_corpus, notes, open_reader, showing, sound_settings
+from ..evaluation.job import (
+    Kind,
+    Progress,
+    check_met,
+    check_used,
+    chosen,
+    find_corpus,
+    notes,
+    open_reader,
+    showing,
+    sound_settings,
+)
 from ..nn import Modality
 from ..records import Misused, Refused
 from ..runs import Run

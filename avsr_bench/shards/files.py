@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 from uuid import uuid4
 
 from ..records import Refused
@@ -45,6 +45,19 @@ def _why(path: Path, needed: int, error: OSError) -> str:
     if error.errno in _DENIED:
         return f"cannot write {path}: {_DENIED[error.errno]}; choose another --out"
     return f"cannot write {path}: {error.strerror or error}; run the same command again once that is mended"
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a regular file; reading a pipe would wait for ever."""
+    with open_file(path) as file:
+        return file.read()
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a regular file to read it."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no regular file")
+    return path.open("rb")
 
 
 def _size(count: int) -> str:

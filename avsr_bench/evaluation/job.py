@@ -129,9 +129,7 @@ def check_used(
     """Refuse what would have no effect with the noise asked for: for the eye (`seen`), for the ear (`heard`)."""
     sound_settings(assignments)  # a misspelt setting first
     if assignments and not heard:
-        raise Misused(
-            f"{assignments[0]} is a setting of the sound, and no --sound is asked for: leave it out"
-        )
+        raise Misused(f"{assignments[0]} is a setting of the sound, and no --sound is asked for: leave it out")
     if apply_to == "frame" and not seen:
         raise Misused("--apply-to frame is for visual noise, and no --noise is asked for: add it, or leave it out")
     if root is not None and apply_to != "frame":

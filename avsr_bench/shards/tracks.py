@@ -15,7 +15,9 @@ import numpy as np
 from ..records import FaceTrack
 from .files import open_file
 
-HEADER = re.compile(rb"\{'descr': '([<|][if]\d|\|S[1-9]\d{0,3})', 'fortran_order': False, 'shape': \(([\d, ]*)\), \} *\n")
+HEADER = re.compile(
+    rb"\{'descr': '([<|][if]\d|\|S[1-9]\d{0,3})', 'fortran_order': False, 'shape': \(([\d, ]*)\), \} *\n"
+)
 # Each array: kind and bytes of a value (keys of any length), and the shape of a row.
 FORMS: dict[str, tuple[str, tuple[int, ...]]] = {
     "keys": ("S", ()),

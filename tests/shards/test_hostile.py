@@ -99,7 +99,11 @@ def test_a_line_of_an_index_is_checked(folder, what):
 def test_an_index_nested_without_end_or_with_a_clip_twice_is_damaged(folder):
     path = folder / f"{SHARD}.jsonl"
     sample = next(line for line in path.read_bytes().splitlines() if b'"members"' in line)
-    for data, says in ((DEEP + b"\n", "too deeply"), (b'{"key":' + DEEP + b"}\n", "too deeply"), (sample + b"\n" + sample + b"\n", "twice")):
+    for data, says in (
+        (DEEP + b"\n", "too deeply"),
+        (b'{"key":' + DEEP + b"}\n", "too deeply"),
+        (sample + b"\n" + sample + b"\n", "twice"),
+    ):
         path.write_bytes(data)
         assert says in refused(read_index, path)
         assert shards_of(validate(folder)) == {"train-000001"}
@@ -141,7 +145,9 @@ def test_prep_json_is_checked_before_anything_is_read_or_removed_by_it(small, fo
     assert small.contents(folder) == before
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"\xff", DEEP, b'{"format": 1, "recipe":' + b'{"a":' * 500 + b"1" + b"}" * 501])
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b"null", b"\xff", DEEP, b'{"format": 1, "recipe":' + b'{"a":' * 500 + b"1" + b"}" * 501]
+)
 def test_prep_json_that_is_none_is_refused(folder, data):
     (folder / "prep.json").write_bytes(data)
     assert "prep.json is damaged" in refused(read_prep, folder)
@@ -230,7 +236,11 @@ def write_tracks(path, kind=zipfile.ZIP_STORED, **changes):
         "scores": np.full(4, np.nan, np.float32),
     }
     made = {name: array_bytes(value, pickled=True) for name, value in sound.items()}
-    stored(path, kind, **{**made, **{name: v if isinstance(v, bytes) else array_bytes(v, True) for name, v in changes.items()}})
+    stored(
+        path,
+        kind,
+        **{**made, **{name: v if isinstance(v, bytes) else array_bytes(v, True) for name, v in changes.items()}},
+    )
 
 
 @pytest.mark.parametrize("what", TRACKS)
@@ -356,7 +366,9 @@ def test_readers_of_a_folder_that_is_made_anew_end_with_one_line_or_the_truth(sm
             for entry, members in iterate(out, "train"):
                 assert json.loads(members["json"])["text"] == entry.text
             for problem in validate(out).problems:
-                assert not problem.checked or problem.what in ("is not made yet", "was tried and is not whole yet"), problem
+                assert not problem.checked or problem.what in ("is not made yet", "was tried and is not whole yet"), (
+                    problem
+                )
         except Refused as refusal:
             assert "\n" not in str(refusal)
     writer.join()

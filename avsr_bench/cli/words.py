@@ -98,16 +98,16 @@ class App(typer.Typer):
 
 def path_of(ctx: typer.Context) -> str:
     """What a command is called: `noise apply`; the whole program by its own name."""
-    names = []
-    while ctx.parent is not None:
-        names.append(ctx.info_name or "")
-        ctx = ctx.parent
-    return " ".join(reversed(names)) or PROGRAM
+    if ctx.parent is None:
+        return PROGRAM
+    above = path_of(ctx.parent)  # type: ignore[arg-type]
+    return str(ctx.info_name) if above == PROGRAM else f"{above} {ctx.info_name}"
 
 
 def _misused(ctx: typer.Context, error: typer.TyperException, given: dict[str, Any], args: list[str]) -> Misused:
     """What click refuses, in one line of ours."""
-    option, param = getattr(error, "option_name", None), getattr(error, "param", None)
+    option: Any = getattr(error, "option_name", None)
+    param: Any = getattr(error, "param", None)
     if hasattr(error, "possibilities"):  # there is no such option; of -seed, click names -s
         short = [arg.partition("=")[0] for arg in args if len(option) == 2 and arg.startswith(option)]
         word = short[0] if short else option

@@ -88,7 +88,8 @@ class NoisyFrames:
             raise Refused(f"{entry.key} was cut from {source.path}, which is not under --root {self.root}")
         if video.stat().st_size != source.bytes:
             raise Refused(f"{video} has {video.stat().st_size:,} bytes, and {source.bytes:,} when it was prepared")
-        return ClipJob(Clip(entry.key, video, place.split, entry.speaker, entry.text, **source.times), source.path)
+        clip = Clip(entry.key, video, place.split, entry.speaker, entry.text, start=source.start, end=source.end)
+        return ClipJob(clip, source.path)
 
 
 def _source(corpus: Prepared, key: str, data: bytes) -> Source:

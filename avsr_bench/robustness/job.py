@@ -92,8 +92,9 @@ class Swept:
 
 def robustness(request: RobustnessRequest, progress: Progress) -> Swept:
     """Read what has not been read yet, and gather everything."""
-    seen, heard = request.noise != "none", bool(request.sounds)
-    check_used(seen, heard, request.assignments, request.apply_to, request.root, request.seed)
+    check_used(
+        request.noise != "none", bool(request.sounds), request.assignments, request.apply_to, request.root, request.seed
+    )
     corpus = find_corpus(request.data, request.models)
     opened = open_runs(request.models, corpus)
     modalities: list[Modality] = [run.about.modality for run in opened]

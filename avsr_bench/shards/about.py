@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,8 @@ class Source:
 
     path: str  # below the folder of the corpus
     bytes: int
-    times: Mapping[str, float]  # start, and end where there is one: seconds
+    start: float  # seconds in it
+    end: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ def parse_about(data: bytes) -> About:
     origin, faces, notes = (_section(record, name) for name in ("source", "faces", "notes"))
     source = None
     if "path" in origin:
-        times = {name: number(origin, name) for name in ("start", "end") if name in origin}
-        source = Source(text(origin, "path"), count(origin, "bytes"), times)
+        end = number(origin, "end") if "end" in origin else None
+        source = Source(text(origin, "path"), count(origin, "bytes"), number(origin, "start"), end)
     recording = text(origin, "recording") if "recording" in origin else ""
     detected = number(faces, "detected") if faces.get("detected") is not None else None
     if detected is not None and not 0 <= detected <= 1:

@@ -57,7 +57,7 @@ def count(record: dict[str, Any], name: str, most: int = MOST) -> int:
 
 def number(record: dict[str, Any], name: str) -> float:
     """A finite number."""
-    value = record.get(name)
+    value: Any = record.get(name)
     if type(value) not in (int, float) or not isfinite(value):
         raise ValueError(f"{name} is {_short(value)}, not a number")
     return float(value)

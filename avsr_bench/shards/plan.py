@@ -148,7 +148,7 @@ def check_split(split: str) -> str:
     """The name of a split, which names a folder and files in it too; `ValueError` where it cannot."""
     if len(split) > LONGEST_SPLIT:
         raise ValueError(
-            f"split {split[:40]!r}... cannot name a folder: {len(split)} characters, at most {LONGEST_SPLIT} are allowed"
+            f"split {split[:40]!r}... cannot name a folder: it has {len(split)} characters, of {LONGEST_SPLIT} at most"
         )
     if not re.fullmatch(r"[A-Za-z0-9_-]+", split):
         raise ValueError(f"split {split!r} cannot name a folder: use letters, digits, - and _ only")

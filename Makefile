@@ -3,6 +3,20 @@
 BIN := .venv/bin
 READY := .venv/ready
 
+# A variable that no goal reads is a misspelt one.
+VARIABLES_leaderboard := CORPUS ROOT MODELS PUBLISH
+VARIABLES_claims := ONLY
+VARIABLES_bench := ONLY GRID
+READ := $(foreach goal,$(MAKECMDGOALS),$(VARIABLES_$(goal)))
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+UNREAD := $(filter-out $(READ),$(GIVEN))
+ifneq ($(UNREAD),)
+$(error $(firstword $(UNREAD)) means nothing to `make $(MAKECMDGOALS)`: there is $(or $(READ),no variable))
+endif
+ifneq ($(filter-out 0 1,$(PUBLISH)),)
+$(error PUBLISH=$(PUBLISH): give PUBLISH=1 or leave it out)
+endif
+
 .PHONY: all test test-all lint leaderboard claims bench clean
 all: $(READY)
 

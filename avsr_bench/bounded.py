@@ -6,11 +6,12 @@ win, and end in a RecursionError at brackets without end.
 
 from __future__ import annotations
 
+import errno
 import json
 import stat
 from collections import Counter
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from .records import Refused
 
@@ -19,17 +20,31 @@ MOST_DEPTH = 32  # lists and mappings inside one another; ours have 6
 MOST_DIGITS = 400  # of a number: no float has more before its point
 
 
-def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
-    """A file as it is."""
-    check_file(path)
-    try:
-        with path.open("rb") as file:
-            content = file.read(most + 1)  # not what it says it has: it may grow
-    except OSError as error:
-        raise Refused(f"cannot read {path}: {error.strerror}") from None
+def open_file(path: Path) -> BinaryIO:
+    """Open a regular file to read it; an OSError where it is none."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        what = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
+        raise OSError(errno.EINVAL, f"it is {what}, not a file")
+    return path.open("rb")
+
+
+def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
+    """A file as it is; an OSError where that cannot be."""
+    with open_file(path) as file:
+        content = file.read(most + 1)  # not what it says it has: it may grow
     if len(content) > most:
-        raise Refused(f"{path} has more than the {most:,} bytes that such a file may have: is it the right one?")
+        raise OSError(errno.EFBIG, f"it has more than the {most:,} bytes that such a file may have")
     return content
+
+
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+    """A file as it is; one line where that cannot be."""
+    try:
+        return read_file(path, most)
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise Refused(f"cannot read {path}: {reason}") from None
 
 
 def read_text(path: Path, most: int = MOST_BYTES) -> str:
@@ -41,15 +56,12 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
 
 
 def check_file(path: Path) -> None:
-    """Refuse what cannot be opened as a file: opening a pipe waits for somebody who writes into it."""
+    """Refuse what cannot be opened as a file, before a library does."""
     try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        open_file(path).close()
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise Refused(f"cannot read {path}: {reason}") from None
-    if not stat.S_ISREG(mode):
-        what = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
-        raise Refused(f"cannot read {path}: it is {what}, not a file")
 
 
 def parse_json(text: str | bytes) -> Any:

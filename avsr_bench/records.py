@@ -6,6 +6,7 @@ request that cannot be carried out at all; both carry the single line that a use
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -25,6 +26,7 @@ LONGEST = 1e6  # seconds, 11 days: a time beyond it is a mistake, and what is co
 Fraction = Annotated[float, Interval(ge=0, le=1)]
 PartOfAll = Annotated[float, Interval(ge=0, lt=1)]  # where all of it would leave nothing
 Seed = Annotated[int, Interval(ge=0, le=2**63 - 1)]
+LONGEST_KEY = 200  # characters; names of files have 255 bytes
 
 # Why a clip was left out: code -> (kind, what it means and what to do). `clip` reasons are final; `machine` reasons
 # (memory, disk, time) leave the shard unfinished and the next run tries the clip again.
@@ -112,10 +114,18 @@ class Unusable(Exception):
 def make_key(name: str) -> str:
     """A clip's key from any name: everything outside [A-Za-z0-9_-] percent-encoded, so that no two names collide.
 
+    Of a long name the end is a digest, so that KEY.mouth.mp4 can be a file.
+
     >>> make_key("test/00j9bKdiOjk/00001")
     'test%2F00j9bKdiOjk%2F00001'
+    >>> make_key("嘴" * 100)[-20:]
+    '%E5-e10a8dd8aa34d7b6'
     """
-    return quote(name, safe="", encoding="utf-8", errors="surrogateescape").replace(".", "%2E").replace("~", "%7E")
+    key = quote(name, safe="", encoding="utf-8", errors="surrogateescape").replace(".", "%2E").replace("~", "%7E")
+    if len(key) <= LONGEST_KEY:
+        return key
+    digest = blake2b(key.encode(), digest_size=8).hexdigest()
+    return f"{re.sub('%.?$', '', key[: LONGEST_KEY - len(digest) - 1])}-{digest}"
 
 
 def draws(seed: int, *names: str) -> np.random.Generator:

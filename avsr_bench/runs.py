@@ -111,8 +111,10 @@ def find_run(name: str, corpus: str | None = None, root: Path = ROOT) -> Path:
     if not finished:
         on = f" on {corpus}" if corpus else ""
         why = f"its run {mine[0]} is not finished" if mine else f"no run of that name{on} is in {root}/"
-        there = f" There is: {', '.join(sorted(name_of(folder) for folder in found))}." if found and not mine else ""
-        raise Refused(f"no run {name!r}: {why}.{there} Train one with `avsr-bench train`, or give a run's folder")
+        if found and not mine:
+            known = {word for folder in found for word in (name_of(folder), folder.name, _system(folder)) if word}
+            raise Misused(f"no run {name!r}: {why}.{recipes.nearest(name, known)} Or give a run's folder")
+        raise Refused(f"no run {name!r}: {why}. Train one with `avsr-bench train`, or give a run's folder")
     return max(finished, key=lambda folder: (folder / WEIGHTS).stat().st_mtime_ns)
 
 

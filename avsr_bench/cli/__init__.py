@@ -6,20 +6,15 @@ import signal
 import sys
 from types import FrameType
 
-import typer
-
 from ..inert import line
 from ..records import Misused, Refused
 from . import evaluate, export, importing, leaderboard, noise, prep, robustness, setup, terminal, train, transcribe
+from .words import PROGRAM, App
 
-app = typer.Typer(
-    name="avsr-bench",
-    help="Data preparation and benchmarks for lip reading: from talking-head video to WER against sparsity and noise.",
+app = App(
+    "Data preparation and benchmarks for lip reading: from talking-head video to WER against sparsity and noise.",
+    name=PROGRAM,
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 prep.add_to(app)
 train.add_to(app)
@@ -67,10 +62,10 @@ def _run() -> int:
             sys.stdout.flush()
             raise
     except Refused as refused:
-        print(f"avsr-bench: {line(str(refused))}", file=sys.stderr)
+        print(f"{PROGRAM}: {line(str(refused))}", file=sys.stderr)
         return 2 if isinstance(refused, Misused) else 1
     except terminal.Unwritable as unwritable:
-        print(f"avsr-bench: {unwritable}", file=sys.stderr or sys.stdout)
+        print(f"{PROGRAM}: {unwritable}", file=sys.stderr or sys.stdout)
         terminal.give_up(sys.stdout)
         return 1
     return 0

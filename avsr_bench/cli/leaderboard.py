@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..inert import line
-from .shared import quiet_threads
+from .shared import listed, quiet_threads
+from .words import App
 
 if TYPE_CHECKING:
     from ..leaderboard.rows import Found, Row
 
 LOCAL, SHARED = Path("leaderboards/local"), Path("leaderboards")
 
-app = typer.Typer(help="Tables, figures and a page of results, beside what the papers published.")
+app = App("Tables, figures and a page of results, beside what the papers published.")
 
 Results = Annotated[
     list[Path] | None,
@@ -58,8 +59,7 @@ def make_all(
     from ..board import BoardRequest, Stopped, make_board
     from .stages import print_outcomes, shown
 
-    names = tuple(name.strip() for name in models.split(",")) if models else ()
-    request = BoardRequest(corpus, root, names, publish)
+    request = BoardRequest(corpus, root, listed("--models", models), publish)
     try:
         with shown() as view:
             made = make_board(request, view)

@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from .shared import Force, beside, replaceable
+from .words import App
 
-app = typer.Typer(help="Visual noise: seven families at ten levels.", no_args_is_help=True)
+app = App("Visual noise: seven families at ten levels.", no_args_is_help=True)
 
 
 def add_to(parent: typer.Typer) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..records import Misused
 from .shared import Force, beside, replaceable
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def prep(
     from ..prep.job import prep as prepare
     from .progress import shown
 
+    if address is not None and engine is not Engine.ray:
+        raise Misused(f"--address {address} is that of a Ray cluster: add --engine ray, or leave it out")
     assignments = list(settings or [])
     if noise is not None:
         assignments.append(f"noise.frames='{noise}'")

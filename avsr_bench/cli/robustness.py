@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .evaluate import ApplyTo
-from .shared import Decode, quiet_threads
+from .shared import Decode, listed, quiet_threads
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,7 +75,7 @@ def robustness(
         noise=noise,
         levels=levels,
         sounds=tuple(sound or ()),
-        models=tuple(name.strip() for name in models.split(",")) if models else (),
+        models=listed("--models", models),
         reference=reference,
         data=data,
         split=split,

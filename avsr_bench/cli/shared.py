@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from ..records import Misused
+
 if TYPE_CHECKING:
     from ..files import Ours
 
@@ -37,6 +39,14 @@ def beside(out: Path | None) -> TextIO:
     from ..files import STDOUT
 
     return sys.stderr if out == STDOUT else sys.stdout
+
+
+def listed(option: str, text: str | None) -> tuple[str, ...]:
+    """The names of an option that takes several, such as `--models dense,msrs`."""
+    names = tuple(name.strip() for name in text.split(",")) if text is not None else ()
+    if not all(names):
+        raise Misused(f"{option} {text!r}: a name is missing before or after a comma")
+    return names
 
 
 def quiet_threads() -> None:

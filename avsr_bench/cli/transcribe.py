@@ -40,7 +40,9 @@ def transcribe(
         Path | None, typer.Option(metavar="OUT.mp4", help="Draw the words and the mouth box into the video.")
     ] = None,
     all_faces: Annotated[bool, typer.Option("--all-faces", help="Read everybody in view, one by one.")] = False,
-    face: Annotated[str, typer.Option(help="Of several faces: largest, center, or X,Y in pixels.")] = "largest",
+    face: Annotated[
+        str | None, typer.Option(help="Of several faces: largest, center, or X,Y in pixels.  [default: largest]")
+    ] = None,
     decode: Annotated[Decode | None, typer.Option(help="How to search.  [default: what the run says]")] = None,
     beam: Annotated[int | None, typer.Option(min=1, help="Hypotheses of the beam.")] = None,
     window: Annotated[float, typer.Option(help="Seconds that are read at once, at most.")] = 8.0,
@@ -56,8 +58,10 @@ def transcribe(
     from ..transcribe.windows import WindowSettings
     from .progress import shown
 
+    if face is not None and all_faces:
+        raise Misused(f"--face {face} takes one face, and --all-faces takes all of them: give one of the two")
     try:
-        faces = FaceSettings(face=face)
+        faces = FaceSettings(face=face or "largest")
     except ValueError as error:
         raise Misused(f"--face: {error}") from None
     request = TranscribeRequest(

@@ -17,6 +17,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from ..recipes import nearest
 from ..records import FPS, RATE, Misused, Refused, Unusable
 
 VERSION = 1  # stored in every result; raised when the same request gives other samples
@@ -94,7 +95,7 @@ def _checked_ratio(snr_db: float) -> float:
 
 def _check_kind(kind: str) -> None:
     if kind not in KINDS and not Path(kind).suffix:
-        raise Misused(f"unknown sound {kind!r}: there is {_ALLOWED}")
+        raise Misused(f"unknown sound {kind!r}.{nearest(kind, KINDS)} Or give a sound file such as cafe.wav")
 
 
 class Source(Protocol):

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-# Frames between two edges of the length histogram, 0.2 s to an hour; the finest that needs at most 12 bars is taken.
-LENGTH_STEPS = (5, 10, 25, 50, 125, 250, 750, 1500, 7500, 90_000)
+# Frames between two edges of the length histogram, 0.2 s to a day; the finest that needs at most 12 bars is taken.
+LENGTH_STEPS = (5, 10, 25, 50, 125, 250, 750, 1500, 7500, 90_000, 2_160_000)
 MOST_BARS = 12
 # Detection is all or nothing on most clips, so the bars are narrow near the top, where corpora differ.
 DETECTION_EDGES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.99, 1.0)

@@ -35,7 +35,8 @@ def nearest(word: str, words: Iterable[str]) -> str:
     """' Did you mean X?' where something in `words` is close, else the list of what there is."""
     words = sorted(words)
     word = word[:100]
-    close = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    plain = {other.casefold(): other for other in words}
+    close = [plain[other] for other in difflib.get_close_matches(word.casefold(), plain, n=1, cutoff=0.5)]
     if not close:  # `every` should find `detect_every`
         close = [other for other in words if word in other.replace(".", "_").split("_")][:1]
     return f" Did you mean {close[0]}?" if close else f" There is: {', '.join(words)}."

@@ -13,10 +13,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from .. import evaluation, noise, runs
+from .. import evaluation, noise, recipes, runs
 from ..data import Place, Prepared
 from ..evaluation import CLEAN, Condition, Provenance, Reader, Task
-from ..evaluation.job import Kind, Progress, check_met, chosen, find_corpus, notes, open_reader, showing, sound_settings
+from ..evaluation.job import (
+    Kind,
+    Progress,
+    check_met,
+    check_used,
+    chosen,
+    find_corpus,
+    notes,
+    open_reader,
+    showing,
+    sound_settings,
+)
 from ..files import make_folder
 from ..locks import hold_part
 from ..nn import Modality
@@ -84,6 +95,9 @@ class Swept:
 
 def robustness(request: RobustnessRequest, progress: Progress) -> Swept:
     """Read what has not been read yet, and gather everything."""
+    check_used(
+        request.noise != "none", bool(request.sounds), request.assignments, request.apply_to, request.root, request.seed
+    )
     corpus = find_corpus(request.data, request.models)
     opened = open_runs(request.models, corpus)
     modalities: list[Modality] = [run.about.modality for run in opened]
@@ -210,7 +224,8 @@ def _reference(name: str | None, opened: Sequence[Run], models: Sequence[Model])
     for run, model in zip(opened, models, strict=True):
         if name in (model.name, run.about.system, str(run.folder), run.folder.name):
             return model.name
-    raise Misused(f"--reference {name} is none of the models: there is {', '.join(model.name for model in models)}")
+    known = [model.name for model in models]
+    raise Misused(f"--reference {name} is none of the models.{recipes.nearest(name, known)}")
 
 
 def _to_do(model: Model, condition: Condition, seed: int, utterances: int) -> bool:
@@ -237,7 +252,8 @@ def _say_what_is_left(
 
 def command_of(request: RobustnessRequest, model: Model, condition: Condition) -> str:
     """The command that measures one result again, alone."""
-    words = ["avsr-bench", "evaluate", str(model.about.run.folder), *request.assignments]
+    words = ["avsr-bench", "evaluate", str(model.about.run.folder)]
+    words += request.assignments if condition.sound else ()
     words += ["--data", model.about.corpus.location, "--split", request.split]
     words += ["--decode", model.reader.settings.kind]
     if model.reader.settings.kind == "beam":

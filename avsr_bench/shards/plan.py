@@ -21,6 +21,9 @@ from annotated_types import Interval
 
 from ..records import Clip, Misused, Refused
 
+# Names of files have 255 bytes, and the longest of a shard is .SPLIT-000000.unfinished.jsonl.DIGEST.tmp.
+LONGEST_SPLIT = 100
+
 
 @dataclass(frozen=True, slots=True)
 class ShardSettings:
@@ -124,9 +127,8 @@ def make_plan(
     for clip in clips:
         by_split[clip.split].append(clip)
     splits = {}
+    _check_splits(by_split)
     for split in sorted(by_split):
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", split):
-            raise Refused(f"split {split!r} cannot name a folder: use letters, digits, - and _ only")
         # Of two clips with one key, the one already set aside comes second; the path settles what is left.
         ordered = sorted(by_split[split], key=lambda clip: (clip.key, clip.problem is not None, clip.video, clip.start))
         cuts = range(0, len(ordered), settings.max_samples)
@@ -136,6 +138,28 @@ def make_plan(
         )
         splits[split] = SplitPlan(split, _fingerprint(ordered, recipe, root, sizes, landmarks), shards)
     return Plan(recipe, splits)
+
+
+def check_split(split: str) -> str:
+    """The name of a split, which names a folder and files in it too; `ValueError` where it cannot."""
+    if len(split) > LONGEST_SPLIT:
+        raise ValueError(
+            f"split {split[:40]!r}... cannot name a folder: it has {len(split)} characters, of {LONGEST_SPLIT} at most"
+        )
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", split):
+        raise ValueError(f"split {split!r} cannot name a folder: use letters, digits, - and _ only")
+    return split
+
+
+def _check_splits(splits: Iterable[str]) -> None:
+    alike: dict[str, str] = {}
+    for split in sorted(splits):
+        try:
+            other = alike.setdefault(check_split(split).casefold(), split)
+        except ValueError as error:
+            raise Refused(str(error)) from None
+        if other != split:
+            raise Refused(f"splits {other!r} and {split!r} differ in case alone, as some disks tell no folders apart")
 
 
 def _check_keys(clips: Sequence[Clip]) -> None:

@@ -209,3 +209,27 @@ def test_sheet_of_damaged_mouths_is_refused(tmp_path):
 def test_sheet_that_cannot_be_written_is_refused(folder, tmp_path, name):
     with pytest.raises(Refused, match="cannot write"):
         contact_sheet(folder, tmp_path / name, clips=2)
+
+
+def test_a_transcript_of_ten_megabytes_takes_no_longer_than_another(tmp_path):
+    """One word of 5 MB, and a million words: both were measured letter by letter until they fitted."""
+    texts = ["w" * 5_000_000, "word " * 1_000_000, "嘴" * 3_000_000]
+
+    def outcome(clip, number):
+        return replace(make_sample(clip, number), text=texts[number])
+
+    prepare(tmp_path / "out", {"test": 3}, outcome)
+    inspection = inspect(tmp_path / "out")
+    assert inspection.summary.splits["test"].words == 1_000_002
+    contact_sheet(tmp_path / "out", tmp_path / "sheet.png")
+    assert Image.open(tmp_path / "sheet.png").height < 1000
+
+
+@given(st.text(max_size=60), st.integers(0, 200))
+def test_a_line_is_cut_where_it_no_longer_fits(text, width):
+    font = sheet._font(13)
+    line = sheet._fit(text, width, font)
+    whole = text.encode(errors="replace").decode()
+    assert line == whole or (line.endswith("…") and whole.startswith(line[:-1]))
+    assert font.getlength(line) <= width or line == "…"
+    assert line == whole or font.getlength(whole) > width

@@ -41,8 +41,8 @@ def main(grid: Path) -> None:
         "prep: manifests of a million rows",
         "make bench ONLY=manifest_rows",
         table(["", "file, MB", "listing, s", "planning, s", "µs a row", "memory, MB"], rows)
-        + "\n\nCPU time; memory is the most that the process took beyond the 80 MB of its libraries. Planning includes the"
-        " sizes of files and the fingerprint.",
+        + "\n\nCPU time; memory is the most that the process took beyond the 80 MB of its libraries. Planning includes"
+        " the sizes of files and the fingerprint.",
     )
 
 

@@ -211,7 +211,7 @@ def _seconds(row: manifest.Row, column: str) -> float | None:
 
 def _check_splits(path: Path, rows: Iterable[manifest.Row], splits: Mapping[str, str]) -> None:
     """Refuse splits that are no plain words: each becomes a folder."""
-    wrong = {given for given, name in splits.items() if name and not re.fullmatch(r"[a-z0-9_-]+", name)}
+    wrong = {given for given, name in splits.items() if name and not re.fullmatch(r"[a-z0-9_-]{1,64}", name)}
     if wrong:
         line, given = next((row.line, row.split) for row in rows if row.split in wrong)
         raise Refused(f"manifest {path}, line {line}: the split {given[:40]!r} is not a word of letters and digits")

@@ -105,7 +105,7 @@ def _lines(path: Path) -> Iterator[str]:
         if not stat.S_ISREG(mode):  # a pipe might never end
             raise Refused(f"manifest {path} is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}")
         # newline="": a CSV may end its lines in any way, and hold line ends in quotes. No escaped byte is UTF-8.
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             number = 0
             while line := file.readline(LONGEST_LINE):
                 number += 1
@@ -116,7 +116,7 @@ def _lines(path: Path) -> Iterator[str]:
                     raise Refused(f"manifest {path}, line {number} is not UTF-8 ({byte}): save it as UTF-8")
                 if "\0" in line:  # UTF-16 without its mark passes for UTF-8
                     raise Refused(f"manifest {path}, line {number} holds zero bytes: save it as UTF-8")
-                yield line
+                yield line.removeprefix("\ufeff") if number == 1 else line
     except OSError as error:
         raise Refused(f"manifest {path} cannot be read: {error.strerror}") from None
 

@@ -94,6 +94,12 @@ def test_every_suffix_of_a_video_is_made_above_and_no_other() -> None:
     assert not VIDEO_SUFFIXES & SOUND_SUFFIXES
 
 
+def test_the_docs_name_the_same_suffixes() -> None:
+    text = (Path(__file__).parents[2] / "docs/prep.md").read_text(encoding="utf-8")
+    lists = [line for line in text.splitlines() if line.startswith("    .")]
+    assert {suffix for line in lists for suffix in line.split()} == VIDEO_SUFFIXES
+
+
 def test_every_suffix_that_ffmpeg_knows_of_a_format_is_known_here() -> None:
     known = {suffix.removeprefix(".") for suffix in VIDEO_SUFFIXES | SOUND_SUFFIXES} | NO_CORPUS
     for name in ",".join([*PICTURES, *SOUNDS]).split(","):

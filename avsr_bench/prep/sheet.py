@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from unicodedata import category
 
 import matplotlib
 import numpy as np
@@ -170,8 +171,13 @@ def _wrap(text: str, width: float, font: ImageFont.FreeTypeFont, most: int) -> l
     return [*lines, _fit(" ".join(words[:LONGEST]), width, font)] if words else lines
 
 
+def _drawable(text: str) -> str:
+    """The text without what the layout fails on: control characters, ends of paragraphs, halves of surrogates."""
+    return "".join(" " if category(letter) in ("Cc", "Cs", "Zl", "Zp") else letter for letter in text)
+
+
 def _fit(text: str, width: float, font: ImageFont.FreeTypeFont) -> str:
-    drawn = text[:LONGEST].encode(errors="replace").decode()  # half a surrogate cannot be drawn
+    drawn = _drawable(text[:LONGEST])
     if len(text) <= LONGEST and font.getlength(drawn) <= width:
         return drawn
     fits = bisect_right(range(len(drawn)), width, key=lambda count: font.getlength(f"{drawn[:count]}…"))

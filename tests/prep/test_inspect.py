@@ -201,7 +201,7 @@ def test_sheet_of_damaged_mouths_is_refused(tmp_path):
     data = bytearray(tar.read_bytes())
     data[member.offset : member.offset + member.bytes] = b"\xff" * member.bytes
     tar.write_bytes(data)
-    with pytest.raises(Refused, match=r"is damaged.*avsr-bench validate"):
+    with pytest.raises(Refused, match=r"damaged.*avsr-bench validate"):
         contact_sheet(tmp_path / "out", tmp_path / "sheet.png")
 
 
@@ -229,7 +229,7 @@ def test_a_transcript_of_ten_megabytes_takes_no_longer_than_another(tmp_path):
 def test_a_line_is_cut_where_it_no_longer_fits(text, width):
     font = sheet._font(13)
     line = sheet._fit(text, width, font)
-    whole = text.encode(errors="replace").decode()
+    whole = sheet._drawable(text)
     assert line == whole or (line.endswith("…") and whole.startswith(line[:-1]))
     assert font.getlength(line) <= width or line == "…"
     assert line == whole or font.getlength(whole) > width

@@ -8,6 +8,7 @@ import tarfile
 import threading
 import tracemalloc
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -351,7 +352,7 @@ def test_bytes_that_are_not_those_of_the_index_are_not_used(folder):
 
 def test_readers_of_a_folder_that_is_made_anew_end_with_one_line_or_the_truth(small, tmp_path):
     plans = [small.make_small_plan(recipe={"turn": turn}) for turn in range(2)]
-    outcomes = [small.make_outcome, lambda clip: small.make_outcome(small.replace(clip, text=f"{clip.text} again"))]
+    outcomes = [small.make_outcome, lambda clip: small.make_outcome(replace(clip, text=f"{clip.text} again"))]
     out = tmp_path / "out"
     small.prepare(out, plans[0], outcome_of=outcomes[0])
     truths = {0: {entry.text for entry, _ in iterate(out, "train")}}

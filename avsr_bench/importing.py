@@ -63,8 +63,7 @@ def import_weights(file: Path, tokenizer: Path, out: Path, units: Path | None = 
             f"{file} has {tokens:,} tokens, and {tokenizer}{f' with {units}' if units else ''} has {len(known):,}:"
             f" they do not belong together{'' if units else '; is there a list of --units?'}"
         )
-    network = AVSR(weights.modality, settings, tokens)
-    report = nn.load(network, weights)
+    network, report = nn.network_of(weights, weights.modality, settings, tokens)
     about = _about(sections.pop("run", {}), out, weights, settings, network)
     origin = {"file": file.name, "sha256": _digest(file), "names": weights.release, "tokenizer": tokenizer.name}
     with _new_folder(out):

@@ -81,8 +81,8 @@ class Run:
 
     def load(self, device: torch.device | str = "cpu") -> AVSR:
         """Its network with its weights, ready to read lips."""
-        network = AVSR(self.about.modality, self.network, len(self.tokenizer()))
-        nn.load(network, nn.read(self.folder / WEIGHTS))
+        weights = nn.read(self.folder / WEIGHTS)
+        network, _ = nn.network_of(weights, self.about.modality, self.network, len(self.tokenizer()))
         return network.to(device).eval()
 
 
@@ -98,8 +98,15 @@ def default_folder(about: About) -> Path:
     return ROOT / about.corpus / f"{about.system}-{about.size}{modality}-s{about.seed}"
 
 
+def check_name(name: str) -> None:
+    """Refuse what no file system could hold: it would be asked for it, and fail."""
+    if len(name) > 4000 or any(len(part.encode(errors="replace")) > 255 for part in Path(name).parts):
+        raise Refused(f"no run {name[:60]!r} ...: its name has {len(name):,} letters, more than a file's may have")
+
+
 def find_run(name: str, corpus: str | None = None, root: Path = ROOT) -> Path:
     """The folder of a run, given as a folder or as a bare name: `dense` is the newest run, or round, of that system."""
+    check_name(name)
     if folder := given_folder(name, root):
         return folder
     if Path(name).is_dir():

@@ -28,7 +28,7 @@ from .average import Average
 from .machine import check_started_outside, devices_for, loggers_for, quiet_lightning, rank
 from .material import TRAIN, Material, gather, write_left_out
 from .module import Recogniser
-from .recipe import TrainRecipe, TrainSettings, differences, load_recipe, rounds_of
+from .recipe import TrainRecipe, TrainSettings, differences, load_recipe, needed_by, rounds_of
 from .report import Report, View
 from .stop import CHECKPOINT, Checkpoints, Signals
 from .validate import Validation
@@ -67,6 +67,8 @@ def train(request: TrainRequest, view: View) -> tuple[Path, ...]:
         commit=provenance.commit(),
     )
     folder = request.out or runs.default_folder(about)
+    nn.check_size(about.modality, recipe.network, recipe.text.units)  # before anything is trained that it begins with
+    _check_chain(recipe, about)
     main = rank() == 0
     say = view.say if main else lambda line: None
     say(f"{request.system}: {path}, size {size}, {request.modality}, seed {request.seed}, corpus {corpus.location}")
@@ -300,10 +302,31 @@ def _start(request: TrainRequest, recipe: TrainRecipe, about: About, view: View)
 
 
 def _teacher(request: TrainRequest, recipe: TrainRecipe, about: About, view: View) -> runs.Run | None:
-    if recipe.method.get("name") != "distilled":
+    if not recipe.has_teacher:
         return None
     size = recipe.teacher.size or about.size
     return runs.open_run(_run_named(recipe.teacher.run, size, ("text",), request, about, view))
+
+
+def _check_chain(recipe: TrainRecipe, about: About, chain: tuple[tuple[str, str], ...] = ()) -> None:
+    """Refuse a system that would have to be trained before itself: what it begins with, or its teacher, needs it."""
+    chain = (*chain, (about.system, about.size))
+    for name, size in needed_by(recipe, about.size):
+        runs.check_name(name)
+        if name not in recipes.names("models") or Path(name).is_file() or (Path(name) / runs.RECIPE).is_file():
+            continue  # it is there, or is refused when it is looked for
+        needed, its_recipe = replace(about, system=name, size=size), load_recipe(name, size, ())[0]
+        folder = runs.default_folder(needed)
+        last = rounds_of(its_recipe, folder)[-1][0] if its_recipe.rounds.sparsities else folder
+        if (last / runs.WEIGHTS).is_file():
+            continue
+        if (name, size) in chain:
+            way = " -> ".join(system for system, _ in (*chain, (name, size)))
+            raise Refused(
+                f"{name}, size {size}, cannot be trained: it needs itself first ({way}); name a finished run in its"
+                " init.run or teacher.run, or nothing"
+            )
+        _check_chain(its_recipe, needed, chain)
 
 
 def _run_named(name: str, size: str, form: tuple[str, ...], request: TrainRequest, about: About, view: View) -> Path:
@@ -311,7 +334,8 @@ def _run_named(name: str, size: str, form: tuple[str, ...], request: TrainReques
     if Path(name).is_file():
         return Path(name)
     needed = runs.default_folder(replace(about, system=name, size=size))
-    if (Path(name) / runs.RECIPE).is_file():
+    is_folder = (Path(name) / runs.RECIPE).is_file()
+    if is_folder:
         needed = Path(name)
     elif name not in recipes.names("models"):
         needed = runs.find_run(name, about.corpus)
@@ -323,7 +347,7 @@ def _run_named(name: str, size: str, form: tuple[str, ...], request: TrainReques
                 " move it away and train it again, or give the --data it was trained on"
             )
         return needed
-    if name not in recipes.names("models"):
+    if is_folder or name not in recipes.names("models"):
         raise Refused(
             f"{needed} has no {runs.WEIGHTS}: the run is not finished; go on with its train command and --resume"
         )

@@ -100,6 +100,11 @@ class TrainRecipe:
     rounds: RoundSettings = field(default_factory=RoundSettings)
     method: dict[str, Any] = field(default_factory=dict)  # name, and settings that the method itself checks
 
+    @property
+    def has_teacher(self) -> bool:
+        """Whether its method learns from another network."""
+        return self.method.get("name") == "distilled"
+
     def sections(self) -> dict[str, Any]:
         """All settings as plain values: what stands in a run's recipe.yaml."""
         return _plain({**asdict(self), "method": _method(self.method, "method")})
@@ -124,6 +129,12 @@ def load_recipe(system: str, size: str, assignments: Iterable[str]) -> tuple[Tra
     recipe = recipes.build(TrainRecipe, content, str(path))
     _method(recipe.method, str(path))  # so that what is wrong with it is said now
     return recipe, path
+
+
+def needed_by(recipe: TrainRecipe, size: str) -> tuple[tuple[str, str], ...]:
+    """What a recipe of a size needs before it can be trained, each by its name and size."""
+    begins = () if recipe.init.run is None else ((recipe.init.run, size),)
+    return (*begins, (recipe.teacher.run, recipe.teacher.size or size)) if recipe.has_teacher else begins
 
 
 def rounds_of(recipe: TrainRecipe, folder: Path) -> tuple[tuple[Path, TrainRecipe], ...]:

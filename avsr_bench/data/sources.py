@@ -11,6 +11,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
@@ -49,7 +50,11 @@ def name_of(location: str) -> str:
     host, *parts = [part for part in rest.split("/") if part]
     name = parts[-1] if parts else ""
     name = unquote(name) if protocol in ("http", "https") else name
-    return name if name.isprintable() and name not in ("", ".", "..") and "/" not in name else host.partition(":")[0]
+    return name if name.isprintable() and name not in ("", ".", "..") and "/" not in name else _host(host)
+
+
+def _host(address: str) -> str:
+    return urlsplit(f"//{address}").hostname or address
 
 
 def open_source(location: str) -> Source:
@@ -85,7 +90,7 @@ def _web(location: str) -> Web:
         valid = False
     if not valid:
         raise Misused(
-            f"the address {parts.scheme}://... has no host, or a port that is none: in a name or a password write"
+            f"the address {location.partition('://')[0]}://... has no host, or a port that is none: in a name or a password write"
             " # ? @ : / as %23 %3F %40 %3A %2F"
         )
     if "#" in location:
@@ -176,13 +181,15 @@ def _gs(location: str) -> GoogleBucket:
         raise _lacking(location, "gcs") from None
     try:
         credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/devstorage.read_only"])
-    except DefaultCredentialsError:
+    except DefaultCredentialsError as error:
+        if os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):  # without any: public buckets
+            raise Refused(f"{location} cannot be opened: {' '.join(str(error).split())}") from None
         credentials = None
 
     def token() -> str:
         try:
             if credentials is not None and not credentials.valid:
-                credentials.refresh(Request())
+                credentials.refresh(partial(Request(), timeout=transport.TIMEOUT))
         except GoogleAuthError as error:
             raise Refused(f"{location} cannot be opened: {' '.join(str(error).split())}") from None
         return credentials.token if credentials is not None else ""

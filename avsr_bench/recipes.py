@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -131,13 +132,15 @@ def build(settings_type: type[T], content: Mapping[str, Any], where: str) -> T:
 
     `where` names the origin of the content in the message.
     """
-    known = list(_dotted_names(settings_type))
+    kind: Any = settings_type
+    known = _known(kind)
     sections = {name.rsplit(".", 1)[0] for name in known if "." in name}
     for dotted in _dotted_keys(content, sections):
         if dotted not in known and dotted not in sections:
             raise Misused(f"{where}: unknown setting {dotted}.{nearest(dotted, [*known, *sections])}")
     try:
-        return TypeAdapter(settings_type).validate_python(dict(content))
+        built: T = _adapter(kind).validate_python(dict(content))
+        return built
     except ValidationError as error:
         problem = error.errors()[0]
         dotted = ".".join(str(step) for step in problem["loc"]) or "settings"
@@ -145,6 +148,16 @@ def build(settings_type: type[T], content: Mapping[str, Any], where: str) -> T:
             raise Misused(f"{where}: the setting {dotted} is missing") from None
         message = problem["msg"].removeprefix("Value error, ")
         raise Misused(f"{where}: {dotted} = {problem['input']!r}: {message}") from None
+
+
+@cache  # a board has thousands of results, and making this of one type takes 10 ms
+def _adapter(settings_type: Any) -> Any:
+    return TypeAdapter(settings_type)
+
+
+@cache
+def _known(settings_type: Any) -> tuple[str, ...]:
+    return tuple(_dotted_names(settings_type))
 
 
 def _dotted_names(settings_type: Any, prefix: str = "") -> Iterator[str]:

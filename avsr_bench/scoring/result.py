@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from .. import recipes
+from ..bounded import parse_json, read_text
 from ..inert import inert
 from ..records import Refused
 from ..text import TEXT_VERSION
@@ -129,24 +129,13 @@ class Result:
 
 def read_result(path: Path) -> Result:
     """The result in a file, whoever wrote it."""
-    try:
-        about = path.stat()
-        if not stat.S_ISREG(about.st_mode):
-            raise Refused(f"{path} is not a result: it is no regular file")
-        if about.st_size > LARGEST:
-            raise Refused(f"{path} is not a result: it has {about.st_size:,} bytes, and {LARGEST:,} are the most")
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise Refused(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise Refused(f"{path} is not a result: it is not UTF-8 text") from None
-    return parse_result(text, str(path))
+    return parse_result(read_text(path, LARGEST), str(path))
 
 
 def parse_result(text: str, where: str) -> Result:
     """The result of a JSON text; `where` names it. Rates that are not those of the counts are refused."""
     try:
-        content = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        content = parse_json(text)
         if not isinstance(content, dict):
             raise ValueError(f"expected {{...}}, not {type(content).__name__}")
         rates = content.pop("wer"), content.pop("cer")
@@ -154,8 +143,6 @@ def parse_result(text: str, where: str) -> Result:
         raise Refused(f"{where} is not a result: it lacks {error}") from None
     except ValueError as error:
         raise Refused(f"{where} is not a result: {' '.join(str(error).split())}") from None
-    except RecursionError:
-        raise Refused(f"{where} is not a result: it is nested too deeply") from None
     result = recipes.build(Result, content, f"{where} is not a result")
     measured = result.wer, result.cer
     if rates != measured:
@@ -164,15 +151,3 @@ def parse_result(text: str, where: str) -> Result:
         if not 0 <= span.low <= span.high:
             raise Refused(f"{where} is not a result: an interval from {span.low} to {span.high}")
     return result
-
-
-def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"it has {next(name for name in names if names.count(name) > 1)!r} twice")
-    return content
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is not a number")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import itertools
 import json
-import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import reduce
 from operator import add
 from pathlib import Path
 
+from ..bounded import parse_json, read_text
 from ..files import write_whole
 from ..inert import inert
 from ..records import Refused
 from ..text import plain
 from .edits import Alignment, Edits, align, count
+
+LARGEST = 2**30  # bytes of a file of hypotheses: a million utterances
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +88,7 @@ def write_hypotheses(path: Path, utterances: Sequence[Utterance]) -> None:
 
 def read_hypotheses(path: Path) -> tuple[Utterance, ...]:
     """The utterances of a file of hypotheses."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise Refused(f"{path} is not a file of hypotheses: it is no regular file")
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise Refused(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise Refused(f"{path} is not a file of hypotheses: it is not UTF-8 text") from None
+    lines = read_text(path, LARGEST).split("\n")
     if lines.pop():
         raise Refused(f"{path} breaks off in line {len(lines) + 1}: write it again")
     return tuple(_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1))
@@ -101,9 +96,8 @@ def read_hypotheses(path: Path) -> tuple[Utterance, ...]:
 
 def _parse(line: str, where: str) -> Utterance:
     try:
-        content = json.loads(line)
-        utterance = Utterance(**content)
-    except (ValueError, TypeError, RecursionError):
+        utterance = Utterance(**parse_json(line))
+    except (ValueError, TypeError):
         raise Refused(f"{where}: not a record of {', '.join(field.name for field in fields(Utterance))}") from None
     texts = (utterance.key, utterance.reference, utterance.hypothesis, utterance.speaker, utterance.source)
     if not all(isinstance(text, str) for text in texts) or not isinstance(utterance.score, float | int | None):

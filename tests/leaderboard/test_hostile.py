@@ -170,9 +170,9 @@ def test_files_that_are_no_files(results, make, nothing, tmp_path):
     rendered = render([results], nothing, tmp_path / "out")
     said = "\n".join(rendered.notes)
     assert len(rendered.notes) == 6
-    for name in ("pipe.json is not a result: it is no regular file", "folder.json", "gone.json cannot be read"):
+    for name in ("pipe.json: it is a pipe", "folder.json", "gone.json: No such file"):
         assert name in said
-    assert "large.json is not a result: it has 104,857,600 bytes" in said and "round.json" in said
+    assert "large.json: it has more than the 1,048,576 bytes" in said and "round.json" in said
     assert "latin-\\udce9\\u001b[2J.json" in said
     whole_pages(tmp_path / "out")
 
@@ -182,7 +182,7 @@ def test_hypotheses_that_are_no_file_do_not_hang(results, make):
     path.unlink()
     os.mkfifo(path)
     (row,) = read_rows([results]).rows
-    with pytest.raises(Refused, match="no regular file"):
+    with pytest.raises(Refused, match="it is a pipe"):
         verify(row)
 
 

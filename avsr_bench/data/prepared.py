@@ -55,8 +55,8 @@ class Prepared:
         """The size that the corpus recipe names for its models; tiny where there is no recipe of that name."""
         if self.name not in recipes.names("pipelines"):
             return "tiny"
-        section = recipes.load(recipes.find("pipelines", self.name)).get("train") or {}
-        return str(section.get("size", "tiny"))
+        path = recipes.find("pipelines", self.name)
+        return str(recipes.section(recipes.load(path), "train", path).get("size", "tiny"))
 
     def shards(self, split: str) -> tuple[tuple[shards.Entry, ...], ...]:
         """The clips of every shard of a split, by number; a split that is not there, unfinished or empty is refused."""

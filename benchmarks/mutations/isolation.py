@@ -1,0 +1,251 @@
+"""One command in a process of its own, in a folder of its own, and how it ended.
+
+A command costs what it does and not its imports: a server imports all that is heavy, stays single-threaded, and forks a
+child for each case. `prep` and `validate` start their workers from one fork server, which the children share.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import importlib
+import json
+import os
+import re
+import resource
+import select
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import forkserver, resource_tracker
+from pathlib import Path
+
+from .mutate import OUTSIDE
+
+CPU_SECONDS = 30  # a good file takes 1 to 3; of the processor's time, so that a busy machine fails none
+WALL_SECONDS = 240  # for what waits and does not work; two time limits of a clip in `prep` are 120
+MEMORY = 2 << 30  # bytes that a command may hold beyond the imports
+ADDRESSES = 6 << 30  # ... and may ask for; a thread's stack and a memory map count here
+FILE_BYTES = 256 << 20
+LINES = 12  # on standard error, progress among them; more is a flood
+
+HEAVY = (
+    *("avsr_bench.cli", "avsr_bench.prep.job", "avsr_bench.prep.inspect", "avsr_bench.prep.sheet"),
+    *("avsr_bench.prep.validate", "avsr_bench.training.job", "avsr_bench.training.figures", "avsr_bench.evaluation"),
+    *("avsr_bench.transcribe.files", "avsr_bench.importing", "avsr_bench.export", "avsr_bench.leaderboard"),
+    *("avsr_bench.robustness", "avsr_bench.noise_jobs.video", "avsr_bench.noise_jobs.sheet", "rich.table"),
+    *("mediapipe", "mediapipe.tasks.python.vision.face_detector", "mediapipe.python.solutions.face_detection"),
+    *("av", "cv2", "torch", "lightning.pytorch", "safetensors.torch", "sentencepiece", "matplotlib.pyplot"),
+    *("fsspec.implementations.local", "torchaudio.functional", "skimage.data"),
+)
+PRELOADED = ("avsr_bench.prep.job", "avsr_bench.prep.validate", "mediapipe", "av")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended, what it said, and what it took."""
+
+    code: int  # negative: of the signal
+    out: str
+    err: str
+    seconds: float  # of the processor
+    bytes: int  # held at most, imports included
+    late: bool  # ended by us, after `WALL_SECONDS`
+
+
+def warm_up() -> None:
+    """Import what commands import, and start nothing that a fork would break."""
+    import torch
+
+    torch.set_num_threads(1)
+    for name in HEAVY:
+        importlib.import_module(name)
+    forkserver.set_forkserver_preload(list(PRELOADED))
+    resource_tracker.ensure_running()
+    forkserver.ensure_running()
+    threads = len(os.listdir("/proc/self/task"))
+    if threads > 1:
+        raise RuntimeError(f"{threads} threads run after the imports: a fork would lose them")
+    gc.collect()
+    gc.freeze()
+
+
+def held_bytes() -> int:
+    """What this process holds now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def command_line(words: Sequence[str]) -> int:
+    """`avsr-bench` with these words; the exit code."""
+    from avsr_bench.cli import main
+
+    sys.argv = ["avsr-bench", *words]
+    try:
+        main()
+    except SystemExit as asked:
+        return asked.code if isinstance(asked.code, int) else int(asked.code is not None)
+    except BaseException:  # noqa: BLE001  what Python itself would do at the top
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def run(work: Callable[[], int], folder: Path, said: Path, limited: bool = True) -> Ended:
+    """`work` in a child whose working directory is `folder`; what it says goes to files beside `said`."""
+    out, err = said.with_suffix(".out"), said.with_suffix(".err")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    child = os.fork()
+    if child == 0:
+        try:
+            _settle(folder, out, err, limited)
+            code = work()
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except BaseException:  # noqa: BLE001  of the harness itself
+            traceback.print_exc()
+            sys.stderr.flush()
+            code = 99
+        os._exit(code)
+    late = _outlived(child)
+    if late:
+        os.killpg(child, signal.SIGKILL)
+    _, status, used = os.wait4(child, 0)
+    try:  # whatever it started and did not end
+        os.killpg(child, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    del before
+    return Ended(
+        os.waitstatus_to_exitcode(status),
+        out.read_text(errors="replace"),
+        err.read_text(errors="replace"),
+        used.ru_utime + used.ru_stime,
+        used.ru_maxrss * 1024,
+        late,
+    )
+
+
+def _outlived(child: int) -> bool:
+    handle = os.pidfd_open(child)
+    try:
+        return not select.select([handle], [], [], WALL_SECONDS)[0]
+    finally:
+        os.close(handle)
+
+
+def _settle(folder: Path, out: Path, err: Path, limited: bool) -> None:
+    """In the child: its own group, its own folder, its own limits."""
+    os.setsid()
+    for number, path in ((0, Path(os.devnull)), (1, out), (2, err)):
+        handle = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(handle, number)
+        os.close(handle)
+    os.chdir(folder)
+    os.environ |= {"HOME": str(folder.parent / "home"), "TMPDIR": str(folder.parent / "tmp"), "COLUMNS": "120"}
+    # Ours, and of another process' children: it is there, and this child may not wait for it.
+    forkserver.ensure_running = forkserver._forkserver.ensure_running = lambda: None  # type: ignore[attr-defined]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if limited:
+        now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (now + ADDRESSES, now + ADDRESSES))
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 5))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+@contextmanager
+def sandbox(template: Path, place: Path) -> Iterator[Path]:
+    """A copy of the template, with files round it that nobody may touch; gone afterwards."""
+    shutil.rmtree(place, ignore_errors=True)
+    world = place / "world"
+    shutil.copytree(template, world)
+    for name in ("decoy/kept.txt", "outside", "home/kept.txt", "tmp/kept.txt"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text("not yours\n")
+    try:
+        yield world
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def listing(place: Path, leaving_out: Sequence[Path]) -> dict[str, tuple[object, ...]]:
+    """Every file and folder of a place, but for what a command may write: kind, size, time and digest."""
+    found: dict[str, tuple[object, ...]] = {}
+    out = set(leaving_out)
+    for folder, folders, files in os.walk(place):
+        here = Path(folder)
+        folders[:] = [name for name in folders if here / name not in out]
+        for name in files:
+            path = here / name
+            if path in out:
+                continue
+            about = path.lstat()
+            digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() and not path.is_symlink() else ""
+            found[str(path.relative_to(place))] = (about.st_mode, about.st_size, about.st_mtime_ns, digest)
+        for name in folders:
+            found[str((here / name).relative_to(place))] = ((here / name).lstat().st_mode,)
+    if Path(OUTSIDE).exists():
+        found[OUTSIDE] = ()
+        shutil.rmtree(OUTSIDE)
+    return found
+
+
+def touched(before: dict[str, tuple[object, ...]], after: dict[str, tuple[object, ...]]) -> list[str]:
+    """What was made, changed or removed between two listings; temporary files count only if they stay."""
+    return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+
+
+UNFORESEEN = re.compile(r"\bfailed\b\W+(?:detail\W+)?(\w+(?:Error|Exception|Exit|Iteration)\b.{0,200})")
+
+
+def judge(ended: Ended, unforeseen: str, wrote: list[str], warm: int) -> tuple[str, str]:
+    """A verdict, "" where all is as it should be, and what speaks for it."""
+    last = (ended.err.strip().splitlines() or [""])[-1]
+    if ended.late or ended.code == -signal.SIGXCPU:
+        return "hang", f"{ended.seconds:.0f} s of the processor: {last}"
+    if ended.code < 0:
+        return "crash", f"{signal.Signals(-ended.code).name}: {last}"
+    if "MemoryError" in ended.err or ended.bytes > warm + MEMORY:
+        return "memory", f"{ended.bytes / 1e9:.1f} GB held: {last}"
+    if "Traceback (most recent call last)" in ended.err:
+        return "traceback", f"{last} {_where(ended.err)}"
+    if unforeseen or (found := UNFORESEEN.search(ended.out + ended.err)):
+        return "unforeseen", unforeseen or found[1]  # type: ignore[index]
+    if wrote:
+        return "touched", ", ".join(wrote[:5])
+    if ended.code not in (0, 1, 2):
+        return "exit code", f"{ended.code}: {last}"
+    if ended.code and not (ended.err.strip() or ended.out.strip()):
+        return "silent", f"exit code {ended.code} and not a line"
+    if len(ended.err.splitlines()) > LINES:
+        return "flood", f"{len(ended.err.splitlines())} lines on standard error, the last: {last}"
+    return "", last
+
+
+def _where(err: str) -> str:
+    """The innermost line of ours in a traceback."""
+    ours = re.findall(r'File "[^"]*?(avsr_bench/[^"]+)", line (\d+)', err)
+    return f"({ours[-1][0]}:{ours[-1][1]})" if ours else ""
+
+
+def unforeseen_in(world: Path) -> str:
+    """What `prep` wrote down as an unforeseen error, or as a clip that took too long."""
+    for path in world.rglob("skipped.jsonl"):
+        for line in path.read_bytes().splitlines():
+            try:
+                reason = json.loads(line)["reason"]
+            except (ValueError, KeyError, TypeError, RecursionError):
+                continue
+            if isinstance(reason, dict) and reason.get("code") in ("failed", "time-limit", "out-of-memory"):
+                return f"{reason['code']}: {reason.get('detail')}"
+    return ""
+
+
+def wait_a_moment() -> float:
+    """The clock of the processor-independent seconds."""
+    return time.monotonic()

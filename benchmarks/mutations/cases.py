@@ -84,7 +84,7 @@ def _server(asked: dict[str, object], scratch: Path) -> subprocess.Popen[bytes]:
 def serve(asked: str) -> None:
     """In a server: make the good files, or run cases and print their outcomes."""
     order = json.loads(asked)
-    isolation.warm_up()
+    isolation.warm_up(isolation.IMPORTED.get(order.get("kind"), isolation.TRAINING))
     if "make" in order:
         unfinished = Path(order["make"] + ".unfinished")
         world.make_world(unfinished)
@@ -142,15 +142,19 @@ def run_case(
 def read(
     template: Path, place: Path, path: str, content: bytes, command: Command, warm: int
 ) -> tuple[tuple[str, str, int, float, int], str]:
-    """One file in place of a good one, read by a command in a copy of the world."""
-    with isolation.sandbox(template, place) as here:
-        (here / path).write_bytes(content)
-        allowed = [here / name for name in command.writes] + [place / "tmp"]
-        before = isolation.listing(place, allowed)
-        ended = isolation.run(
-            partial(isolation.command_line, command.split()), here, place.with_name(f"{place.name}-said")
-        )
-        wrote = isolation.touched(before, isolation.listing(place, allowed))
-        verdict, why = isolation.judge(ended, isolation.unforeseen_in(here), wrote, warm)
+    """One file in place of a good one, read by a command in a copy of the world, which is as before afterwards."""
+    here = place / "world"
+    if not here.is_dir():
+        isolation.build(template, place)
+    (here / path).write_bytes(content)
+    allowed = [here / name for name in command.writes] + [place / "tmp"]
+    before = isolation.listing(place, allowed)
+    ended = isolation.run(partial(isolation.command_line, command.split()), here, place.with_name(f"{place.name}-said"))
+    wrote = [name.removeprefix(f"{place}/") for name in isolation.touched(before, isolation.listing(place, allowed))]
+    verdict, why = isolation.judge(ended, isolation.unforeseen_in(here), wrote, warm)
+    if wrote or ended.late:
+        isolation.build(template, place)
+    else:
+        isolation.restore(template, here, (*command.writes, path))
     why = why.replace(str(place), "")
     return (verdict, why[:500], ended.code, ended.seconds, ended.bytes), f"{ended.out}\n--\n{ended.err}"

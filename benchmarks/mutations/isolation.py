@@ -7,7 +7,6 @@ child for each case. `prep` and `validate` start their workers from one fork ser
 from __future__ import annotations
 
 import gc
-import hashlib
 import importlib
 import json
 import os
@@ -17,10 +16,9 @@ import select
 import shutil
 import signal
 import sys
-import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
@@ -34,15 +32,25 @@ ADDRESSES = 6 << 30  # ... and may ask for; a thread's stack and a memory map co
 FILE_BYTES = 256 << 20
 LINES = 12  # on standard error, progress among them; more is a flood
 
-HEAVY = (
-    *("avsr_bench.cli", "avsr_bench.prep.job", "avsr_bench.prep.inspect", "avsr_bench.prep.sheet"),
-    *("avsr_bench.prep.validate", "avsr_bench.training.job", "avsr_bench.training.figures", "avsr_bench.evaluation"),
-    *("avsr_bench.transcribe.files", "avsr_bench.importing", "avsr_bench.export", "avsr_bench.leaderboard"),
-    *("avsr_bench.robustness", "avsr_bench.noise_jobs.video", "avsr_bench.noise_jobs.sheet", "rich.table"),
-    *("mediapipe", "mediapipe.tasks.python.vision.face_detector", "mediapipe.python.solutions.face_detection"),
-    *("av", "cv2", "torch", "lightning.pytorch", "safetensors.torch", "sentencepiece", "matplotlib.pyplot"),
-    *("fsspec.implementations.local", "torchaudio.functional", "skimage.data"),
+# What the commands of a kind import, so that a case costs what it does; and no more, because a fork copies it.
+PREP = (
+    *("avsr_bench.cli", "avsr_bench.prep.job", "avsr_bench.cli.progress", "rich.table", "rich.progress"),
+    *("multiprocessing.forkserver", "multiprocessing.popen_forkserver", "pydantic.dataclasses", "annotated_types"),
 )
+READING = (*PREP, "avsr_bench.evaluation", "avsr_bench.robustness", "safetensors.torch", "sentencepiece")
+TRAINING = (
+    *(*READING, "avsr_bench.prep.inspect", "avsr_bench.prep.sheet", "avsr_bench.prep.validate"),
+    *("avsr_bench.training.job", "avsr_bench.importing", "avsr_bench.export", "avsr_bench.noise_jobs.sheet"),
+    *("torch.utils.serialization.config", "fsspec.implementations.local", "fsspec.implementations.chained"),
+)
+IMPORTED = {
+    "manifest": PREP,
+    "result": (*READING, "avsr_bench.leaderboard", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg"),
+    "video": (
+        *(*READING, "avsr_bench.transcribe.files", "avsr_bench.noise_jobs.video", "torchaudio.functional"),
+        *("mediapipe.tasks.python.vision.face_detector", "mediapipe.python.solutions.face_detection"),
+    ),
+}
 PRELOADED = ("avsr_bench.prep.job", "avsr_bench.prep.validate", "mediapipe", "av")
 
 
@@ -58,19 +66,16 @@ class Ended:
     late: bool  # ended by us, after `WALL_SECONDS`
 
 
-def warm_up() -> None:
-    """Import what commands import, and start nothing that a fork would break."""
-    import torch
-
-    torch.set_num_threads(1)
-    for name in HEAVY:
+def warm_up(modules: Sequence[str]) -> None:
+    """Import what commands import, and start nothing that a fork would break; the less there is, the cheaper a fork."""
+    for name in modules:
         importlib.import_module(name)
     forkserver.set_forkserver_preload(list(PRELOADED))
     resource_tracker.ensure_running()
     forkserver.ensure_running()
     threads = len(os.listdir("/proc/self/task"))
     if threads > 1:
-        raise RuntimeError(f"{threads} threads run after the imports: a fork would lose them")
+        raise RuntimeError(f"{threads} threads run after the imports: a fork would lose all but one")
     gc.collect()
     gc.freeze()
 
@@ -98,7 +103,6 @@ def command_line(words: Sequence[str]) -> int:
 def run(work: Callable[[], int], folder: Path, said: Path, limited: bool = True) -> Ended:
     """`work` in a child whose working directory is `folder`; what it says goes to files beside `said`."""
     out, err = said.with_suffix(".out"), said.with_suffix(".err")
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     child = os.fork()
     if child == 0:
         try:
@@ -115,11 +119,8 @@ def run(work: Callable[[], int], folder: Path, said: Path, limited: bool = True)
     if late:
         os.killpg(child, signal.SIGKILL)
     _, status, used = os.wait4(child, 0)
-    try:  # whatever it started and did not end
+    with suppress(ProcessLookupError):  # whatever it started and did not end
         os.killpg(child, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    del before
     return Ended(
         os.waitstatus_to_exitcode(status),
         out.read_text(errors="replace"),
@@ -158,45 +159,53 @@ def _settle(folder: Path, out: Path, err: Path, limited: bool) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-@contextmanager
-def sandbox(template: Path, place: Path) -> Iterator[Path]:
-    """A copy of the template, with files round it that nobody may touch; gone afterwards."""
+def build(template: Path, place: Path) -> Path:
+    """A copy of the template, with files round it that nobody may touch."""
     shutil.rmtree(place, ignore_errors=True)
-    world = place / "world"
-    shutil.copytree(template, world)
+    shutil.copytree(template, place / "world")
     for name in ("decoy/kept.txt", "outside", "home/kept.txt", "tmp/kept.txt"):
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_text("not yours\n")
-    try:
-        yield world
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+    return place / "world"
 
 
-def listing(place: Path, leaving_out: Sequence[Path]) -> dict[str, tuple[object, ...]]:
-    """Every file and folder of a place, but for what a command may write: kind, size, time and digest."""
-    found: dict[str, tuple[object, ...]] = {}
-    out = set(leaving_out)
+def restore(template: Path, world: Path, names: Sequence[str]) -> None:
+    """Put back what a case may have changed: files and folders, or nothing where the template has nothing."""
+    for name in names:
+        stale, good = world / name, template / name
+        if stale.is_dir() and not stale.is_symlink():
+            shutil.rmtree(stale)
+        else:
+            stale.unlink(missing_ok=True)
+        if good.is_dir():
+            shutil.copytree(good, stale)
+        elif good.is_file():
+            shutil.copy(good, stale)
+
+
+def listing(place: Path, leaving_out: Sequence[Path]) -> dict[str, tuple[int, ...]]:
+    """Every file and folder of a place, but for what a command may write.
+
+    Of a file its kind, size, number and the kernel's time of its last change, which no program can set back.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    out = {str(path) for path in leaving_out}
     for folder, folders, files in os.walk(place):
-        here = Path(folder)
-        folders[:] = [name for name in folders if here / name not in out]
-        for name in files:
-            path = here / name
-            if path in out:
-                continue
-            about = path.lstat()
-            digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() and not path.is_symlink() else ""
-            found[str(path.relative_to(place))] = (about.st_mode, about.st_size, about.st_mtime_ns, digest)
-        for name in folders:
-            found[str((here / name).relative_to(place))] = ((here / name).lstat().st_mode,)
+        folders[:] = [name for name in folders if f"{folder}/{name}" not in out]
+        for path in (f"{folder}/{name}" for name in files):
+            if path not in out:
+                about = os.lstat(path)
+                found[path] = (about.st_mode, about.st_size, about.st_ino, about.st_ctime_ns)
+        for path in (f"{folder}/{name}" for name in folders):
+            found[path] = (os.lstat(path).st_mode,)
     if Path(OUTSIDE).exists():
         found[OUTSIDE] = ()
         shutil.rmtree(OUTSIDE)
     return found
 
 
-def touched(before: dict[str, tuple[object, ...]], after: dict[str, tuple[object, ...]]) -> list[str]:
-    """What was made, changed or removed between two listings; temporary files count only if they stay."""
+def touched(before: dict[str, tuple[int, ...]], after: dict[str, tuple[int, ...]]) -> list[str]:
+    """What was made, changed or removed between two listings."""
     return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
 
@@ -244,8 +253,3 @@ def unforeseen_in(world: Path) -> str:
             if isinstance(reason, dict) and reason.get("code") in ("failed", "time-limit", "out-of-memory"):
                 return f"{reason['code']}: {reason.get('detail')}"
     return ""
-
-
-def wait_a_moment() -> float:
-    """The clock of the processor-independent seconds."""
-    return time.monotonic()

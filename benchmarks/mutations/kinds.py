@@ -141,7 +141,7 @@ ROBUSTNESS = _commands(
 )
 RESULTS = (
     *(
-        Target(f"results/small__mine/test/{name}.{suffix}", form, (*VERIFY, *RENDER, *ROBUSTNESS))
+        Target(f"results/small__mine/test/{name}.{suffix}", form, (*VERIFY, *VERIFY, *RENDER, *ROBUSTNESS))
         for name in ("clean", "blur_3")
         for suffix, form in (("json", "json"), ("jsonl", "jsonl"))
     ),
@@ -149,7 +149,7 @@ RESULTS = (
 )
 
 OF_RUN = (
-    EVALUATE,
+    *(EVALUATE, EVALUATE, EVALUATE),
     *_commands(
         f"export {RUN} --format sparse --out out.safetensors",
         f"train mine {TRAIN} init.run={RUN}",

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
-import torch
 import yaml
 
 Form = Literal["bytes", "text", "json", "jsonl", "yaml", "csv", "safetensors", "torch", "npz"]
@@ -309,6 +308,8 @@ def _safetensors(data: bytes, draw: random.Random) -> tuple[bytes, str]:
 
 
 def _tensor(old: Any, draw: random.Random) -> Any:
+    import torch
+
     if not isinstance(old, torch.Tensor):
         return _hostile(old, draw)
     ways: tuple[Callable[[], Any], ...] = (
@@ -335,6 +336,8 @@ def _tensor(old: Any, draw: random.Random) -> Any:
 
 def _torch(data: bytes, draw: random.Random) -> tuple[bytes, str]:
     """A file that loads, and holds something else."""
+    import torch
+
     value, what = _tree(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True), draw, _tensor)
     file = io.BytesIO()
     torch.save(value, file)

@@ -80,7 +80,7 @@ def make_world(root: Path) -> None:
     steps: list[tuple[str, Any]] = [
         ("videos", lambda: _videos(root)),
         ("lists", lambda: _lists(root)),
-        ("prep", _words("prep", "folder", "--root", "listed", "--out", "data/small", "--workers", "1")),
+        ("prep", _words("prep", "folder", "--root", "listed", "--out", "data/small", "--workers", "1", "--min-yield", "0")),
         ("landmarks", lambda: _landmarks(root)),
         ("recipes", lambda: _recipes(root)),
         ("train", _words("train", "mine", "--size", "mine", "--modality", "av", "--out", "runs/small/mine")),
@@ -175,6 +175,8 @@ def _lists(root: Path) -> int:
         (root / "listed" / name).parent.mkdir(parents=True)
         shutil.copy(root / "videos" / ("mp4" if number % 2 else "fragments") / "clip.mp4", root / "listed" / name)
         rows.append({"path": name, "text": SAID[number], "split": split, "speaker": f"ann{number}"})
+    (root / "listed/ann5/broken.mp4").write_text("this is no video\n")
+    rows.append({"path": "ann5/broken.mp4", "text": "now", "split": "train", "speaker": "ann5"})
     with (root / "listed/manifest.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()

@@ -146,6 +146,8 @@ def _settle(folder: Path, out: Path, err: Path, limited: bool) -> None:
         handle = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(handle, number)
         os.close(handle)
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115  as Python opens them
+    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: PTH123, SIM115
     os.chdir(folder)
     os.environ |= {"HOME": str(folder.parent / "home"), "TMPDIR": str(folder.parent / "tmp"), "COLUMNS": "120"}
     # Ours, and of another process' children: it is there, and this child may not wait for it.

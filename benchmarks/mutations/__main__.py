@@ -37,7 +37,9 @@ def main() -> int:
             seed = None if asked.good else asked.seed
             if asked.good:
                 numbers = range(len(whole(kind)))
-            for outcome in run_cases(Path(scratch), kind, numbers, seed, asked.jobs, asked.keep, asked.only is not None):
+            for outcome in run_cases(
+                Path(scratch), kind, numbers, seed, asked.jobs, asked.keep, asked.only is not None
+            ):
                 outcomes.append(outcome)
                 if outcome.verdict or asked.only is not None:
                     print(json.dumps(outcome.__dict__, ensure_ascii=False), flush=True)

@@ -58,7 +58,9 @@ def run_cases(
     servers = []
     for job in range(min(jobs, len(numbers))):
         asked = {"template": str(template), "place": str(scratch / f"case{job}"), "kind": kind, "seed": seed}
-        servers.append(_server({**asked, "numbers": list(numbers[job::jobs]), "keep": str(keep), "show": show}, scratch))
+        servers.append(
+            _server({**asked, "numbers": list(numbers[job::jobs]), "keep": str(keep), "show": show}, scratch)
+        )
     with selectors.DefaultSelector() as waiting:
         for server in servers:
             waiting.register(server.stdout, selectors.EVENT_READ, server)  # type: ignore[arg-type]
@@ -132,11 +134,15 @@ def run_case(
         shutil.rmtree(kept, ignore_errors=True)
         kept.mkdir(parents=True)
         (kept / Path(target.path).name).write_bytes(damaged)
-        (kept / "said.txt").write_text(f"avsr-bench {command.words}\n{target.path}: {how}\n{outcome[:2]}\n--\n{said}", errors="replace")
+        (kept / "said.txt").write_text(
+            f"avsr-bench {command.words}\n{target.path}: {how}\n{outcome[:2]}\n--\n{said}", errors="replace"
+        )
         if show:
             print(f"{kept}:\n{said}", file=sys.stderr)
     verdict, why, code, seconds, held = outcome
-    return Outcome(kind, seed, number, target.path, how, command.words, verdict, why, code, round(seconds, 2), held >> 20)
+    return Outcome(
+        kind, seed, number, target.path, how, command.words, verdict, why, code, round(seconds, 2), held >> 20
+    )
 
 
 def read(

@@ -45,7 +45,12 @@ TRAINING = (
 )
 IMPORTED = {
     "manifest": PREP,
-    "result": (*READING, "avsr_bench.leaderboard", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg"),
+    "result": (
+        *READING,
+        "avsr_bench.leaderboard",
+        "matplotlib.backends.backend_agg",
+        "matplotlib.backends.backend_svg",
+    ),
     "video": (
         *(*READING, "avsr_bench.transcribe.files", "avsr_bench.noise_jobs.video", "torchaudio.functional"),
         *("mediapipe.tasks.python.vision.face_detector", "mediapipe.python.solutions.face_detection"),
@@ -245,13 +250,18 @@ def _where(err: str) -> str:
 
 
 def unforeseen_in(world: Path) -> str:
-    """What `prep` wrote down as an unforeseen error, or as a clip that took too long."""
+    """What `prep` wrote down as an error of the machine: unforeseen, a worker that crashed, a clip that took too long."""
     for path in world.rglob("skipped.jsonl"):
         for line in path.read_bytes().splitlines():
             try:
                 reason = json.loads(line)["reason"]
             except (ValueError, KeyError, TypeError, RecursionError):
                 continue
-            if isinstance(reason, dict) and reason.get("code") in ("failed", "time-limit", "out-of-memory"):
+            if isinstance(reason, dict) and reason.get("code") in (
+                "failed",
+                "worker-died",
+                "time-limit",
+                "out-of-memory",
+            ):
                 return f"{reason['code']}: {reason.get('detail')}"
     return ""

@@ -66,7 +66,9 @@ def mutate(data: bytes, form: Form, other: bytes, draw: random.Random) -> tuple[
 def _place(data: bytes, draw: random.Random) -> int:
     """Anywhere; as often as not near an end, where headers and indexes stand."""
     edge = min(len(data), 2048)
-    return draw.choice((draw.randrange(len(data) or 1), draw.randrange(edge or 1), len(data) - draw.randrange(edge or 1)))
+    return draw.choice(
+        (draw.randrange(len(data) or 1), draw.randrange(edge or 1), len(data) - draw.randrange(edge or 1))
+    )
 
 
 def _run(data: bytes, draw: random.Random) -> tuple[int, int]:
@@ -131,7 +133,9 @@ def _splice(data: bytes, other: bytes, draw: random.Random) -> tuple[bytes, str]
 def _swap(data: bytes, other: bytes, draw: random.Random) -> tuple[bytes, str]:
     start, end = _run(data, draw)
     size = end - start
-    return data[:start] + data[end : end + size] + data[start:end] + data[end + size :], f"{size} bytes at {start} swapped"
+    return data[:start] + data[end : end + size] + data[start:end] + data[
+        end + size :
+    ], f"{size} bytes at {start} swapped"
 
 
 BYTES: tuple[Callable[[bytes, bytes, random.Random], tuple[bytes, str]], ...] = (
@@ -200,7 +204,9 @@ def _tree(value: Any, draw: random.Random, hostile: Callable[[Any, random.Random
             value = _changed(
                 value,
                 path[:-1],
-                lambda old, key=path[-1], new=new: {**_without(old, key), new: old[key]} if isinstance(old, dict) else old,
+                lambda old, key=path[-1], new=new: (
+                    {**_without(old, key), new: old[key]} if isinstance(old, dict) else old
+                ),
             )
         else:
             value = _changed(value, path, lambda old: _nested(old, draw.choice((3, 60))))
@@ -348,7 +354,7 @@ def _npz(data: bytes, draw: random.Random) -> tuple[bytes, str]:
     with np.load(io.BytesIO(data)) as file:
         arrays = {name: file[name] for name in file.files}
     name = draw.choice(list(arrays))
-    old = arrays[name]
+    old = np.atleast_1d(arrays[name])
     ways: dict[str, Callable[[], Any]] = {
         "removed": lambda: None,
         "shorter": lambda: old[: len(old) // 2],

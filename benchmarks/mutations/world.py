@@ -80,7 +80,10 @@ def make_world(root: Path) -> None:
     steps: list[tuple[str, Any]] = [
         ("videos", lambda: _videos(root)),
         ("lists", lambda: _lists(root)),
-        ("prep", _words("prep", "folder", "--root", "listed", "--out", "data/small", "--workers", "1", "--min-yield", "0")),
+        (
+            "prep",
+            _words("prep", "folder", "--root", "listed", "--out", "data/small", "--workers", "1", "--min-yield", "0"),
+        ),
         ("landmarks", lambda: _landmarks(root)),
         ("recipes", lambda: _recipes(root)),
         ("train", _words("train", "mine", "--size", "mine", "--modality", "av", "--out", "runs/small/mine")),
@@ -206,7 +209,16 @@ def _lists(root: Path) -> int:
     for folder in ("s1", "align/s1"):
         (grid / folder).mkdir(parents=True)
     shutil.copy(root / "videos/mpg/clip.mpg", grid / "s1/bbaf2n.mpg")
-    spans = ((0, "sil"), (2000, "bin"), (4000, "blue"), (6000, "at"), (8000, "f"), (9000, "two"), (9500, "now"), (9900, "sil"))
+    spans = (
+        (0, "sil"),
+        (2000, "bin"),
+        (4000, "blue"),
+        (6000, "at"),
+        (8000, "f"),
+        (9000, "two"),
+        (9500, "now"),
+        (9900, "sil"),
+    )
     ends = [start for start, _ in spans[1:]] + [12_000]
     lines = [f"{start} {end} {word}\n" for (start, word), end in zip(spans, ends, strict=True)]
     (grid / "align/s1/bbaf2n.align").write_text("".join(lines))

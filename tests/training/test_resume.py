@@ -119,7 +119,9 @@ def test_a_checkpoint_that_is_not_what_was_written(run, tmp_path, damage):
         torch.save(content, path)
     else:
         path.write_bytes(whole[: len(whole) // 2] if damage == "half" else b"")
-    with pytest.raises(Refused, match=r"last\.ckpt is not what was written .*: remove it to begin again, with --resume"):
+    with pytest.raises(
+        Refused, match=r"last\.ckpt is not what was written .*: remove it to begin again, with --resume"
+    ):
         run("dense", out=out, resume=True)
     path.unlink()
     run("dense", out=out, resume=True)

@@ -3,7 +3,7 @@
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: all test test-all lint leaderboard claims bench clean
+.PHONY: all test test-all lint mutations leaderboard claims bench clean
 all: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -29,6 +29,11 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Damaged files of every kind through the commands that read them; COUNT=10000 takes hours.
+COUNT := 500
+mutations: $(READY)
+	$(BIN)/python -m benchmarks.mutations --count $(COUNT)
 
 # make leaderboard CORPUS=grid ROOT=/data/grid MODELS=dense,msrs; PUBLISH=1 writes the pages that are committed.
 CORPUS := synth

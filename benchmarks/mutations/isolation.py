@@ -78,7 +78,7 @@ def warm_up(modules: Sequence[str]) -> None:
     forkserver.set_forkserver_preload(list(PRELOADED))
     resource_tracker.ensure_running()
     forkserver.ensure_running()
-    threads = len(os.listdir("/proc/self/task"))
+    threads = sum(1 for _ in Path("/proc/self/task").iterdir())
     if threads > 1:
         raise RuntimeError(f"{threads} threads run after the imports: a fork would lose all but one")
     gc.collect()
@@ -151,8 +151,8 @@ def _settle(folder: Path, out: Path, err: Path, limited: bool) -> None:
         handle = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(handle, number)
         os.close(handle)
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115  as Python opens them
-    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: PTH123, SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  as Python opens them
+    sys.stderr = open(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     os.chdir(folder)
     os.environ |= {"HOME": str(folder.parent / "home"), "TMPDIR": str(folder.parent / "tmp"), "COLUMNS": "120"}
     # Ours, and of another process' children: it is there, and this child may not wait for it.
@@ -250,7 +250,7 @@ def _where(err: str) -> str:
 
 
 def unforeseen_in(world: Path) -> str:
-    """What `prep` wrote down as an error of the machine: unforeseen, a worker that crashed, a clip that took too long."""
+    """What `prep` wrote down as the machine's: an error, a worker that crashed, a clip that took too long."""
     for path in world.rglob("skipped.jsonl"):
         for line in path.read_bytes().splitlines():
             try:

@@ -1,4 +1,4 @@
-"""Seeded damage to one file: to its bytes, whatever they mean, and to what its format says, so that parsers let it by."""
+"""Seeded damage to one file: to its bytes, whatever they mean, and to what its format says, so that parsers pass it."""
 
 from __future__ import annotations
 
@@ -153,8 +153,10 @@ def _hostile(old: Any, draw: random.Random) -> Any:
         return draw.choice((-old, old + 1, old - 1, old * 1_000_000, old / 3, str(old), [old], float(old), 0))
     if isinstance(old, str):
         return draw.choice(
-            (f"../{old}", f"../../{old}", f"{OUTSIDE}/{old}", old * 500, old + "\n" + old, old.upper(), "\0" + old)
-            + (old[: len(old) // 2], [old], {old: old}, f" {old} ", f"{old}\u0301", f"\x1b]0;{old}\x07")
+            (
+                *(f"../{old}", f"../../{old}", f"{OUTSIDE}/{old}", old * 500, f"{old}\n{old}", old.upper(), f"\0{old}"),
+                *(old[: len(old) // 2], [old], {old: old}, f" {old} ", f"{old}\u0301", f"\x1b]0;{old}\x07"),
+            )
         )
     if isinstance(old, list):
         return draw.choice(([*old, *old], old[:-1], {str(n): value for n, value in enumerate(old)}, old[::-1], [old]))
@@ -187,6 +189,10 @@ def _without(value: Any, key: Any) -> Any:
     return kept if isinstance(value, dict) else list(kept.values())
 
 
+def _renamed(value: Any, key: Any, new: str) -> Any:
+    return {**_without(value, key), new: value[key]} if isinstance(value, dict) else value
+
+
 def _tree(value: Any, draw: random.Random, hostile: Callable[[Any, random.Random], Any] = _hostile) -> tuple[Any, str]:
     """One to three values replaced, removed, renamed or put deep inside others."""
     done = []
@@ -201,13 +207,7 @@ def _tree(value: Any, draw: random.Random, hostile: Callable[[Any, random.Random
             value = _changed(value, path[:-1], lambda old, key=path[-1]: _without(old, key))
         elif way == "rename":
             new = draw.choice(("", "../x", str(path[-1]) + "x", "__class__", "\0", f"{OUTSIDE}/x"))
-            value = _changed(
-                value,
-                path[:-1],
-                lambda old, key=path[-1], new=new: (
-                    {**_without(old, key), new: old[key]} if isinstance(old, dict) else old
-                ),
-            )
+            value = _changed(value, path[:-1], lambda old, key=path[-1], new=new: _renamed(old, key, new))
         else:
             value = _changed(value, path, lambda old: _nested(old, draw.choice((3, 60))))
         done.append(f"{name}: {way}")

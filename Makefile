@@ -3,6 +3,21 @@
 BIN := .venv/bin
 READY := .venv/ready
 
+# A variable that no goal reads is a misspelt one.
+VARIABLES_leaderboard := CORPUS ROOT MODELS PUBLISH
+VARIABLES_claims := ONLY
+VARIABLES_mutations := COUNT
+VARIABLES_bench := ONLY GRID
+READ := $(foreach goal,$(MAKECMDGOALS),$(VARIABLES_$(goal)))
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+UNREAD := $(filter-out $(READ),$(GIVEN))
+ifneq ($(UNREAD),)
+$(error $(firstword $(UNREAD)) means nothing to `make $(MAKECMDGOALS)`: there is $(or $(READ),no variable))
+endif
+ifneq ($(filter-out 0 1,$(PUBLISH)),)
+$(error PUBLISH=$(PUBLISH): give PUBLISH=1 or leave it out)
+endif
+
 .PHONY: all test test-all lint mutations leaderboard claims bench clean
 all: $(READY)
 
@@ -15,7 +30,7 @@ $(READY): pyproject.toml constraints.txt
 	  echo "make: $$python cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@echo "installing into .venv: 7 GB and a few minutes the first time"
 	@start=$$(date +%s); \
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[synth,cluster,export,int8,dev]' \
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[synth,cluster,export,int8,s3,dev]' \
 	&& echo $$(($$(date +%s) - start)) > $@
 
 test: $(READY)

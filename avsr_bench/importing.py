@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from . import nn, recipes, runs
 from .decoding import DecodeSettings
 from .nn import AVSR, NetworkSettings, Report, Weights
@@ -65,8 +63,7 @@ def import_weights(file: Path, tokenizer: Path, out: Path, units: Path | None = 
             f"{file} has {tokens:,} tokens, and {tokenizer}{f' with {units}' if units else ''} has {len(known):,}:"
             f" they do not belong together{'' if units else '; is there a list of --units?'}"
         )
-    network = AVSR(weights.modality, settings, tokens)
-    report = nn.load(network, weights)
+    network, report = nn.network_of(weights, weights.modality, settings, tokens)
     about = _about(sections.pop("run", {}), out, weights, settings, network)
     origin = {"file": file.name, "sha256": _digest(file), "names": weights.release, "tokenizer": tokenizer.name}
     with _new_folder(out):
@@ -105,8 +102,8 @@ def _own_sections(file: Path) -> dict[str, Any]:
     if recipe is None:
         raise Refused(f"{file} are the weights of a run, whose folder is used as it is: copy all of it")
     try:
-        content = yaml.safe_load(recipe)
-    except yaml.YAMLError:
+        content = recipes.parse(recipe)
+    except ValueError:
         content = None
     if not isinstance(content, dict):
         raise Refused(f"{file} is damaged: what its header has for a recipe is none")

@@ -6,18 +6,27 @@ request that cannot be carried out at all; both carry the single line that a use
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 import numpy as np
+from annotated_types import Interval
 
 FPS = 25  # frames a second of every mouth clip
 RATE = 16_000  # samples a second of every sound
 SAMPLES_PER_FRAME = RATE // FPS  # 640
+LONGEST = 1e6  # seconds, 11 days: a time beyond it is a mistake, and what is computed from it would overflow somewhere
+
+# Settings have their range in their type; `recipes.build` holds them to it. These are in many rooms.
+Fraction = Annotated[float, Interval(ge=0, le=1)]
+PartOfAll = Annotated[float, Interval(ge=0, lt=1)]  # where all of it would leave nothing
+Seed = Annotated[int, Interval(ge=0, le=2**63 - 1)]
+LONGEST_KEY = 200  # characters; names of files have 255 bytes
 
 # Why a clip was left out: code -> (kind, what it means and what to do). `clip` reasons are final; `machine` reasons
 # (memory, disk, time) leave the shard unfinished and the next run tries the clip again.
@@ -105,10 +114,18 @@ class Unusable(Exception):
 def make_key(name: str) -> str:
     """A clip's key from any name: everything outside [A-Za-z0-9_-] percent-encoded, so that no two names collide.
 
+    Of a long name the end is a digest, so that KEY.mouth.mp4 can be a file.
+
     >>> make_key("test/00j9bKdiOjk/00001")
     'test%2F00j9bKdiOjk%2F00001'
+    >>> make_key("嘴" * 100)[-20:]
+    '%E5-e10a8dd8aa34d7b6'
     """
-    return quote(name, safe="", encoding="utf-8", errors="surrogateescape").replace(".", "%2E").replace("~", "%7E")
+    key = quote(name, safe="", encoding="utf-8", errors="surrogateescape").replace(".", "%2E").replace("~", "%7E")
+    if len(key) <= LONGEST_KEY:
+        return key
+    digest = blake2b(key.encode(), digest_size=8).hexdigest()
+    return f"{re.sub('%.?$', '', key[: LONGEST_KEY - len(digest) - 1])}-{digest}"
 
 
 def draws(seed: int, *names: str) -> np.random.Generator:

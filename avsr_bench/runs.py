@@ -10,26 +10,27 @@ Training keeps more beside them: metrics.csv, last.ckpt, figures/, rounds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import safetensors.torch
 import torch
-import yaml
+from annotated_types import Interval
 from torch import Tensor
 
 from . import nn, recipes
 from .decoding import DecodeSettings
+from .files import make_folder, whole, write_whole
+from .inert import inert
 from .nn import AVSR, Modality, NetworkSettings
-from .records import Misused, Refused
-from .shards.files import put_in_place, sync_folder
+from .records import Fraction, Misused, Refused, Seed
 from .text import Tokenizer, load_tokenizer
 
 ROOT = Path("runs")
 RECIPE, WEIGHTS = "recipe.yaml", "model.safetensors"
+Count = Annotated[int, Interval(ge=0, le=10**12)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +41,12 @@ class About:
     corpus: str
     size: str  # tiny, small or large; empty for imported weights of no size of ours
     modality: Modality = "video"
-    seed: int | None = None  # of training; none for weights that others trained
+    seed: Seed | None = None  # of training; none for weights that others trained
     corpus_fingerprint: str = ""  # of the training data
-    sparsity: float = 0.0  # share of the prunable weights that are exactly zero
-    parameters: int = 0
-    nonzero: int = 0  # parameters that are not zero
-    hours: float = 0.0  # of training data
+    sparsity: Fraction = 0.0  # share of the prunable weights that are exactly zero
+    parameters: Count = 0
+    nonzero: Count = 0  # parameters that are not zero
+    hours: Annotated[float, Interval(ge=0, le=10**9)] = 0.0  # of training data
     command: str = ""
     commit: str = ""
 
@@ -80,15 +81,15 @@ class Run:
 
     def load(self, device: torch.device | str = "cpu") -> AVSR:
         """Its network with its weights, ready to read lips."""
-        network = AVSR(self.about.modality, self.network, len(self.tokenizer()))
-        nn.load(network, nn.read(self.folder / WEIGHTS))
+        weights = nn.read(self.folder / WEIGHTS)
+        network, _ = nn.network_of(weights, self.about.modality, self.network, len(self.tokenizer()))
         return network.to(device).eval()
 
 
 def name_of(folder: Path) -> str:
     """A run's folder as results name it: `synth/dense-tiny-s0` for `runs/synth/dense-tiny-s0`, wherever runs/ is."""
     parts = folder.resolve().parts
-    return "/".join(parts[parts.index("runs") + 1 :]) if "runs" in parts else folder.name
+    return inert("/".join(parts[parts.index("runs") + 1 :]) if "runs" in parts else folder.name)
 
 
 def default_folder(about: About) -> Path:
@@ -97,8 +98,15 @@ def default_folder(about: About) -> Path:
     return ROOT / about.corpus / f"{about.system}-{about.size}{modality}-s{about.seed}"
 
 
+def check_name(name: str) -> None:
+    """Refuse what no file system could hold: it would be asked for it, and fail."""
+    if len(name) > 4000 or any(len(part.encode(errors="replace")) > 255 for part in Path(name).parts):
+        raise Refused(f"no run {name[:60]!r} ...: its name has {len(name):,} letters, more than a file's may have")
+
+
 def find_run(name: str, corpus: str | None = None, root: Path = ROOT) -> Path:
     """The folder of a run, given as a folder or as a bare name: `dense` is the newest run, or round, of that system."""
+    check_name(name)
     if folder := given_folder(name, root):
         return folder
     if Path(name).is_dir():
@@ -110,8 +118,10 @@ def find_run(name: str, corpus: str | None = None, root: Path = ROOT) -> Path:
     if not finished:
         on = f" on {corpus}" if corpus else ""
         why = f"its run {mine[0]} is not finished" if mine else f"no run of that name{on} is in {root}/"
-        there = f" There is: {', '.join(sorted(name_of(folder) for folder in found))}." if found and not mine else ""
-        raise Refused(f"no run {name!r}: {why}.{there} Train one with `avsr-bench train`, or give a run's folder")
+        if found and not mine:
+            known = {word for folder in found for word in (name_of(folder), folder.name, _system(folder)) if word}
+            raise Misused(f"no run {name!r}: {why}.{recipes.nearest(name, known)} Or give a run's folder")
+        raise Refused(f"no run {name!r}: {why}. Train one with `avsr-bench train`, or give a run's folder")
     return max(finished, key=lambda folder: (folder / WEIGHTS).stat().st_mtime_ns)
 
 
@@ -145,38 +155,16 @@ def open_finished(folder: Path) -> Run:
 
 def write_recipe(folder: Path, about: About, sections: Mapping[str, Any]) -> None:
     """Write `recipe.yaml`: what the run is, and the settings of each section (dataclasses as plain values)."""
-    content = yaml.safe_dump({"run": asdict(about), **sections}, sort_keys=False, allow_unicode=True, width=120)
-    with whole(folder / RECIPE) as path:
-        path.write_text(content, encoding="utf-8")
+    make_folder(folder)
+    write_whole(folder / RECIPE, recipes.dump({"run": asdict(about), **sections}))
 
 
 def write_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
     """Write `model.safetensors`, whole or not at all: weights by the plain names of the network."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    make_folder(folder)
     with whole(folder / WEIGHTS) as path:
         safetensors.torch.save_file(plain, path)
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A name to write to beside `path`; what was written takes its place at the end, and is removed if that fails."""
-    unfinished = path.with_name(f".{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield unfinished
-            settle(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except (OSError, safetensors.SafetensorError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise Refused(f"cannot write {path}: {reason}; make room, or choose another --out") from error
-
-
-def settle(unfinished: Path, path: Path) -> None:
-    """Put a file in its place once it is on the disk: after a power cut there is the old one or the new one, whole."""
-    put_in_place(unfinished.open("rb"), unfinished, path)
-    sync_folder(path.parent)
 
 
 def _system(folder: Path) -> str:

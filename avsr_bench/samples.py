@@ -13,36 +13,35 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from annotated_types import Interval, MultipleOf
 
 from . import faces, media, noise, shards
 from .faces import FaceSettings
 from .media.picture import Colour
-from .records import FPS, Clip, FaceTrack, Misused, Sample, Skipped, Unusable, draws
+from .records import FPS, Clip, FaceTrack, Misused, Sample, Seed, Skipped, Unusable, draws
 
 
 @dataclass(frozen=True, slots=True)
 class ClipSettings:
     """Which clips are taken."""
 
-    min_frames: int = 5  # 0.2 s: the shortest word of the corpora
-    max_seconds: float | None = None  # longer clips are left out
+    min_frames: Annotated[int, Interval(ge=1, le=10**6)] = 5  # 0.2 s: the shortest word of the corpora
+    max_seconds: Annotated[float, Interval(gt=0, le=10**6)] | None = None  # longer clips are left out
 
 
 @dataclass(frozen=True, slots=True)
 class CropSettings:
     """What a mouth clip looks like."""
 
-    size: int = faces.MOUTH  # pixels of a side; the region is the same at any size
+    size: Annotated[int, Interval(ge=16, le=512), MultipleOf(2)] = (
+        faces.MOUTH
+    )  # pixels of a side; the region is the same at any size
     colour: Colour = "grey"
     lossless: bool = False  # 5 times the bytes, for work on compression itself
     already_cropped: bool = False  # the videos are mouths: only scaled, no face is sought
-
-    def __post_init__(self) -> None:
-        if not 16 <= self.size <= 512 or self.size % 2:
-            raise ValueError("size must be even and between 16 and 512")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class NoiseSettings:
     """Noise on the whole picture, before anything looks for a face in it."""
 
     frames: str | None = None  # FAMILY:LEVEL
-    seed: int = 0
+    seed: Seed = 0
 
     def __post_init__(self) -> None:
         if self.frames is not None:
@@ -220,12 +219,18 @@ def _mouths(
         yield from (picture.warp(matrix, crop.size, crop.colour) for picture in pictures)
     else:
         matrices = faces.crop_matrices(track.points, crop.size)
-        for picture, matrix in zip(pictures, matrices, strict=True):
-            yield picture.warp(matrix, crop.size, crop.colour)
+        frames = 0
+        for frames, picture in enumerate(pictures, start=1):
+            if frames > len(matrices):
+                break
+            yield picture.warp(matrices[frames - 1], crop.size, crop.colour)
+        if frames != len(matrices):
+            raise Unusable("damaged", "the file became another while it was read: it has more frames now, or fewer")
 
 
 def _expected_seconds(clip: Clip, info: media.VideoInfo) -> float | None:
-    end = clip.end if clip.end is not None else info.seconds
+    # What a row says may be any number: where the video says how long it is, no more than that is waited for.
+    end = min((end for end in (clip.end, info.seconds) if end is not None), default=None)
     return None if end is None else max(end - clip.start, 0.0)
 
 
@@ -241,9 +246,13 @@ def _check_length(frames: int, least: int) -> None:
 
 
 def _source(job: ClipJob, info: media.VideoInfo) -> dict[str, Any]:
+    try:
+        size = job.clip.video.stat().st_size
+    except OSError as error:
+        raise Unusable("missing-file", f"{job.clip.video} went away while it was read: {error.strerror}") from None
     source: dict[str, Any] = {
         "path": job.name,
-        "bytes": job.clip.video.stat().st_size,
+        "bytes": size,
         "width": info.width,
         "height": info.height,
         "fps": round(info.fps, 3),

@@ -6,7 +6,19 @@ import importlib
 import sys
 from pathlib import Path
 
-ALL = ("crops", "crop_scale", "prep_speed", "harm", "noise_speed", "decoding_speed", "loader_speed", "sweep")
+from avsr_bench.recipes import nearest
+
+ALL = (
+    "crops",
+    "crop_scale",
+    "prep_speed",
+    "harm",
+    "noise_speed",
+    "decoding_speed",
+    "loader_speed",
+    "sweep",
+    "manifest_rows",
+)
 
 NEED_GRID = ("crop_scale", "prep_speed", "harm", "noise_speed")
 
@@ -14,12 +26,13 @@ NEED_GRID = ("crop_scale", "prep_speed", "harm", "noise_speed")
 def main(arguments: list[str]) -> None:
     """Run them one after another."""
     grid = Path("../shared/data/grid")
-    names = []
-    for argument in arguments:
-        if argument in ALL:
-            names.append(argument)
-        else:
-            grid = Path(argument)
+    names = [argument for argument in arguments if argument in ALL]
+    others = [argument for argument in arguments if argument not in ALL]
+    if others and Path(others[-1]).is_dir():
+        grid = Path(others.pop())
+    if others:
+        print(f"benchmarks: {others[0]!r} is no benchmark and no folder.{nearest(others[0], ALL)}", file=sys.stderr)
+        sys.exit(2)
     for name in names or ALL:
         if name in NEED_GRID and not (grid / "s1").is_dir():
             print(f"{name}: left out, it needs clips of GRID and {grid}/s1 is not there: make bench GRID=FOLDER")

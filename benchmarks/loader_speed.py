@@ -83,7 +83,7 @@ def _loaded(corpus: Prepared, places: Sequence[Place], side: int, frames: int) -
     planner = Planner(lengths, tuple(place.shard for place in places), BatchSettings(frames=frames), seed=0)
     show = partial(_show, side=side)
     stream = Stream(corpus, places, [(1,)] * len(places), "video", planner, show)
-    batches = iter(data.make_loader(stream, 0, Position(), planner.batches(2), WORKERS))
+    batches = iter(data.Loader(stream, 0, Position(), planner.batches(2), WORKERS))
     next(batches)
     start, count = time.monotonic(), 0
     for batch in batches:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 def work(folder, task, limit):
     """Do as the task says."""
-    with (folder / f"{task}-{os.getpid()}-{time.monotonic_ns()}").open("w"):
-        pass
+    mark(folder, task)
     tries = len(list(folder.glob(f"{task}-*")))
     if task == "segfault":
+        time.sleep(0.2 * (tries - 1))  # room for others to begin in, if the second try were not alone
+        mark(folder, "segfault.end")
         os.kill(os.getpid(), signal.SIGSEGV)
     if task == "exit":
         os._exit(3)
@@ -30,4 +31,10 @@ def work(folder, task, limit):
     if task == "alone":
         Path(folder / "alone").touch()
     time.sleep(0.01)
+    mark(folder, f"{task}.end")
     return task.upper()
+
+
+def mark(folder, what):
+    """Leave behind that this happened, in which process, and when: the clock is the same for all of them."""
+    (folder / f"{what}-{os.getpid()}-{time.monotonic_ns()}").touch()

@@ -10,6 +10,7 @@ import numpy as np
 
 from avsr_bench import media, shards
 from avsr_bench.data import Prepared
+from avsr_bench.locks import hold_part
 from avsr_bench.records import SAMPLES_PER_FRAME, Clip, Sample
 
 WORDS = ("bin", "blue", "at", "now")
@@ -45,7 +46,7 @@ def make_shards(
         for number in range(count)
     ]
     plan = shards.make_plan(listed, shards.ShardSettings(max_samples=per_shard), {"made": "for tests"}, Path(), {})
-    with shards.hold_part(out, 1, 1):
+    with hold_part(out, 1, 1):
         shards.open_store(out, plan, {"test": "1"})
         for shard in plan.shards:
             with shards.ShardWriter(out, shard) as writer:

@@ -27,3 +27,10 @@ def test_a_reason_is_one_of_those_that_are_known():
 def test_an_unusable_clip_travels_between_processes():
     sent = Unusable("no-face", "in 3 frames")
     assert pickle.loads(pickle.dumps(sent)).reason == sent.reason
+
+
+@given(st.text(min_size=1, max_size=400), st.text(min_size=1, max_size=400))
+def test_keys_of_long_names_are_short_and_never_collide(one, other):
+    keys = [make_key(name) for name in (one, other, f"{one * 300}.", f"{one * 300}-")]
+    assert all(len(f"{key}.mouth.mp4") < 255 and re.fullmatch(r"(?:[A-Za-z0-9_-]|%[0-9A-F]{2})+", key) for key in keys)
+    assert len(set(keys)) == 4 - (one == other)

@@ -11,9 +11,10 @@ import pytest
 from videos import tone, write_sound
 
 from avsr_bench import media
+from avsr_bench.locks import hold_part
 from avsr_bench.noise.sound import SoundSettings, mix
 from avsr_bench.records import Clip, Reason, Refused, Sample, Skipped, draws, make_key
-from avsr_bench.shards import ShardSettings, ShardWriter, finish, hold_part, make_plan, open_store
+from avsr_bench.shards import ShardSettings, ShardWriter, finish, make_plan, open_store
 from avsr_bench.voices import corpus_voices, open_source, synth_voices
 
 PAGE = Path(__file__).parents[1] / "docs" / "sound.md"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import data, recipes, runs
-from ..records import Refused
+from ..records import Misused, Refused
 from ..training.recipe import TrainRecipe, differences, load_recipe, rounds_of
 from .settings import BoardSettings
 
@@ -120,6 +120,8 @@ def _prep(request: BoardRequest, corpus: data.Prepared) -> Stage:
     )
     known = recipes.names("pipelines")
     if request.corpus not in known:
+        if whole and request.root is not None:
+            raise Misused(f"--root {request.root} has no effect: no recipe prepares {request.corpus}, {place} is used")
         if whole:
             return sheet
         hint = recipes.nearest(request.corpus, known)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from types import FrameType
 from typing import IO, Literal, Protocol
 
 from .. import leaderboard, recipes, runs
+from ..inert import inert
 from ..records import Refused
 from .plan import LOCAL, BoardRequest, Command, Stage, Wanted, make_plan
 from .settings import load_settings
@@ -125,7 +127,7 @@ def _run(words: Command, log: Path, view: View, lock: int) -> str | None:
     log.parent.mkdir(parents=True, exist_ok=True)
     last = ""
     with log.open("a", encoding="utf-8") as kept:
-        kept.write(f"$ avsr-bench {' '.join(words)}\n")
+        kept.write(inert(f"$ avsr-bench {shlex.join(words)}") + "\n")
         kept.flush()
         # A session of its own: Ctrl-C reaches it once, through us, and not its workers. Who goes on while an orphan of
         # a killed board is still at work finds the lock held.
@@ -141,8 +143,8 @@ def _run(words: Command, log: Path, view: View, lock: int) -> str | None:
         )
         assert child.stderr is not None
         with _forwarding(child) as asked:
-            for line in child.stderr:
-                kept.write(line)
+            for line in child.stderr:  # the libraries below ours write there too
+                kept.write(inert(line, lines=True))
                 if line.strip():
                     last = line.strip()
                     view.say(last)

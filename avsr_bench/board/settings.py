@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Interval, Len
 
 from .. import recipes
 from ..records import Misused
@@ -17,14 +19,15 @@ DEFAULT = "default"  # in `settings`: of every system; a line of its own is laid
 class BoardSettings:
     """A board of one corpus."""
 
-    models: tuple[str, ...]  # systems, in the order of their training, when none are asked for
-    settings: dict[str, tuple[str, ...]] = field(default_factory=dict)  # key=value of a system, laid over its recipe
+    models: Annotated[tuple[str, ...], Len(1, 1000)]  # systems, in the order of their training, when none are asked for
+    # key=value of a system, laid over its recipe.
+    settings: dict[str, Annotated[tuple[str, ...], Len(0, 1000)]] = field(default_factory=dict)
     noise: str = "all"  # families
     levels: str = "0,5,10"  # that a run is read under; 0 are the clean clips
     round_levels: str = "0"  # the same of a round of pruning
     levels_of: dict[str, str] = field(default_factory=dict)  # of one run: msrs, or sparsevsr/round-05
     decode: Literal["beam", "ctc", "attention"] | None = "ctc"  # greedy, the fastest; none: as each recipe says
-    limit: int | None = None  # of the test clips; none: all
+    limit: Annotated[int, Interval(ge=1, le=10**7)] | None = None  # of the test clips; none: all
 
     def __post_init__(self) -> None:
         for levels in (self.levels, self.round_levels, *self.levels_of.values()):

@@ -6,19 +6,15 @@ import signal
 import sys
 from types import FrameType
 
-import typer
-
+from ..inert import line
 from ..records import Misused, Refused
-from . import evaluate, export, importing, leaderboard, noise, prep, robustness, setup, train, transcribe
+from . import evaluate, export, importing, leaderboard, noise, prep, robustness, setup, terminal, train, transcribe
+from .words import PROGRAM, App
 
-app = typer.Typer(
-    name="avsr-bench",
-    help="Data preparation and benchmarks for lip reading: from talking-head video to WER against sparsity and noise.",
+app = App(
+    "Data preparation and benchmarks for lip reading: from talking-head video to WER against sparsity and noise.",
+    name=PROGRAM,
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 prep.add_to(app)
 train.add_to(app)
@@ -49,10 +45,27 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where whoever started us ignores it
         signal.signal(signal.SIGINT, _interrupt)
     try:
-        app()
-    except Refused as refused:
-        print(f"avsr-bench: {refused}", file=sys.stderr)
-        sys.exit(2 if isinstance(refused, Misused) else 1)
+        code = _run()
     except BrokenPipeError:  # the reader of our output, `head` for one, has had enough
-        sys.stderr.close()
-        sys.exit(1)
+        terminal.give_up(sys.stdout)
+        terminal.give_up(sys.stderr)
+        code = 1
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        terminal.open_streams()
+        try:
+            app()
+        except SystemExit:
+            sys.stdout.flush()
+            raise
+    except Refused as refused:
+        print(f"{PROGRAM}: {line(str(refused))}", file=sys.stderr)
+        return 2 if isinstance(refused, Misused) else 1
+    except terminal.Unwritable as unwritable:
+        print(f"{PROGRAM}: {unwritable}", file=sys.stderr or sys.stdout)
+        terminal.give_up(sys.stdout)
+        return 1
+    return 0

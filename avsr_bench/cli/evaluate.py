@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .shared import Decode, quiet_threads
+from .shared import Decode, command_line, quiet_threads
 
 if TYPE_CHECKING:
     from ..evaluation import Evaluated
@@ -79,7 +78,7 @@ def evaluate(
         limit=limit,
         workers=len(os.sched_getaffinity(0)),
         out=out,
-        command=shlex.join(["avsr-bench", *sys.argv[1:]]),
+        command=command_line(),
     )
     try:
         with shown(quiet=as_json) as progress:
@@ -94,6 +93,7 @@ def evaluate(
 
 
 def _print(found: Evaluated) -> None:
+    from ..inert import line
     from ..scoring import show, worst
 
     result = found.result
@@ -113,5 +113,5 @@ def _print(found: Evaluated) -> None:
         print(f"faces lost: {result.faces_lost:,}, each read as nothing")
     bad = [pair for pair in worst(found.utterances, SHOWN) if any(step.kind != "hit" for step in pair[1].steps)]
     for utterance, alignment in bad:
-        print(f"\n{utterance.key}\n{show(alignment)}")
+        print(f"\n{line(utterance.key)}\n{show(alignment)}")
     print(f"\n{found.path}")

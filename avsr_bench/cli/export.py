@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .shared import Force, beside, replaceable
+
 if TYPE_CHECKING:
     from ..export import SparseExport
 
@@ -28,31 +30,39 @@ def export(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or the name of its system.")],
     format_: Annotated[Format, typer.Option("--format", help="ONNX of encoder and CTC head, or packed weights.")],
     out: Annotated[
-        Path | None, typer.Option(help="The file.  [default: RUN/model.onnx, RUN/model.sparse.safetensors]")
+        Path | None,
+        typer.Option(help="The file; - is standard output.  [default: RUN/model.onnx, RUN/model.sparse.safetensors]"),
     ] = None,
+    force: Force = False,
 ) -> None:
     """Write a run for other runtimes (onnx), or its sparse weights in less room (sparse)."""
+    from ..files import STDOUT, marked
     from ..runs import find_run
+
+    ours = replaceable(force, marked)
 
     folder = find_run(run)
     if format_ is Format.onnx:
         from ..export import export_onnx
 
-        written = export_onnx(folder, out)
+        written = export_onnx(folder, out, ours)
         lengths = "; ".join("+".join(map(str, batch)) for batch in written.checked)
-        print(f"{written.path}: {_size(written.bytes)}, reads {' and '.join(written.inputs)}, clips of any length")
         print(
-            f"largest difference from torch: {written.difference:.1g} in a log-probability, batches of {lengths} frames"
+            f"{written.path}: {_size(written.bytes)}, reads {' and '.join(written.inputs)}, clips of any length\n"
+            f"largest difference from torch: {written.difference:.1g} in a log-probability,"
+            f" batches of {lengths} frames",
+            file=beside(out),
         )
     else:
         from ..export import export_sparse
 
-        _print_sparse(export_sparse(folder, out))
+        _print_sparse(export_sparse(folder, out, ours), stderr=out == STDOUT)
 
 
-def _print_sparse(written: SparseExport) -> None:
-    from rich.console import Console
+def _print_sparse(written: SparseExport, stderr: bool) -> None:
     from rich.table import Table
+
+    from .terminal import console as open_console
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("", "dense", "sparse", "share"):
@@ -71,7 +81,7 @@ def _print_sparse(written: SparseExport) -> None:
         f"{written.seconds * 1e3:.1f} ms",
         f"{written.seconds / written.seconds_filled:.3f}",
     )
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = open_console(stderr=stderr, soft_wrap=True)
     console.print(table)
     console.print(
         "Zeros without a pattern save no time in dense kernels; the multiply-adds are what a sparse one could."

@@ -22,10 +22,10 @@ def import_(
     units: Annotated[Path | None, typer.Option(help="The list of units that came with the tokenizer.")] = None,
 ) -> None:
     """Published weights become a run like any other."""
-    from rich.console import Console
     from rich.table import Table
 
     from ..importing import import_weights
+    from .terminal import console as open_console
 
     imported = import_weights(file, tokenizer, out, units)
     report, run = imported.report, imported.run
@@ -38,7 +38,7 @@ def import_(
     table.add_section()
     table.add_row("not used (in the file, without a place)", f"{len(report.unused):,}", "")
     table.add_row("kept (in the network, not in the file)", f"{len(report.kept):,}", "")
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = open_console(soft_wrap=True)
     console.print(table)
     if report.unused:
         named = ", ".join(report.unused[:5]) + (", ..." if len(report.unused) > 5 else "")

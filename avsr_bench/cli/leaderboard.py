@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..inert import line
+from .shared import listed, quiet_threads
+from .words import App
+
 if TYPE_CHECKING:
     from ..leaderboard.rows import Found, Row
 
 LOCAL, SHARED = Path("leaderboards/local"), Path("leaderboards")
 
-app = typer.Typer(help="Tables, figures and a page of results, beside what the papers published.")
+app = App("Tables, figures and a page of results, beside what the papers published.")
 
 Results = Annotated[
     list[Path] | None,
@@ -55,8 +59,7 @@ def make_all(
     from ..board import BoardRequest, Stopped, make_board
     from .stages import print_outcomes, shown
 
-    names = tuple(name.strip() for name in models.split(",")) if models else ()
-    request = BoardRequest(corpus, root, names, publish)
+    request = BoardRequest(corpus, root, listed("--models", models), publish)
     try:
         with shown() as view:
             made = make_board(request, view)
@@ -91,7 +94,7 @@ def render(
     place = out or (SHARED if publish else LOCAL)
     made = make(folders, recipes.find("leaderboards", "published"), place, runs if runs.is_dir() else None)
     for note in made.notes:
-        print(f"note: {note}")
+        print(f"note: {line(note)}")
     apart = f", {made.apart:,} apart" if made.apart else ""
     print(f"{made.rows:,} rows measured{apart}, {made.published:,} published, {made.figures:,} figures")
     print(f"{made.out}/index.html and {made.out}/README.md")
@@ -116,28 +119,42 @@ def verify(
         try:
             done = check(each)
         except Refused as refused:
-            print(f"{each.name}: {refused}")
+            print(line(f"{each.name}: {refused}"))
             alike = False
         else:
-            print(done.said)
+            print(line(done.said))
             alike &= done.alike
     for note in wrong:
-        print(note)
+        print(line(note))
     if not alike:
         raise typer.Exit(1)
 
 
 @app.command()
 def rerun(
-    row: Annotated[str, typer.Argument(help="Name of a row, or its JSON file.")], results: Results = None
+    row: Annotated[str, typer.Argument(help="Name of a row, or its JSON file.")],
+    results: Results = None,
+    run: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Its run.  [default: the one of that name in runs/]")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Prepared corpus.  [default: the one of that name in data/]")
+    ] = None,
+    root: Annotated[Path | None, typer.Option(metavar="DIR", help="Source videos, for noise on frames.")] = None,
+    sound: Annotated[Path | None, typer.Option(metavar="FILE", help="The recording, where the noise is one.")] = None,
 ) -> None:
-    """Run the command of a row again, and print both numbers."""
-    from ..leaderboard import rerun as again
+    """Measure a row again, and print both numbers."""
+    quiet_threads()
     from ..leaderboard.again import percent
+    from ..leaderboard.repeat import Places
+    from ..leaderboard.repeat import rerun as again
 
     kept = _row(row, results)
-    print(kept.result.command, flush=True)
-    done = again(kept)
+    try:
+        done = again(kept, Places(run, data, root, sound), lambda text: print(line(text), flush=True))
+    except KeyboardInterrupt:
+        print("avsr-bench: stopped; nothing was written", file=sys.stderr)
+        raise typer.Exit(130) from None
     print(f"kept  {percent(kept.result)}  {kept.result.commit}, {kept.result.device}")
     print(f"now   {percent(done.now)}  {done.now.commit}, {done.now.device}")
     print("the same, count by count" if done.alike else "not the same")

@@ -9,7 +9,10 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Visual noise: seven families at ten levels.", no_args_is_help=True)
+from .shared import Force, beside, replaceable
+from .words import App
+
+app = App("Visual noise: seven families at ten levels.", no_args_is_help=True)
 
 
 def add_to(parent: typer.Typer) -> None:
@@ -29,8 +32,9 @@ def list_families(as_json: Annotated[bool, typer.Option("--json", help="Print JS
         }
         print(json.dumps({"version": noise.VERSION, "families": rows}, indent=1, ensure_ascii=False))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from .terminal import console as open_console
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("family", "training", "what", "level 1", "level 5", "level 10"):
@@ -38,7 +42,7 @@ def list_families(as_json: Annotated[bool, typer.Option("--json", help="Print JS
     for name, family in noise.FAMILIES.items():
         shown = (family.label.format(family.levels[level - 1]) for level in (1, 5, 10))
         table.add_row(name, "seen" if family.seen else "unseen", family.what, *shown)
-    console = Console()
+    console = open_console()
     console.print(table)
     console.print(f"Written FAMILY:LEVEL, such as jpeg:7; level 0 is the clean picture. Version {noise.VERSION}.")
 
@@ -51,14 +55,16 @@ def preview(
             metavar="SRC", help="A video with a face, or a folder made by prep.  [default: data/synth, or a drawing]"
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where the PNG goes.")] = Path("noise.png"),
+    out: Annotated[Path, typer.Option(help="Where the PNG goes; - is standard output.")] = Path("noise.png"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
+    force: Force = False,
 ) -> None:
     """A sheet of one mouth under all noise: families down, levels across."""
+    from ..files import marked
     from ..noise_jobs.sheet import preview as draw
 
-    shown = draw(source, out, seed)
-    print(f"{out}: every family and level on {shown}")
+    shown = draw(source, out, seed, replaceable(force, marked))
+    print(f"{out}: every family and level on {shown}", file=beside(out))
 
 
 @app.command()
@@ -67,16 +73,18 @@ def apply(
     target: Annotated[Path, typer.Argument(metavar="OUT", help="The video to write: .mp4, .mov or .mkv.")],
     noise: Annotated[str, typer.Option(metavar="FAMILY:LEVEL", help="Such as jpeg:7; see `avsr-bench noise list`.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
+    force: Force = False,
 ) -> None:
     """Write a video with noise on its full frames, its sound kept."""
-    from rich.console import Console
     from rich.progress import Progress
 
+    from ..files import nothing
     from ..noise import parse
     from ..noise_jobs.video import harm_video
+    from .terminal import console as open_console
 
     family, level = parse(noise)
-    console = Console(stderr=True)
+    console = open_console(stderr=True)
     try:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
             bar = bars.add_task(noise, total=None)
@@ -84,7 +92,7 @@ def apply(
             def show(done: float, total: float | None) -> None:
                 bars.update(bar, completed=done, total=total)
 
-            written = harm_video(source, target, family, level, seed, show)
+            written = harm_video(source, target, family, level, seed, show, replaceable(force, nothing))
     except KeyboardInterrupt:
         print("avsr-bench: stopped; nothing was written", file=sys.stderr)
         raise typer.Exit(130) from None

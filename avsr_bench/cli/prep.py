@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..records import Misused
+from .shared import Force, beside, replaceable
+
 if TYPE_CHECKING:
     from ..prep.job import PrepReport
 
@@ -71,6 +74,8 @@ def prep(
     from ..prep.job import prep as prepare
     from .progress import shown
 
+    if address is not None and engine is not Engine.ray:
+        raise Misused(f"--address {address} is that of a Ray cluster: add --engine ray, or leave it out")
     assignments = list(settings or [])
     if noise is not None:
         assignments.append(f"noise.frames='{noise}'")
@@ -120,8 +125,9 @@ def prep(
 
 
 def _print_report(report: PrepReport) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from .terminal import console as open_console
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("split", "clips", "samples", "skipped", "video", "words", "speakers", "shards"):
@@ -137,7 +143,7 @@ def _print_report(report: PrepReport) -> None:
             str(len(split.speakers)),
             shards,
         )
-    console = Console()
+    console = open_console()
     console.print(table)
     reasons: dict[str, int] = {}
     for split in report.summary.splits.values():
@@ -155,26 +161,34 @@ def _length(hours: float) -> str:
 
 def inspect(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder made by prep.")],
-    out: Annotated[Path | None, typer.Option(help="Draw a contact sheet of mouths with their text here.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Draw a contact sheet of mouths with their text here; - is standard output.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    force: Force = False,
 ) -> None:
     """Counts, hours, lengths, skip reasons and detection rates of prepared shards; a contact sheet."""
+    from ..files import STDOUT, check_target, marked
     from ..prep.inspect import inspect as look
     from ..prep.inspect import render
 
+    ours = replaceable(force, marked)
+    if out is not None:
+        check_target(out, ours)
     inspection = look(folder)
     if as_json:
-        print(json.dumps(inspection.to_json(), indent=1, ensure_ascii=False))
+        print(json.dumps(inspection.to_json(), indent=1, ensure_ascii=False), file=beside(out))
     else:
-        from rich.console import Console
+        from .terminal import console
 
-        Console().print(render(inspection))
+        screen = console(stderr=out == STDOUT)
+        screen.print(render(inspection, screen.plain))
     if out is not None:
         from ..prep.sheet import contact_sheet
 
-        contact_sheet(folder, out)
+        contact_sheet(folder, out, ours=ours)
         if not as_json:
-            print(f"contact sheet: {out}")
+            print(f"contact sheet: {out}", file=beside(out))
 
 
 def validate(
@@ -182,6 +196,7 @@ def validate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read every sample back and say which shard is damaged."""
+    from ..inert import line
     from ..prep.validate import validate as check
     from .progress import shown
 
@@ -191,9 +206,9 @@ def validate(
         print(json.dumps(report.to_json(), indent=1, ensure_ascii=False))
     else:
         for problem in report.problems:
-            print(problem)
-        for line in report.mend:
-            print(line)
+            print(line(str(problem)))
+        for remedy in report.mend:
+            print(line(remedy))
         if not report.problems:
             print(f"{folder}: {report.samples:,} samples in {report.shards:,} shards, all whole")
     if report.problems:

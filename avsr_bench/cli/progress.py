@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ..inert import line as one_line
 from ..records import FPS, Sample, Skipped
+from .terminal import console as open_console
 
 LINE_SECONDS = 10.0  # between two plain lines
 
@@ -54,7 +55,7 @@ class _Lines:
         self.what, self.meter, self.spoken = "", Meter(0.0), 0.0
 
     def say(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        print(one_line(line), file=sys.stderr, flush=True)
 
     def begin(self, what: str, total: int, unit: str = "clips", before: int = 0) -> None:
         self.what, self.meter, self.spoken = what, Meter(time.monotonic(), total, unit, before), time.monotonic()
@@ -87,11 +88,11 @@ class _Bar:
         self.task: TaskID | None = None
 
     def say(self, line: str) -> None:
-        self.bars.console.print(line, soft_wrap=True, highlight=False, markup=False)
+        self.bars.console.print(one_line(line), soft_wrap=True)
 
     def begin(self, what: str, total: int, unit: str = "clips", before: int = 0) -> None:
         self.meter = Meter(time.monotonic(), total, unit, before)
-        self.task = self.bars.add_task(what, total=total, completed=before, rates="") if total else None
+        self.task = self.bars.add_task(one_line(what), total=total, completed=before, rates="") if total else None
 
     def step(self, outcome: Sample | Skipped | None, status: str = "") -> None:
         self.meter.add(outcome)
@@ -102,17 +103,17 @@ class _Bar:
 @contextmanager
 def shown(quiet: bool = False) -> Iterator[_Lines | _Bar | _Silence]:
     """The progress view that suits where the output goes; it writes to standard error."""
-    console = Console(stderr=True)
+    console = open_console(stderr=True)
     if quiet:
         yield _Silence()
     elif not console.is_terminal:
         yield _Lines()
     else:
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rates]}"),
+            TextColumn("{task.fields[rates]}", markup=False),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=console) as bars:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .evaluate import ApplyTo
-from .shared import Decode, quiet_threads
+from .shared import Decode, listed, quiet_threads
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,7 +75,7 @@ def robustness(
         noise=noise,
         levels=levels,
         sounds=tuple(sound or ()),
-        models=tuple(name.strip() for name in models.split(",")) if models else (),
+        models=listed("--models", models),
         reference=reference,
         data=data,
         split=split,
@@ -112,9 +112,9 @@ def _as_json(swept: Swept, summary: Summary) -> str:
 
 
 def _print(swept: Swept, summary: Summary) -> None:
-    from rich.console import Console
+    from .terminal import console as open_console
 
-    console = Console(highlight=False, markup=False)
+    console = open_console()
     _print_levels(console, swept)
     _print_means(console, swept, summary.rows)
     for note in summary.notes:

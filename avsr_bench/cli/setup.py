@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..records import Refused
+from ..records import Misused, Refused
 
 KINDS = {"pipelines": "prep", "models": "train"}  # kind of recipe -> the verb that reads it
 
@@ -28,14 +28,17 @@ def list_recipes(
     from .. import recipes
 
     found = {kind: recipes.names(kind) for kind in KINDS}
+    if copy is not None and as_json:
+        raise Misused("--copy copies a recipe, and --json prints what there is: ask for them one by one")
     if copy is not None:
         print(_copy(copy, found))
     elif as_json:
         rows = {kind: [_told(name, path) for name, path in paths.items()] for kind, paths in found.items()}
         print(json.dumps(rows, indent=1))
     else:
-        from rich.console import Console
         from rich.table import Table
+
+        from .terminal import console as open_console
 
         for kind, paths in found.items():
             if not paths:
@@ -47,7 +50,7 @@ def list_recipes(
             for name, path in paths.items():
                 mine = "" if path.is_relative_to(recipes.shipped(kind)) else f" [yours: {path}]"
                 table.add_row(name, recipes.headline(path) + mine, recipes.paper(path) if kind == "models" else "")
-            console = Console(highlight=False, markup=False)
+            console = open_console()
             console.print(table)
             console.print()
 
@@ -59,6 +62,8 @@ def _told(name: str, path: Path) -> dict[str, str]:
 
 
 def _copy(name: str, found: dict[str, dict[str, Path]]) -> str:
+    from .. import recipes
+
     for kind, paths in found.items():
         if name in paths:
             target = Path(kind) / f"{name}.yaml"
@@ -70,7 +75,8 @@ def _copy(name: str, found: dict[str, dict[str, Path]]) -> str:
             except OSError as error:
                 raise Refused(f"cannot copy {paths[name]} to {target}: {error.strerror}; see to {kind}/") from None
             return f"{target}: it now goes before the shipped recipe of that name, as long as you work in this folder"
-    raise Refused(f"no recipe is called {name!r}: see `avsr-bench list`")
+    every = {name for paths in found.values() for name in paths}
+    raise Misused(f"no recipe is called {name!r}.{recipes.nearest(name, every)}")
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:

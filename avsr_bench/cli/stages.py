@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+
+from ..inert import line as one_line
+from .terminal import console as open_console
 
 if TYPE_CHECKING:
     from ..board import Outcome
@@ -35,7 +37,7 @@ class _Lines:
         self._print(f"    {outcome.stage}: {outcome.state}, {duration(outcome.seconds)}{_because(outcome)}")
 
     def _print(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        print(one_line(line), file=sys.stderr, flush=True)
 
 
 class _Table:
@@ -80,7 +82,7 @@ class _Table:
 @contextmanager
 def shown() -> Iterator[_Lines | _Table]:
     """The view that suits where the output goes; it writes to standard error."""
-    console = Console(stderr=True, highlight=False, markup=False)
+    console = open_console(stderr=True)
     if not console.is_terminal:
         yield _Lines()
         return
@@ -93,7 +95,8 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
     """What each stage took, and all together."""
     width = max(len(outcome.stage) for outcome in outcomes)
     for outcome in outcomes:
-        print(f"{outcome.stage:<{width}}  {duration(outcome.seconds):>7}  {outcome.state}{_because(outcome)}")
+        said = f"{outcome.stage:<{width}}  {duration(outcome.seconds):>7}  {outcome.state}{_because(outcome)}"
+        print(one_line(said))
     print(f"{'all':<{width}}  {duration(sum(outcome.seconds for outcome in outcomes)):>7}")
 
 

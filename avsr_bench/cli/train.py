@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .shared import quiet_threads
+from .shared import command_line, quiet_threads
 
 
 class Modality(StrEnum):
@@ -65,7 +64,7 @@ def train(
         out=out,
         resume=resume,
         assignments=tuple(settings or ()),
-        command=shlex.join(["avsr-bench", *sys.argv[1:]]),
+        command=command_line(),
     )
     try:
         with shown() as progress:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .shared import Decode, quiet_threads
+from .shared import Decode, Force, quiet_threads
 
 
 class Format(StrEnum):
@@ -33,17 +33,21 @@ def transcribe(
         Format | None, typer.Option("--format", help="Text, all that is known, or subtitles.  [default: txt]")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="File to write; of several videos, a folder.  [default: the terminal]")
+        Path | None,
+        typer.Option(help="File to write; of several videos, a folder; - is standard output.  [default: -]"),
     ] = None,
     preview: Annotated[
         Path | None, typer.Option(metavar="OUT.mp4", help="Draw the words and the mouth box into the video.")
     ] = None,
     all_faces: Annotated[bool, typer.Option("--all-faces", help="Read everybody in view, one by one.")] = False,
-    face: Annotated[str, typer.Option(help="Of several faces: largest, center, or X,Y in pixels.")] = "largest",
+    face: Annotated[
+        str | None, typer.Option(help="Of several faces: largest, center, or X,Y in pixels.  [default: largest]")
+    ] = None,
     decode: Annotated[Decode | None, typer.Option(help="How to search.  [default: what the run says]")] = None,
     beam: Annotated[int | None, typer.Option(min=1, help="Hypotheses of the beam.")] = None,
     window: Annotated[float, typer.Option(help="Seconds that are read at once, at most.")] = 8.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, or cuda:1.")] = "auto",
+    force: Force = False,
 ) -> None:
     """What is said in a video, word by word with times."""
     quiet_threads()
@@ -54,8 +58,10 @@ def transcribe(
     from ..transcribe.windows import WindowSettings
     from .progress import shown
 
+    if face is not None and all_faces:
+        raise Misused(f"--face {face} takes one face, and --all-faces takes all of them: give one of the two")
     try:
-        faces = FaceSettings(face=face)
+        faces = FaceSettings(face=face or "largest")
     except ValueError as error:
         raise Misused(f"--face: {error}") from None
     request = TranscribeRequest(
@@ -67,6 +73,7 @@ def transcribe(
         decode=decode.value if decode is not None else None,
         beam=beam,
         device=device,
+        force=force,
         settings=TranscribeSettings(faces, WindowSettings(window), all_faces),
     )
     try:

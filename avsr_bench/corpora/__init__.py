@@ -15,7 +15,7 @@ from typing import Any
 
 from ..records import Clip, Corpus, Reason, Refused
 from . import folder, grid, lrs2, lrs3
-from .files import printable
+from .files import by_suffix, printable, walk
 from .folder import FolderSettings
 from .grid import GridSettings
 from .lrs2 import Lrs2Settings
@@ -62,10 +62,18 @@ def read(name: str, root: Path, settings: Any = None) -> Corpus:
         raise Refused(f"{root} can be listed and not entered: its folder lacks the permission x")
     corpus = reader.read(root, settings or reader.settings())
     if not corpus.clips:
-        holds = f"it holds {', '.join(inside[:5])}{', ...' if len(inside) > 5 else ''}" if inside else "it is empty"
-        raise Refused(f"no clip of the layout of {name} in {root}: expected {reader.layout}; {holds}")
+        raise Refused(f"no clip of the layout of {name} in {root}: expected {reader.layout}; {_holds(root, inside)}")
     clips = tuple(_unique(corpus.clips))
     return Corpus(clips, tuple(printable(note) for note in (*corpus.notes, *overlap(clips))))
+
+
+def _holds(root: Path, inside: list[str]) -> str:
+    """What lies in a root in which no clip was found."""
+    if not inside:
+        return "it is empty"
+    held = [file for folder in walk(root) for file in folder.files]
+    files = f", in all {by_suffix(held)}" if held else ", and no file"
+    return f"it holds {', '.join(inside[:5])}{', ...' if len(inside) > 5 else ''}{files}"
 
 
 def _unique(clips: Iterable[Clip]) -> Iterable[Clip]:
@@ -73,18 +81,27 @@ def _unique(clips: Iterable[Clip]) -> Iterable[Clip]:
 
     Names from the file system are made printable on the way: they go into files that are UTF-8.
     """
-    ordered = sorted(clips, key=lambda clip: (clip.key, clip.problem is not None, str(clip.video), clip.start))
+    ordered = sorted(clips, key=lambda clip: (clip.key, clip.problem is not None, clip.video, clip.start))
     taken = {clip.key for clip in ordered}
-    unique: dict[str, Clip] = {}
+    first: dict[str, Clip] = {}
+    unique: list[Clip] = []
+    number = 1
     for clip in ordered:
-        key, problem, number = clip.key, clip.problem, 1
-        while key in unique or (number > 1 and key in taken):
-            number += 1
-            key = f"{clip.key}_dup{number}"
-        if number > 1 and not problem:
-            problem = Reason("duplicate-key", f"{clip.video.name}: {unique[clip.key].video.name} has the same key")
+        key, problem = clip.key, clip.problem
+        number = number + 1 if key in first else 1
+        if number == 1:
+            first[key] = clip
+        else:
+            while (key := f"{clip.key}_dup{number}") in taken:
+                number += 1
+            taken.add(key)
+            if not problem:
+                name = first[clip.key].video.name
+                problem = Reason("duplicate-key", f"{clip.video.name}: {name} has the same key")
         if problem:
             problem = Reason(problem.code, printable(problem.detail))
-        speaker, source = printable(clip.speaker), printable(clip.source)
-        unique[key] = replace(clip, key=key, problem=problem, speaker=speaker, source=source)
-    return [unique[key] for key in sorted(unique)]
+        names = key, printable(clip.speaker), printable(clip.source), problem
+        if names != (clip.key, clip.speaker, clip.source, clip.problem):
+            clip = replace(clip, key=key, speaker=names[1], source=names[2], problem=problem)
+        unique.append(clip)
+    return sorted(unique, key=lambda clip: clip.key)

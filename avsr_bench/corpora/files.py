@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..media import SOUND_SUFFIXES
+from ..media import VIDEO_SUFFIXES as VIDEOS
 from ..records import Reason, Refused, Unusable
 
-VIDEOS = frozenset(
-    (".mp4", ".mov", ".mkv", ".avi", ".webm", ".mpg", ".mpeg", ".m4v", ".ts", ".mts", ".flv", ".wmv", ".3gp", ".ogv")
+SOUNDS = (".wav", ".flac")  # a sound file of the name of a video is its sound
+# What plainly lies in a corpus beside its videos: nobody need hear that it is not one.
+_PAPERS = re.compile(r"\.(txt|md|rst|pdf|html|[ct]sv|jsonl?|ndjson|ya?ml|xml|log|srt|vtt|ass|py|sh|md5|sha1|sha256)")
+_PAPER_NAMES = frozenset(
+    ("readme", "license", "licence", "copying", "changelog", "authors", "citation", "thumbs.db", "desktop.ini")
 )
 LONGEST_TEXT = 16_000_000  # bytes; the longest transcripts with a table of frames stay far below one megabyte
 
@@ -56,9 +63,11 @@ def walk(top: Path, name: str = "") -> Iterator[Folder]:
                         pending.append((entry.path, inner))
                     elif entry.is_symlink() and _leads_to_folder(entry):
                         links.append((entry.path, inner))
-                    elif entry.is_symlink() or entry.is_file():
+                    else:  # a pipe too: it is no file, and its reason says so
                         files.append(entry.name)
         except OSError as error:
+            if not name:
+                raise Refused(f"{path} cannot be listed: {error.strerror}") from None
             detail = f"folder {name or path}: {error.strerror}"
             yield Folder(Path(path), name, (), Reason("unreadable", detail))
             continue
@@ -82,6 +91,49 @@ def split_suffix(name: str) -> tuple[str, str]:
     return (name[:dot], name[dot:].lower()) if dot > name.rfind("/") + 1 else (name, "")
 
 
+def others(folder: Folder, taken: Collection[str]) -> Iterator[str]:
+    """The files of a folder that are neither `taken` nor plainly belong to what is.
+
+    Papers belong, and what has the name of a taken video, save videos and sound that could be thought to be taken too.
+    """
+    stems = {split_suffix(file)[0] for file in taken}
+    for file in folder.files:
+        stem, suffix = split_suffix(file)
+        paper = _PAPERS.fullmatch(suffix) or {stem.lower(), file.lower()} & _PAPER_NAMES
+        unheard = suffix in VIDEOS or (suffix in SOUND_SUFFIXES and suffix not in SOUNDS)
+        if file not in taken and not paper and (unheard or stem not in stems):
+            yield folder.inside(file)
+
+
+def texts(folder: Folder) -> Iterator[str]:
+    """The files of a folder in which words of a clip may stand."""
+    for file in folder.files:
+        stem, suffix = split_suffix(file)
+        if suffix == ".txt" and stem.lower() not in _PAPER_NAMES:
+            yield file
+
+
+def by_suffix(names: Iterable[str]) -> str:
+    """How many files there are of each suffix, the commonest five first.
+
+    >>> by_suffix(["a.xyz", "b.XYZ", "c.wav", "d"])
+    '2 .xyz, 1 .wav, 1 without a suffix'
+    """
+    suffixes = (split_suffix(name)[1] for name in names)
+    counts = Counter(suffix if re.fullmatch(r"\.\w{1,12}", suffix) else "without a suffix" for suffix in suffixes)
+    top = sorted(counts.items(), key=lambda found: (-found[1], found[0]))[:5]
+    rest = counts.total() - sum(count for _, count in top)
+    return ", ".join([*(f"{count:,} {suffix}" for suffix, count in top), *([f"{rest:,} others"] if rest else [])])
+
+
+def passed_over(names: Collection[str]) -> list[str]:
+    """What to say about files that a reader made nothing of."""
+    if not names:
+        return []
+    files = "1 file" if len(names) == 1 else f"{len(names):,} files"
+    return [f"{files} passed over: {by_suffix(names)}, such as {min(names)}"]
+
+
 def short_names(names: Iterable[str]) -> dict[str, str]:
     """Each name without its suffix, or with it where that alone tells two of them apart.
 
@@ -98,6 +150,8 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
 def read_text(path: Path) -> str:
     """The text of a file; whatever keeps it from being read makes its clip unusable."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for whoever writes into it
+            raise Unusable("unreadable", f"{path.name} is not a file")
         with path.open("rb") as file:
             content = file.read(LONGEST_TEXT + 1)
     except FileNotFoundError:
@@ -130,6 +184,8 @@ def named_file(path: Path, root: Path, setting: str) -> Path:
         for place in (path, root / path):
             if place.is_file():
                 return place
+            if place.exists():
+                raise Refused(f"{setting} = {path}: it is not a file")
     except OSError as error:
         raise Refused(f"{setting} = {path}: {error.strerror}") from None
     raise Refused(f"{setting} = {path}: there is no such file, here or in {root}")
@@ -137,4 +193,4 @@ def named_file(path: Path, root: Path, setting: str) -> Path:
 
 def printable(name: str) -> str:
     """A name from the file system that can be printed and written as UTF-8 whatever bytes it was made of."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return name if name.isascii() else name.encode("utf-8", "backslashreplace").decode("utf-8")

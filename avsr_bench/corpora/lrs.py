@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..records import Clip, Reason, Refused, Unusable, make_key
+from ..records import Clip, Reason, Unusable, make_key
 from . import files, lrs_text
 from .segments import segments
 
@@ -17,7 +17,8 @@ class Utterance:
     """A clip as found on disk, before its text is read."""
 
     name: str  # "test/<id>/00001"
-    video: bool = False  # whether its .mp4 is there
+    video: str = ""  # its file, "" where there is none
+    text: str = ""
     problem: Reason | None = None
 
     @property
@@ -35,26 +36,43 @@ class Known:
     origin: str
 
 
-def find(root: Path, subset: str) -> list[Utterance]:
-    """Every clip of a subset of which there is a video or a text; folders that may not be read stand in for theirs."""
+def find(root: Path, subset: str) -> tuple[list[Utterance], list[str]]:
+    """Every clip of a subset of which there is a video or a text, and the files of which nothing is made.
+
+    Folders that may not be read stand in for their clips. Of two videos of one name the .mp4 is taken, which is what
+    the corpus comes with.
+    """
     found: list[Utterance] = []
+    rest: list[str] = []
     if not (root / subset).is_dir():
-        return found
+        return found, rest
     for folder in files.walk(root / subset, subset):
         if folder.problem:
             found.append(Utterance(folder.name, problem=folder.problem))
-        videos: dict[str, bool] = {}
-        for stem, suffix in map(files.split_suffix, folder.files):
-            if suffix in (".mp4", ".txt"):
-                videos[stem] = videos.get(stem, False) or suffix == ".mp4"
-        found += [Utterance(folder.inside(stem), there) for stem, there in videos.items()]
-    return found
+        videos: dict[str, str] = {}
+        texts: dict[str, str] = {}
+        for file in folder.files:
+            stem, suffix = files.split_suffix(file)
+            if suffix == ".mp4" or (suffix in files.VIDEOS and stem not in videos):
+                videos[stem] = file
+            elif suffix == ".txt":
+                texts[stem] = file
+        found += [
+            Utterance(folder.inside(stem), _path(folder, videos, stem), _path(folder, texts, stem))
+            for stem in dict.fromkeys([*videos, *texts])
+        ]
+        rest += files.others(folder, videos.values())
+    return found, rest
+
+
+def _path(folder: files.Folder, found: dict[str, str], stem: str) -> str:
+    return folder.inside(found[stem]) if stem in found else ""
 
 
 def clips(root: Path, utterance: Utterance, split: str, segment_seconds: float | None) -> Iterator[Clip]:
     """The clips of an utterance: itself, or its segments where `segment_seconds` limits them."""
     name, source = utterance.name, utterance.source
-    whole = Clip(make_key(name), root / f"{name}.mp4", split, speaker=source, source=source)
+    whole = Clip(make_key(name), root / (utterance.video or f"{name}.mp4"), split, speaker=source, source=source)
     problem = utterance.problem
     if problem is None and not utterance.video:
         problem = Reason("missing-file", f"{name}.mp4 is not there")
@@ -62,7 +80,7 @@ def clips(root: Path, utterance: Utterance, split: str, segment_seconds: float |
         yield replace(whole, problem=problem)
         return
     try:
-        content = files.read_text(root / f"{name}.txt")
+        content = files.read_text(root / (utterance.text or f"{name}.txt"))
         if segment_seconds is None:
             yield replace(whole, text=lrs_text.spoken(content))
             return
@@ -76,12 +94,6 @@ def clips(root: Path, utterance: Utterance, split: str, segment_seconds: float |
         key = make_key(f"{name}_{number:02d}")
         yield replace(whole, key=key, text=part.text, start=part.start, end=part.end, problem=problem)
         problem = None
-
-
-def check_segment_seconds(value: float) -> None:
-    """Refuse a length of segments that is not one."""
-    if not value > 0:
-        raise Refused(f"corpus.segment_seconds = {value}: give the longest segment in seconds, for example 16")
 
 
 def compare(test: Iterable[Clip], known: Known) -> list[str]:

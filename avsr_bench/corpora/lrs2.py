@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Interval
 
 from ..records import Clip, Corpus, Reason, Refused, Unusable
 from . import lrs
-from .files import read_text, split_suffix
+from .files import passed_over, read_text, split_suffix
 from .lrs import Utterance
 
 LISTS = {"train.txt": ("main", "train"), "val.txt": ("main", "valid"), "test.txt": ("main", "test")}
@@ -24,16 +27,15 @@ TEST = lrs.Known(utterances=1_243, words=6_663, origin="arXiv 1809.00496, table 
 class Lrs2Settings:
     """How LRS2 is read."""
 
-    segment_seconds: float = 16.0  # the longest piece that `pretrain` is cut into; 16 as in Auto-AVSR
-
-    def __post_init__(self) -> None:
-        lrs.check_segment_seconds(self.segment_seconds)
+    # The longest piece that `pretrain` is cut into; 16 as in Auto-AVSR.
+    segment_seconds: Annotated[float, Interval(gt=0, le=10_000)] = 16.0
 
 
 def read(root: Path, settings: Lrs2Settings) -> Corpus:
     """List LRS2."""
     base = root if (root / "main").is_dir() or (root / "pretrain").is_dir() else root / "mvlrs_v1"
-    found = {u.name: u for subset in ("main", "pretrain") for u in lrs.find(base, subset)}
+    (main, rest), (pretrain, more) = (lrs.find(base, subset) for subset in ("main", "pretrain"))
+    found = {utterance.name: utterance for utterance in (*main, *pretrain)}
     if not found:
         return Corpus(())
     lists = {name: path for name in LISTS for path in (base.parent / name, base / name) if path.is_file()}
@@ -53,6 +55,7 @@ def read(root: Path, settings: Lrs2Settings) -> Corpus:
         notes.append(f"{len(others):,} clips are in no list and left out (the first: {min(others)})")
     if "test.txt" in lists:
         notes += lrs.compare((clip for clip in clips if clip.split == "test"), TEST)
+    notes += passed_over([*rest, *more])
     return Corpus(tuple(clips), tuple(sorted(notes)))
 
 

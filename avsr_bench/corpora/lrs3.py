@@ -10,13 +10,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from ..records import Clip, Corpus, Refused, Unusable
+from annotated_types import Interval, Len
+
+from ..records import Clip, Corpus, PartOfAll, Refused, Unusable
 from . import lrs
-from .files import named_file, read_text, split_suffix
+from .files import named_file, passed_over, read_text, split_suffix
 from .lrs import Utterance
-from .splits import check_shares, deal
+from .splits import deal
 
 # Counted by ESPnet's recipe and in auto_avsr#57; the 1,452 utterances of the paper are of an earlier release.
 TEST = lrs.Known(utterances=1_321, words=9_890, origin="ESPnet egs2/lrs3/avsr1")
@@ -26,19 +28,25 @@ TEST = lrs.Known(utterances=1_321, words=9_890, origin="ESPnet egs2/lrs3/avsr1")
 class Lrs3Settings:
     """How LRS3 is read."""
 
-    subsets: tuple[Literal["pretrain", "trainval", "test"], ...] = ("pretrain", "trainval", "test")
-    segment_seconds: float = 16.0  # the longest piece that `pretrain` is cut into; 16 as in Auto-AVSR
+    subsets: Annotated[tuple[Literal["pretrain", "trainval", "test"], ...], Len(1, 3)] = (
+        "pretrain",
+        "trainval",
+        "test",
+    )
+    # The longest piece that `pretrain` is cut into; 16 as in Auto-AVSR.
+    segment_seconds: Annotated[float, Interval(gt=0, le=10_000)] = 16.0
     valid_ids: Path | None = None  # a file with `<id>/<clip>` or `<id>` a line, like AV-HuBERT's lrs3-valid.id
-    valid_share: float = 0.0375  # of trainval where there is no list: 1,200 of its 32 k, as many as in AV-HuBERT's list
-
-    def __post_init__(self) -> None:
-        lrs.check_segment_seconds(self.segment_seconds)
-        check_shares(valid_share=self.valid_share)
+    # Of trainval where there is no list: 1,200 of its 32 k, as many as in AV-HuBERT's list.
+    valid_share: PartOfAll = 0.0375
 
 
 def read(root: Path, settings: Lrs3Settings) -> Corpus:
     """List LRS3."""
-    found: dict[str, list[Utterance]] = {subset: lrs.find(root, subset) for subset in settings.subsets}
+    found: dict[str, list[Utterance]] = {}
+    rest: list[str] = []
+    for name in settings.subsets:
+        found[name], unused = lrs.find(root, name)
+        rest += unused
     notes = [f"there is no {subset}/ in {root}: left out" for subset, there in found.items() if not there]
     if settings.valid_ids is None:
         is_valid, held_out = _by_speaker(found.get("trainval", []), settings.valid_share)
@@ -52,7 +60,7 @@ def read(root: Path, settings: Lrs3Settings) -> Corpus:
             clips += lrs.clips(root, utterance, split, longest)
     if found.get("test"):
         notes += lrs.compare((clip for clip in clips if clip.split == "test"), TEST)
-    return Corpus(tuple(clips), (*notes, *held_out))
+    return Corpus(tuple(clips), (*notes, *held_out, *passed_over(rest)))
 
 
 Rule = tuple[Callable[[Utterance], bool], list[str]]  # what is held out for validation, and what to say about it

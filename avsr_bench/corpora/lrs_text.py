@@ -16,11 +16,10 @@ made so, and with another rule a WER could not be compared with them.
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 
-from ..records import FPS, Unusable
+from ..records import FPS, LONGEST, Unusable
 from .files import one_line
 
 HEADER = re.compile(r"\s*Text[ \t]*:([^\r\n]*)")
@@ -68,7 +67,7 @@ def timed_words(content: str) -> list[Word]:
             word = Word(_no_braces(cells[0]), float(cells[1]), float(cells[2]))
         except (ValueError, IndexError):
             raise Unusable("bad-text", f"{row.strip()[:40]!r} is no row of `WORD START END`") from None
-        if not (before.start <= word.start <= word.end < math.inf and before.end <= word.end):
+        if not (before.start <= word.start <= word.end <= LONGEST and before.end <= word.end):
             after = f"after {before.text or 'the start of the clip'} at {before.start:g}-{before.end:g} s"
             raise Unusable("bad-times", f"{word.text} at {word.start:g}-{word.end:g} s {after}")
         before = word

@@ -51,10 +51,7 @@ def deal(sizes: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, str
 
 
 def check_shares(**shares: float) -> None:
-    """Refuse shares of a corpus that are negative or leave nothing to train on."""
-    for name, share in shares.items():
-        if not 0 <= share < 1:
-            raise Refused(f"corpus.{name} = {share}: a share of the corpus lies between 0 and 1")
+    """Refuse shares of a corpus that leave nothing to train on."""
     if sum(shares.values()) >= 1:
         raise Refused(f"corpus.{' + corpus.'.join(shares)} = {sum(shares.values()):g}: that leaves nothing to train on")
 
@@ -75,7 +72,8 @@ def _shared(what: str, found: Iterable[tuple[str, str]]) -> list[str]:
     for split, name in found:
         if name:
             names[split][name] += 1
-    if len(names) < 2 or max(sum(names.values(), Counter()).values()) < 2:
+    one_each = len(set().union(*names.values())) == sum(counts.total() for counts in names.values())
+    if len(names) < 2 or one_each:
         return []
     notes = []
     for one, other in combinations(sorted(names), 2):

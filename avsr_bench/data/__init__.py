@@ -3,9 +3,11 @@
 from .augment import AugmentSettings, augmented, masked, tested
 from .examples import Example, Place, decode, examples, members_of, places, read_members
 from .inputs import Clip, collate, levelled, margin, shown
-from .loader import Planner, Position, Stream, make_loader
+from .loader import Loader, Planner, Position, Stream
 from .plan import BatchSettings, PlannedBatch, left_out, plan_epoch, plan_split
 from .prepared import ROOT, Prepared, find_data
+from .sources import without_secrets
+from .waiting import waited
 
 __all__ = [
     "ROOT",
@@ -13,6 +15,7 @@ __all__ = [
     "BatchSettings",
     "Clip",
     "Example",
+    "Loader",
     "Place",
     "PlannedBatch",
     "Planner",
@@ -26,7 +29,6 @@ __all__ = [
     "find_data",
     "left_out",
     "levelled",
-    "make_loader",
     "margin",
     "masked",
     "members_of",
@@ -36,4 +38,6 @@ __all__ = [
     "read_members",
     "shown",
     "tested",
+    "waited",
+    "without_secrets",
 ]

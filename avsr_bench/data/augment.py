@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import noise
 from ..noise.sound import Source, is_silent, mix
-from ..records import FPS, RATE, Misused, draws
+from ..records import FPS, RATE, Fraction, draws
 from .examples import Example
 from .inputs import Clip, levelled, margin, shown
 
@@ -23,15 +23,11 @@ class AugmentSettings:
     """Which of it is done; the defaults are the published recipe's."""
 
     crop: bool = True  # at a random place, else in the middle
-    flip: float = 0.0  # share of clips mirrored
-    video_mask: float = 0.4  # seconds: up to so much is masked, at random, in each second of a clip
-    audio_mask: float = 0.4
+    flip: Fraction = 0.0  # share of clips mirrored
+    video_mask: Fraction = 0.4  # seconds: up to so much is masked, at random, in each second of a clip
+    audio_mask: Fraction = 0.4
     noise: bool = False  # visual noise of the four seen families, a fifth of the clips clean (SparseVSR; shares ours)
     babble: bool = True  # for networks that hear
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.flip <= 1 or not 0 <= self.video_mask <= 1 or not 0 <= self.audio_mask <= 1:
-            raise Misused(f"flip and masks lie between 0 and 1, not {self}")
 
 
 def augmented(

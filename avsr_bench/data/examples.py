@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ import numpy as np
 from .. import media
 from ..nn import Modality
 from ..records import Refused, Unusable
-from ..shards import Entry, shard_name
+from ..shards import Entry, Member, check_bytes, parse_about, shard_name
 from .prepared import Prepared
 
 MEMBERS = {"video": "mouth.mp4", "audio": "flac"}
@@ -64,20 +63,23 @@ def places(corpus: Prepared, split: str, modality: Modality) -> list[Place]:
 
 
 def read_members(corpus: Prepared, chosen: Sequence[Place], extensions: Sequence[str]) -> dict[str, dict[str, bytes]]:
-    """The bytes of some members of some clips by key: each shard is opened once and read forward."""
-    by_shard: dict[tuple[str, int], list[tuple[int, int, str, str]]] = {}
+    """The bytes of some members of some clips by key: each shard is opened once and read forward.
+
+    Every member is held against the digest in the index: files may be replaced while they are read.
+    """
+    by_shard: dict[tuple[str, int], list[tuple[Member, str, str]]] = {}
     for place in chosen:
         for extension in extensions:
-            member = place.entry.members[extension]
             wanted = by_shard.setdefault((place.split, place.shard), [])
-            wanted.append((member.offset, member.bytes, place.entry.key, extension))
+            wanted.append((place.entry.members[extension], place.entry.key, extension))
     found: dict[str, dict[str, bytes]] = {}
     for (split, number), wanted in sorted(by_shard.items()):
-        wanted.sort()
+        wanted.sort(key=lambda each: each[0].offset)
         tar = f"{split}/{shard_name(split, number)}.tar"
-        pieces = corpus.read_ranges(tar, [(offset, length) for offset, length, _, _ in wanted])
-        for piece, (_, _, key, extension) in zip(pieces, wanted, strict=True):
-            found.setdefault(key, {})[extension] = piece
+        pieces = corpus.read_ranges(tar, [(member.offset, member.bytes) for member, _, _ in wanted])
+        for piece, (member, key, extension) in zip(pieces, wanted, strict=True):
+            where = f"{corpus.location}/{tar}: {key}.{extension}"
+            found.setdefault(key, {})[extension] = check_bytes(piece, member, where)
     return found
 
 
@@ -96,7 +98,10 @@ def decode(corpus: Prepared, place: Place, members: dict[str, bytes]) -> Example
         raise Refused(f"{where} is in colour, and networks read grey: prepare it with crop.colour=grey")
     source = ""
     if "json" in members:
-        source = json.loads(members["json"]).get("source", {}).get("recording", "")
+        try:
+            source = parse_about(members["json"]).recording
+        except ValueError as error:
+            raise Refused(f"{where}.json is damaged: {error}; see `avsr-bench validate`") from None
     return Example(entry.key, entry.text or "", entry.speaker, source, entry.frames, mouth, sound)
 
 

@@ -1,7 +1,8 @@
 """Batches for training: what the plan says, read by workers from the shards, from any position on.
 
     stream = Stream(corpus, chosen, tokens, planner, show)
-    loader = make_loader(stream, rank=0, start=Position(), batches=800, workers=2)
+    with Loader(stream, rank=0, start=Position(), batches=800, workers=2) as batches:
+        for batch in batches: ...
 
 A position is (epoch, batch). Workers take turns, batch by batch, so that the order is the plan's whatever their number;
 each reads its share of a group's shards forward once, and keeps it undecoded until the group is done.
@@ -9,21 +10,26 @@ each reads its share of a group's shards forward once, and keeps it undecoded un
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from itertools import groupby, islice
-from typing import Protocol
+from multiprocessing.process import BaseProcess
+from typing import Any, Protocol
 
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from ..nn import Batch, Modality
+from ..records import Refused
 from .examples import Example, Place, decode, members_of, read_members
 from .inputs import Clip, collate
 from .plan import BatchSettings, PlannedBatch, plan_epoch
 from .prepared import Prepared
+from .waiting import waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,33 +130,81 @@ class Stream:
             epoch, first = epoch + 1, 0
 
 
-class _Turns(IterableDataset[Batch]):
-    """What one worker makes of a stream."""
+class _Turns(IterableDataset[Batch | Refused]):
+    """What one worker makes of a stream. A refusal travels as the last of it: torch would wrap it in a traceback."""
 
     def __init__(self, stream: Stream, rank: int, start: Position, count: int) -> None:
         self.stream, self.rank, self.start, self.count = stream, rank, start, count
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Batch | Refused]:
         worker = get_worker_info()
         turn, turns = (worker.id, worker.num_workers) if worker is not None else (0, 1)
-        return self.stream.batches(self.rank, self.start, self.count, turn, turns)
+        try:
+            yield from self.stream.batches(self.rank, self.start, self.count, turn, turns)
+        except Refused as refused:
+            yield refused
 
 
-def make_loader(stream: Stream, rank: int, start: Position, batches: int, workers: int) -> DataLoader[Batch]:
-    """The next `batches` of a rank; with 0 workers they are made where they are asked for."""
-    return DataLoader(
-        _Turns(stream, rank, start, batches),
-        batch_size=None,
-        num_workers=workers,
-        generator=torch.Generator(),  # else making an iterator would take a number from the network's dropout
-        pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_prepare_worker,
-        prefetch_factor=4 if workers else None,
-    )
+class Loader:
+    """The next `batches` of a rank; with 0 workers they are made where they are asked for.
+
+    Leaving its `with` ends the workers, whatever they wait for.
+    """
+
+    def __init__(self, stream: Stream, rank: int, start: Position, batches: int, workers: int) -> None:
+        self.stopping = multiprocessing.RawValue("b", 0)
+        self.workers: set[BaseProcess] = set()
+        self.batches = DataLoader(
+            _Turns(stream, rank, start, batches),
+            batch_size=None,
+            num_workers=workers,
+            generator=torch.Generator(),  # else making an iterator would take a number from the network's dropout
+            pin_memory=torch.cuda.is_available(),
+            worker_init_fn=partial(_prepare_worker, stopping=self.stopping),
+            prefetch_factor=4 if workers else None,
+        )
+
+    def __iter__(self) -> Iterator[Batch]:
+        before = set(multiprocessing.active_children())
+        made = iter(self.batches)
+        self.workers |= set(multiprocessing.active_children()) - before
+        while True:
+            try:
+                with waiting():
+                    batch = next(made, None)
+            except RuntimeError as error:
+                if "DataLoader worker" not in str(error):  # torch's words for one that a signal ended
+                    raise
+                raise Refused(
+                    "a process that reads clips died, maybe for lack of memory: take fewer with train.workers, and"
+                    " resume the run"
+                ) from None
+            if batch is None:
+                return
+            if isinstance(batch, Refused):
+                raise batch
+            yield batch
+
+    def __enter__(self) -> Loader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.value = 1
+        for worker in self.workers:
+            worker.terminate()
+        for worker in self.workers:
+            worker.join(5)
+            if worker.is_alive():
+                worker.kill()
 
 
-def _prepare_worker(worker: int) -> None:
+def _prepare_worker(worker: int, stopping: Any) -> None:
     torch.set_num_threads(1)  # decoding beside training: more threads would only wait for one another
+
+    def end(number: int, frame: object) -> None:
+        if stopping.value:
+            sys.exit()
+
     # Ctrl-C and batch queues signal all processes; workers go on until training has finished its update and lets go.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, end)

@@ -9,24 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Interval
 
-from ..records import FPS, Misused, Refused, draws
+from ..records import FPS, Refused, draws
 
 
 @dataclass(frozen=True, slots=True)
 class BatchSettings:
     """How large batches are, and from how far apart their clips come."""
 
-    frames: int = 1600  # a rank and batch, padding included: 1,600 is the published recipe's (without its padding)
-    clips: int | None = None  # a rank and batch, at most
-    longest: int | None = None  # frames: longer clips are left out, and counted; none: they are an error
-    group: int = 8  # shards: so many lie in memory, undecoded, shared among a rank's workers
-
-    def __post_init__(self) -> None:
-        if self.frames < 1 or self.group < 1 or (self.clips or 1) < 1:
-            raise Misused(f"frames, clips and group of a batch must be at least 1, not {self}")
+    # A rank and batch, padding included: 1,600 is the published recipe's (without its padding).
+    frames: Annotated[int, Interval(ge=1, le=10**7)] = 1600
+    clips: Annotated[int, Interval(ge=1, le=10**5)] | None = None  # a rank and batch, at most
+    # Frames: longer clips are left out, and counted; none: they are an error.
+    longest: Annotated[int, Interval(ge=1, le=10**7)] | None = None
+    # Shards: so many lie in memory, undecoded, shared among a rank's workers.
+    group: Annotated[int, Interval(ge=1, le=10**5)] = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,45 +3,60 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from .. import recipes, shards
 from ..records import Misused, Refused
+from ..shards.store import FORMAT
+from .remote import Missing, Remote
+from .sources import name_of, open_source, without_secrets
+from .waiting import waiting
 
 ROOT = Path("data")
-EXTRAS = {"s3": "s3", "gs": "gcs", "gcs": "gcs"}  # protocol -> the extra that brings what it takes
 
 
 @dataclass(frozen=True)
 class Prepared:
     """Where the shards lie. Nothing is listed: `prep.json` and the indexes say what there is."""
 
-    location: str
+    location: str  # without passwords and tokens: it is shown, and written into recipes and results
+    access: str = field(default="", repr=False)  # with them
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "access", self.access or self.location)
+        location = without_secrets(self.access)
+        object.__setattr__(self, "location", location.rstrip("/") if "://" in location else location)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it lies behind a network."""
+        return "://" in self.location
 
     @cached_property
     def name(self) -> str:
         """A prepared corpus is called as its folder."""
-        return (
-            Path(self.location.split("://")[-1]).name if "://" in self.location else Path(self.location).resolve().name
-        )
+        return name_of(self.location) if self.is_remote else Path(self.location).resolve().name
 
     @cached_property
     def prep(self) -> dict[str, Any]:
         """What `prep.json` says."""
-        if "://" not in self.location:
+        if not self.is_remote:
             return shards.read_prep(Path(self.location))
         try:
             prep = json.loads(self.read("prep.json"))
-        except ValueError:
-            prep = {}
-        if not isinstance(prep, dict) or "splits" not in prep:
+            known = prep["format"] == FORMAT and isinstance(prep["recipe"], dict)
+            known &= all(split["fingerprint"] and split["shards"] >= 0 for split in prep["splits"].values())
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            known = False  # an error page, or anything else
+        if not known:
             raise Refused(f"{self.location}/prep.json is not one that `avsr-bench prep` of this version wrote")
-        return prep
+        return dict(prep)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -78,29 +93,31 @@ class Prepared:
     def read(self, name: str) -> bytes:
         """A whole file of the corpus."""
         try:
-            return bytes(self._files[0].cat_file(f"{self._files[1]}/{name}"))
-        except FileNotFoundError:
+            if self.is_remote:
+                with waiting():
+                    return _remote(self.access, self.location, os.getpid()).read(name)
+            return (Path(self.location) / name).read_bytes()
+        except (Missing, FileNotFoundError):
             what = "shard" if name.endswith(".jsonl") else "file"
             raise Refused(
                 f"{self.location}/{name} is not there: the {what} is not finished; run the same prep command again"
             ) from None
-        except (OSError, ValueError) as error:
-            raise Refused(f"cannot read {self.location}/{name}: {error}") from error
+        except OSError as error:
+            raise Refused(f"cannot read {self.location}/{name}: {error.strerror}") from error
 
     def read_ranges(self, name: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Parts of one file, (offset, bytes) each in rising order: read forward once; over a network, side by side."""
-        files, root = self._files
-        path = f"{root}/{name}"
+        """Parts of one file, (offset, bytes) each in rising order: read forward once."""
         try:
-            if "://" not in self.location:
-                pieces = []
-                with Path(path).open("rb") as file:
-                    for offset, length in ranges:
-                        file.seek(offset)
-                        pieces.append(file.read(length))
-            else:
-                starts, ends = [offset for offset, _ in ranges], [offset + length for offset, length in ranges]
-                pieces = list(files.cat_ranges([path] * len(ranges), starts, ends, on_error="raise"))
+            if self.is_remote:
+                with waiting():
+                    return _remote(self.access, self.location, os.getpid()).read_ranges(name, ranges)
+            pieces = []
+            with (Path(self.location) / name).open("rb") as file:
+                for offset, length in ranges:
+                    file.seek(offset)
+                    pieces.append(file.read(length))
+        except Missing:
+            raise Refused(f"cannot read {self.location}/{name}: it is not there") from None
         except (OSError, ValueError) as error:
             raise Refused(f"cannot read {self.location}/{name}: {error}") from error
         for piece, (_, length) in zip(pieces, ranges, strict=True):
@@ -108,20 +125,14 @@ class Prepared:
                 raise Refused(f"{self.location}/{name} is cut short: see `avsr-bench validate`")
         return pieces
 
-    @cached_property
-    def _files(self) -> tuple[Any, str]:
-        import fsspec
+    def __getstate__(self) -> dict[str, Any]:  # what was read does not travel to workers
+        return {"location": self.location, "access": self.access}
 
-        try:
-            files, root = fsspec.core.url_to_fs(self.location)
-        except (ImportError, ValueError) as error:
-            protocol = self.location.split("://")[0]
-            extra = f": install avsr-bench[{EXTRAS[protocol]}]" if protocol in EXTRAS else f": {error}"
-            raise Refused(f"{self.location} cannot be opened{extra}") from None
-        return files, root.rstrip("/")
 
-    def __getstate__(self) -> dict[str, Any]:  # connections do not travel to workers
-        return {"location": self.location}
+@lru_cache(maxsize=8)
+def _remote(access: str, location: str, process: int) -> Remote:
+    """Opened once in each process: what a library holds for its credentials may not survive a fork."""
+    return Remote(open_source(access), location)
 
 
 def find_data(data: str | None = None) -> Prepared:
@@ -129,7 +140,7 @@ def find_data(data: str | None = None) -> Prepared:
     if data is not None:
         if "://" not in data and not (Path(data) / "prep.json").is_file():
             raise Refused(f"--data {data}: there is no prepared corpus (no prep.json): make it with `avsr-bench prep`")
-        return Prepared(data.rstrip("/"))
+        return Prepared(data if "://" in data else data.rstrip("/"))
     found = sorted(path.parent for path in ROOT.glob("*/prep.json"))
     if not found:
         raise Refused("no prepared corpus is under data/: make one with `avsr-bench prep synth`, or give --data DIR")

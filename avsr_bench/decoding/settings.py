@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Annotated, Literal, Protocol, TypeVar
 
+from annotated_types import Interval
 from torch import Tensor
 
-from ..records import Misused
+from ..records import Fraction
 
 NOT_A_NUMBER = "the network's answer is not a number (NaN): its weights are damaged, or training diverged"
 
@@ -17,16 +18,11 @@ class DecodeSettings:
     """How tokens are found; the defaults are those of the published figures."""
 
     kind: Literal["beam", "ctc", "attention"] = "beam"  # ctc and attention take the best token each time, far faster
-    beam: int = 40  # hypotheses that go on after each step
-    ctc_weight: float = 0.1  # the rest is attention's
-    length_bonus: float = 0.0  # nats a token
-    nbest: int = 1  # hypotheses answered for each utterance, at most; only of a beam
-
-    def __post_init__(self) -> None:
-        if self.beam < 1 or self.nbest < 1:
-            raise Misused(f"beam and nbest must be at least 1, not {self.beam} and {self.nbest}")
-        if not 0 <= self.ctc_weight <= 1:
-            raise Misused(f"ctc_weight must lie between 0 and 1, not {self.ctc_weight}")
+    beam: Annotated[int, Interval(ge=1, le=1000)] = 40  # hypotheses that go on after each step
+    ctc_weight: Fraction = 0.1  # the rest is attention's
+    length_bonus: Annotated[float, Interval(ge=-100, le=100)] = 0.0  # nats a token
+    # Hypotheses answered for each utterance, at most; only of a beam.
+    nbest: Annotated[int, Interval(ge=1, le=1000)] = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,24 +60,28 @@ def open_sound(
     found: dict[str, Condition] = {}
     for request in requests:
         asked = ear.parse(request)
+        if asked[0].kind == "babble" and settings.babble == "corpus" and corpus.is_remote:
+            raise Refused(
+                "babble is made from voices of a local corpus: set sound.babble=synth, or copy the corpus here"
+            )
         source = open_source(asked[0].kind, settings, Path(corpus.location), split, seed)
         for each in asked:
-            name, heard = _name(each, source, settings), (source, each.snr_db)
+            name = str(ear.SoundNoise(sound_name(each.kind, source.name, settings), each.snr_db))
+            heard = source, each.snr_db
             condition = Condition(name, None, heard, settings.snr_over, "sound", asked=str(each))
             found.setdefault(name, condition)
     return list(found.values())
 
 
-def _name(asked: ear.SoundNoise, source: Source, settings: SoundSettings) -> str:
-    """`babble:-5`; a file by its name and a digest of its sound, and whatever is not by default beside the kind."""
-    kind = asked.kind
+def sound_name(kind: str, source: str, settings: SoundSettings) -> str:
+    """`babble`; a file by its name and a digest of its sound, and whatever is not by default beside the kind."""
     if kind not in ear.KINDS:
-        kind = f"{Path(kind).stem}-{source.name.rpartition('-')[2]}"
+        kind = f"{Path(kind).stem}-{source.rpartition('-')[2]}"
     elif kind == "babble" and settings.babble != "corpus":
         kind = f"babble-{settings.babble}"
     if settings.snr_over != "utterance":
         kind = f"{kind}-over-{settings.snr_over}"
-    return str(ear.SoundNoise(kind, asked.snr_db))
+    return kind
 
 
 def harmed(example: Example, condition: Condition, seed: int) -> Example:

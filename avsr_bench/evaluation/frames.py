@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -10,7 +9,6 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +17,7 @@ from ..data import Place, Prepared, read_members
 from ..faces import FaceSettings
 from ..records import Clip, Reason, Refused, Sample
 from ..samples import ClipJob, ClipSettings, CropSettings, NoiseSettings, SampleSettings
+from ..shards import Source, parse_about
 
 # What noise does to the search for a face; any other reason lies with the files, and ends the evaluation.
 LOST = ("no-face", "face-lost", "cut", "mouth-outside", "too-small")
@@ -49,9 +48,9 @@ class NoisyFrames:
         if root is None:
             raise Refused("noise on frames needs the source videos: say where they lie with --root DIR, as for prep")
         self.settings = SampleSettings(known.clips, known.faces, known.crop)
-        self.seed, self.clips = seed, {}
+        self.seed, self.clips = seed, dict[str, Source]()
         for key, members in read_members(corpus, places, ["json"]).items():
-            self.clips[key] = json.loads(members["json"])["source"]
+            self.clips[key] = _source(corpus, key, members["json"])
         self.root = root
         for place in places:
             self._job(place)
@@ -84,13 +83,23 @@ class NoisyFrames:
     def _job(self, place: Place) -> ClipJob:
         """The clip as prep had it; refused where its video is not the one that was prepared."""
         entry, source = place.entry, self.clips[place.entry.key]
-        video = self.root / source["path"]
+        video = self.root / source.path
         if not video.is_file():
-            raise Refused(f"{entry.key} was cut from {source['path']}, which is not under --root {self.root}")
-        if video.stat().st_size != source["bytes"]:
-            raise Refused(f"{video} has {video.stat().st_size:,} bytes, and {source['bytes']:,} when it was prepared")
-        times: dict[str, Any] = {name: source[name] for name in ("start", "end") if name in source}
-        return ClipJob(Clip(entry.key, video, place.split, entry.speaker, entry.text, **times), source["path"])
+            raise Refused(f"{entry.key} was cut from {source.path}, which is not under --root {self.root}")
+        if video.stat().st_size != source.bytes:
+            raise Refused(f"{video} has {video.stat().st_size:,} bytes, and {source.bytes:,} when it was prepared")
+        clip = Clip(entry.key, video, place.split, entry.speaker, entry.text, start=source.start, end=source.end)
+        return ClipJob(clip, source.path)
+
+
+def _source(corpus: Prepared, key: str, data: bytes) -> Source:
+    try:
+        source = parse_about(data).source
+    except ValueError as error:
+        raise Refused(f"{corpus.location}: {key}.json is damaged: {error}; see `avsr-bench validate`") from None
+    if source is None:
+        raise Refused(f"{corpus.location}: {key}.json does not say which video it was cut from: prepare it again")
+    return source
 
 
 def _make(settings: SampleSettings, job: ClipJob) -> bytes | Reason:

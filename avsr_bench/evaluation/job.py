@@ -26,7 +26,7 @@ from .device import pick_device
 from .engine import Show, Task, sweep
 from .frames import NoisyFrames
 from .reading import Reader
-from .results import Provenance, make_result, result_path, weights_digest, write_result
+from .results import Provenance, check_results, make_result, result_path, weights_digest, write_result
 
 Kind = Literal["beam", "ctc", "attention"]
 RESULTS = "results"  # inside the folder of a run
@@ -78,6 +78,7 @@ class Evaluated:
 
 def evaluate(request: EvaluateRequest, progress: Progress) -> Evaluated:
     """Read a split and score what was read; an earlier result of the same condition is replaced."""
+    _check_used(request)
     corpus = find_corpus(request.data, (request.run,))
     run = runs.open_run(runs.find_run(request.run, corpus.name))
     modality = run.about.modality
@@ -91,12 +92,13 @@ def evaluate(request: EvaluateRequest, progress: Progress) -> Evaluated:
     about = Provenance(
         run=run, weights=weights_digest(run), corpus=corpus, split=split, seed=seed, command=request.command
     )
+    path = result_path(request.out or run.folder / RESULTS / split, condition, seed)
+    check_results(path)
     what = f"{run.name} on {corpus.name} {split}, {condition.name}"
     with showing(corpus, places, modality, [condition], request.root, seed, request.workers) as show:
         progress.begin(what, len(places), "utterances")
         [heard] = sweep([Task(condition, (reader,))], places, show, request.workers, lambda: progress.step(None))
     result = make_result(heard, about)
-    path = result_path(request.out or run.folder / RESULTS / split, condition, seed)
     write_result(path, result, heard)
     return Evaluated(result, path, heard.utterances)
 
@@ -110,12 +112,37 @@ def find_corpus(place: str | None, names: Sequence[str]) -> Prepared:
     return data.find_data(place)
 
 
-def _condition(request: EvaluateRequest, corpus: Prepared) -> Condition:
-    if request.noise and request.sound:
+def _check_used(request: EvaluateRequest) -> None:
+    if request.noise is not None and request.sound is not None:
         raise Misused("--noise and --sound are two conditions, and a result is of one: ask for them one by one")
-    if request.noise:
+    seen, heard = request.noise is not None, request.sound is not None
+    check_used(seen, heard, request.assignments, request.apply_to, request.root, request.seed)
+
+
+def check_used(
+    seen: bool,
+    heard: bool,
+    assignments: Sequence[str],
+    apply_to: Literal["mouth", "frame"],
+    root: Path | None,
+    seed: int,
+) -> None:
+    """Refuse what would have no effect with the noise asked for: for the eye (`seen`), for the ear (`heard`)."""
+    sound_settings(assignments)  # a misspelt setting first
+    if assignments and not heard:
+        raise Misused(f"{assignments[0]} is a setting of the sound, and no --sound is asked for: leave it out")
+    if apply_to == "frame" and not seen:
+        raise Misused("--apply-to frame is for visual noise, and no --noise is asked for: add it, or leave it out")
+    if root is not None and apply_to != "frame":
+        raise Misused("--root is for noise on the source videos: add --noise and --apply-to frame, or leave it out")
+    if seed and not seen and not heard:
+        raise Misused(f"--seed {seed} draws noise, and none is asked for: add --noise or --sound, or leave it out")
+
+
+def _condition(request: EvaluateRequest, corpus: Prepared) -> Condition:
+    if request.noise is not None:
         return visual(*noise.parse(request.noise), request.apply_to)
-    if request.sound:
+    if request.sound is not None:
         found = open_sound([request.sound], corpus, request.split, request.seed, sound_settings(request.assignments))
         if len(found) > 1:
             raise Misused(
@@ -165,7 +192,8 @@ def decoding(settings: DecodeSettings, kind: Kind | None, beam: int | None) -> D
         raise Misused(
             f"--beam {beam} is for beam search, and this decodes by {kind or settings.kind}: add --decode beam"
         )
-    return replace(settings, kind=kind or settings.kind, beam=beam or settings.beam)
+    settings = replace(settings, kind=kind or settings.kind, beam=settings.beam if beam is None else beam)
+    return recipes.checked(settings, "--beam")
 
 
 def chosen(corpus: Prepared, split: str, modality: Modality, limit: int | None) -> tuple[list[Place], str]:
@@ -173,6 +201,9 @@ def chosen(corpus: Prepared, split: str, modality: Modality, limit: int | None) 
 
     Some are the first by key of every speaker in turn: of a test of several speakers, a few clips still have them all.
     """
+    known = corpus.prep["splits"]
+    if split not in known:
+        raise Misused(f"--split {split}: {corpus.location} has no such split.{recipes.nearest(split, known)}")
     places = data.places(corpus, split, modality)
     if limit is None or limit >= len(places):
         return places, split

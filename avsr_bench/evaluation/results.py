@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 
 from .. import provenance, runs
 from ..data import Prepared
+from ..files import check_target, make_folder, refusing, write_whole
+from ..inert import inert
 from ..records import Refused
 from ..runs import Run
 from ..scoring import (
@@ -17,8 +18,8 @@ from ..scoring import (
     Result,
     interval,
     merge,
-    parse_result,
     read_hypotheses,
+    read_result,
     score,
     total,
     write_hypotheses,
@@ -66,7 +67,7 @@ def make_result(heard: Heard, about: Provenance) -> Result:
         wer_interval=interval([scores]),
         cer_interval=interval([scores], "characters"),
         faces_lost=heard.lost,
-        command=about.command,
+        command=inert(about.command),
         commit=provenance.commit(),
         device=provenance.device_name(heard.reader.device),
         seconds=round(heard.seconds, 2),
@@ -76,7 +77,7 @@ def make_result(heard: Heard, about: Provenance) -> Result:
         sparsity=run.sparsity,
         parameters=run.parameters or None,
         nonzero=run.nonzero or None,
-        recipe_command=run.command,
+        recipe_command=inert(run.command),
         train_seed=run.seed,
     )
 
@@ -107,17 +108,29 @@ def result_path(folder: Path, condition: Condition, seed: int) -> Path:
 
 def write_result(path: Path, result: Result, heard: Heard) -> None:
     """Hypotheses first, the result last: where it is, it is whole."""
-    unfinished = path.with_name(f".{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
+    check_results(path)
+    with refusing(path):
         path.unlink(missing_ok=True)  # that of other hypotheses
-        write_hypotheses(path.with_suffix(".jsonl"), heard.utterances)
-        unfinished.write_text(result.to_json(), encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-        raise Refused(f"cannot write {path}: {error.strerror}; choose another --out, or make room") from error
+    write_hypotheses(path.with_suffix(".jsonl"), heard.utterances)
+    write_whole(path, result.to_json())
+
+
+def check_results(path: Path) -> None:
+    """Refuse to put a result and its hypotheses where other files of these names lie."""
+    check_target(path, _is_result, advice="remove it, or choose another --out")
+    check_target(path.with_suffix(".jsonl"), _are_hypotheses, advice="remove it, or choose another --out")
+
+
+def _is_result(path: Path) -> bool:
+    """Whether a file has the form of a result, of whatever version, damaged or changed as it may be."""
+    with path.open("rb") as file:
+        return file.read(200).lstrip().startswith((b'{"wer"', b'{\n  "wer"'))
+
+
+def _are_hypotheses(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(200).startswith(b'{"key": ')
 
 
 def stored_result(
@@ -127,9 +140,9 @@ def stored_result(
     if not path.is_file() or not path.with_suffix(".jsonl").is_file():
         return None
     try:
-        result = parse_result(path.read_text(encoding="utf-8"), str(path))
+        result = read_result(path)
         kept = len(read_hypotheses(path.with_suffix(".jsonl")))
-    except (OSError, UnicodeDecodeError, Refused):
+    except Refused:
         return None  # cut short or of another version: it is measured again
     asked = {
         **_request(condition, reader, about),

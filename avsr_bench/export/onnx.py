@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..data.inputs import SHOWN, STORED
+from ..files import MARK, Ours, check_target, marked, whole
 from ..nn import AVSR, BLANK, DEVIATION, MEAN
 from ..records import FPS, RATE, SAMPLES_PER_FRAME, Refused
-from ..runs import Run, open_finished, whole
+from ..runs import Run, open_finished
 from ..text import TEXT_VERSION
 
 OPSET = 20
@@ -57,22 +58,25 @@ class _Reader(nn.Module):
         return self.network.ctc_log_probs(memory)
 
 
-def export_onnx(folder: Path, out: Path | None = None) -> OnnxExport:
+def export_onnx(folder: Path, out: Path | None = None, ours: Ours = marked) -> OnnxExport:
     """Write a run's encoder and CTC head to `out` (RUN/model.onnx), if onnxruntime finds the same as torch.
 
     Inputs: `video` (batch, frames, side, side), `audio` (batch, frames, 640) or both, float32, and `lengths` (batch) in
     frames, int64. Output: `log_probs` (batch, frames, tokens). What else it takes to use it alone is in its metadata.
+    An `out` that exists is replaced if it is `ours`.
     """
     onnxruntime, *_ = _need("onnxruntime", "onnx", "onnxscript")
     run = open_finished(folder)
     path = out or folder / "model.onnx"
+    check_target(path, ours)
     network = run.load()
     _check_size(network, folder)
     expected = [_answer(network, lengths) for lengths in CHECKED]
     if not all(np.isfinite(answer).all() for answer in expected):
         raise Refused(f"{folder}: what its network says is not a number: its weights are damaged, or training diverged")
-    with whole(path) as unfinished:
+    with whole(path, ours) as unfinished:
         program = _trace(network)
+        program.model.producer_name = MARK
         program.model.metadata_props.update(metadata(run))
         program.save(unfinished, external_data=False)
         session = onnxruntime.InferenceSession(str(unfinished), providers=["CPUExecutionProvider"])
@@ -83,7 +87,8 @@ def export_onnx(folder: Path, out: Path | None = None) -> OnnxExport:
                 f"{path} was not written: onnxruntime and torch differ by {difference:.2g} in a log-probability, and at"
                 f" most {TOLERANCE:g} is near enough; please report it, with the versions of both"
             )
-    return OnnxExport(path, path.stat().st_size, tuple(network.encoders), difference, CHECKED)
+        size = unfinished.stat().st_size
+    return OnnxExport(path, size, tuple(network.encoders), difference, CHECKED)
 
 
 def _trace(network: AVSR) -> torch.onnx.ONNXProgram:

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from ..files import MARK, STDOUT, Ours, check_target, marked, whole
 from ..nn import AVSR, load_packed, prunable, save_packed
 from ..records import FPS, SAMPLES_PER_FRAME, Refused
-from ..runs import RECIPE, WEIGHTS, open_finished, whole
+from ..runs import RECIPE, WEIGHTS, open_finished
 
 TURNS, LEAST_SECONDS = 4, 1.0  # of measuring: the first turn warms up, of the others the fastest counts
 
@@ -53,20 +54,25 @@ class SparseExport:
         return self.bytes / self.dense_bytes
 
 
-def export_sparse(folder: Path, out: Path | None = None) -> SparseExport:
-    """Write a run's weights packed to `out` (RUN/model.sparse.safetensors), if they read back to the bit."""
+def export_sparse(folder: Path, out: Path | None = None, ours: Ours = marked) -> SparseExport:
+    """Write a run's weights packed to `out` (RUN/model.sparse.safetensors), if they read back to the bit.
+
+    An `out` that exists is replaced if it is `ours`.
+    """
     run = open_finished(folder)
     path = out or folder / "model.sparse.safetensors"
-    if path.suffix != ".safetensors":
+    if path.suffix != ".safetensors" and path != STDOUT:
         raise Refused(f"--out {path}: packed weights are a safetensors file; call it {path.name}.safetensors")
     if path.resolve() == (folder / WEIGHTS).resolve():
         raise Refused(f"--out {path} are the weights of the run: choose another name")
+    check_target(path, ours)
     network = run.load()
     weights = load_packed(folder / WEIGHTS)
-    with whole(path) as unfinished:
-        about = {"recipe": (folder / RECIPE).read_text(encoding="utf-8")}
+    with whole(path, ours) as unfinished:
+        about = {"about": MARK, "recipe": (folder / RECIPE).read_text(encoding="utf-8")}
         save_packed(unfinished, weights, prunable(network), about)
         _check_equal(load_packed(unfinished), weights, path)
+        size = unfinished.stat().st_size
     sparse = prunable(network).values()
     zeros = sum(int((weight == 0).sum()) for weight in sparse)
     second, token = count_work(network)
@@ -74,7 +80,7 @@ def export_sparse(folder: Path, out: Path | None = None) -> SparseExport:
     return SparseExport(
         path,
         sparsity=zeros / sum(weight.numel() for weight in sparse),
-        bytes=path.stat().st_size,
+        bytes=size,
         dense_bytes=(folder / WEIGHTS).stat().st_size,
         second=second,
         token=token,

@@ -6,9 +6,11 @@ from bisect import bisect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Literal
+from math import inf
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Interval
 
 from ..media import Picture
 from ..records import FPS, FaceTrack, Unusable
@@ -27,17 +29,17 @@ class FaceSettings:
     """How faces are found and followed."""
 
     face: str = "largest"  # which face is kept: largest (and longest in view), center, or X,Y in pixels of the picture
-    stride: int = 12  # frames between two looks where nothing happens; 1 looks at every frame
-    tolerance: float = (
-        0.012  # how far interpolation may err, in eye distances: 0.6 px of a 96-px crop; jitter stays below
-    )
-    max_gap: int = 12  # frames without the face that are interpolated; more and the clip is left out
-    min_eyes: float = 5.0  # eye distance in pixels: below it a mouth is two or three pixels high
+    # Frames between two looks where nothing happens; 1 looks at every frame.
+    stride: Annotated[int, Interval(ge=1, le=1000)] = 12
+    # How far interpolation may err, in eye distances: 0.6 px of a 96-px crop; jitter stays below.
+    tolerance: Annotated[float, Interval(gt=0, le=10)] = 0.012
+    # Frames without the face that are interpolated; more and the clip is left out.
+    max_gap: Annotated[int, Interval(ge=0, le=10**6)] = 12
+    # Eye distance in pixels: below it a mouth is two or three pixels high.
+    min_eyes: Annotated[float, Interval(ge=0, le=10_000)] = 5.0
 
     def __post_init__(self) -> None:
         self.choice()
-        if self.stride < 1 or self.max_gap < 0 or self.tolerance <= 0:
-            raise ValueError("stride must be at least 1, max_gap at least 0, tolerance above 0")
 
     def choice(self) -> Choice:
         """The face to keep, as `choose` wants it."""
@@ -45,9 +47,11 @@ class FaceSettings:
             return self.face  # type: ignore[return-value]
         try:
             x, y = (float(part) for part in self.face.split(","))
+            if 0 <= x < inf and 0 <= y < inf:
+                return x, y
         except ValueError:
-            raise ValueError(f"face is {self.face!r}: it must be largest, center or X,Y in pixels") from None
-        return x, y
+            pass
+        raise ValueError(f"face is {self.face!r}: it must be largest, center or X,Y in pixels")
 
 
 def find_track(pictures: Iterable[Picture], settings: FaceSettings) -> FaceTrack:

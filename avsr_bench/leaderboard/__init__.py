@@ -2,10 +2,11 @@
 
     render([Path("leaderboards/local")], Path("leaderboards/published.yaml"), Path("leaderboards/local"))
 
-Results are read by `rows`, ordered by `boards`, laid out by `tables` and `figures`, written by `render`.
+Results are read by `rows`, ordered by `boards`, laid out by `tables` and `figures`, written by `render`;
+`repeat`, which needs torch, measures a row again.
 """
 
-from .again import Rerun, Verified, rerun, verify
+from .again import Verified, verify
 from .published import Papers, Published, Statement, read_published
 from .render import Rendered, render
 from .rows import Apart, Found, Row, find_row, read_rows, row_name
@@ -16,7 +17,6 @@ __all__ = [
     "Papers",
     "Published",
     "Rendered",
-    "Rerun",
     "Row",
     "Statement",
     "Verified",
@@ -24,7 +24,6 @@ __all__ = [
     "read_published",
     "read_rows",
     "render",
-    "rerun",
     "row_name",
     "verify",
 ]

@@ -1,15 +1,10 @@
-"""A row made again: its WER from the hypotheses that were kept, or from its command."""
+"""A row checked: its WER from the hypotheses that were kept."""
 
 from __future__ import annotations
 
-import shlex
-import subprocess
-import sys
-import tempfile
 from dataclasses import dataclass
 
-from ..records import Refused
-from ..scoring import SCORER_VERSION, Edits, Interval, Result, interval, parse_result, total
+from ..scoring import SCORER_VERSION, Edits, Interval, Result, interval, total
 from ..text import TEXT_VERSION
 from .rows import Row, scores
 
@@ -69,55 +64,11 @@ class Verified:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Rerun:
-    """A row as it was kept and as its command measured it now."""
-
-    row: Row
-    now: Result
-
-    @property
-    def alike(self) -> bool:
-        """Whether every count is the same."""
-        kept = self.row.result
-        return (self.now.words, self.now.characters) == (kept.words, kept.characters)
-
-
 def verify(row: Row) -> Verified:
     """Score the kept hypotheses of a row anew."""
     again = scores(row)
     words, characters = total(again)
     return Verified(row, len(again), words, characters, interval([again]), interval([again], "characters"))
-
-
-def rerun(row: Row) -> Rerun:
-    """Run the command of a row, its result in a folder of its own, and read what it prints. What was kept stays."""
-    with tempfile.TemporaryDirectory() as out:
-        command = [sys.executable, "-m", "avsr_bench", *_arguments(row), "--out", out, "--json"]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise Refused(f"`{row.result.command}` ended with exit code {done.returncode}: what it said stands above")
-    return Rerun(row, answer(done.stdout, row))
-
-
-def _arguments(row: Row) -> list[str]:
-    """The words behind `avsr-bench`; no other program is ever started from a file of results."""
-    try:
-        words = shlex.split(row.result.command)
-    except ValueError as error:
-        raise Refused(f"the command of {row.name} cannot be read: {error}") from None
-    if words[:2] != ["avsr-bench", "evaluate"]:
-        raise Refused(f"{row.name} has no command `avsr-bench evaluate ...` to run: {row.result.command!r}")
-    return words[1:]
-
-
-def answer(text: str, row: Row) -> Result:
-    """The result in what the command of a row printed."""
-    where = f"the answer of `{row.result.command}`"
-    now = parse_result(text, where)
-    if (now.split, now.condition) != (row.result.split, row.result.condition):
-        raise Refused(f"{where} is about {now.split}, {now.condition}: not {row.name}")
-    return now
 
 
 def _span(span: Interval) -> str:

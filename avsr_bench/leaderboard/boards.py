@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
 
 from .. import noise
 from ..records import Refused
 from ..scoring import Comparison, Interval, Result, compare, interval
 from .rows import CLEAN, Row, scores
 
+LONGEST = 80  # characters of a name of a file, before what tells it from others
 DENSE = "dense"  # the system that all others are compared with
 
 
@@ -98,12 +100,10 @@ class Board:
         return f"{test} ({short(self.test)})" if self.shared_name else test
 
     @property
-    def slug(self) -> str:
-        """For names of files and links."""
-        words = [self.test.corpus, self.test.split, self.modality]
-        if self.shared_name:
-            words.append(short(self.test))
-        return re.sub(r"[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")
+    def words(self) -> tuple[str, ...]:
+        """What tells it from others, for names of files."""
+        test = (self.test.corpus, self.test.split, self.modality)
+        return (*test, self.test.fingerprint, str(self.test.utterances)) if self.shared_name else test
 
     @property
     def noises(self) -> list[Where]:
@@ -124,6 +124,19 @@ class Board:
             key=lambda other: (other.about.train_seed != model.about.train_seed, other.home != model.home, other.run)
         )
         return alike[0] if alike and alike[0] is not model and model.system != DENSE else None
+
+
+def file_name(*words: str) -> str:
+    """A name of safe characters for a file; no other words have it.
+
+    >>> file_name("synth", "test", "video", "tiny"), file_name("a/b", "test") == file_name("a_b", "test")
+    ('synth-test-video-tiny', False)
+    """
+    name = "-".join(words)
+    if all(re.fullmatch("[a-z0-9]+", word) for word in words) and len(name) <= LONGEST:
+        return name
+    digest = blake2b(json.dumps(words).encode(), digest_size=8).hexdigest()
+    return f"{re.sub('[^a-z0-9]+', '-', name.lower())[:LONGEST].strip('-')}-{digest}".strip("-")
 
 
 def short(test: Test) -> str:

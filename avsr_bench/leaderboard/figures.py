@@ -11,8 +11,22 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from .. import noise
 from ..records import Refused
-from .boards import DENSE, Board, Mean, Model, Where, level_sets, mean_of
-from .plate import COLOURS, DENSE_COLOUR, INK, MUTED, Curve, canvas, draw, keep, looks, prominence, side_by_side, styled
+from .boards import DENSE, Board, Mean, Model, Where, file_name, level_sets, mean_of
+from .plate import (
+    COLOURS,
+    DENSE_COLOUR,
+    INK,
+    MUTED,
+    Curve,
+    canvas,
+    draw,
+    keep,
+    literal,
+    looks,
+    prominence,
+    side_by_side,
+    styled,
+)
 from .published import Papers
 from .rows import Row
 from .table import Figure, points
@@ -20,6 +34,7 @@ from .training import GROUPS, read_gradients, read_layers
 
 FIGURES = ("sparsity-", "noise-", "gradients-", "layers-", "published-")  # as their names begin
 MOST = 6  # systems in panels as small as those of noise: more lines cannot be told apart
+Words = tuple[str, ...]
 KINDS = {"mouth": "visual noise", "frame": "noise on full frames"}
 
 
@@ -32,7 +47,7 @@ def board_figures(board: Board, out: Path) -> tuple[list[Figure], list[str]]:
     notes: list[str] = []
     for size in sorted({model.about.size for model in board.models}):
         models = [model for model in board.models if model.about.size == size]
-        name = "-".join(filter(None, (board.slug, size)))
+        name = (*board.words, size)
         title = f"{board.title}{f', {size}' if size else ''}"
         with styled():
             ways = Counter(model.decoding for model in models).most_common()
@@ -40,7 +55,7 @@ def board_figures(board: Board, out: Path) -> tuple[list[Figure], list[str]]:
                 mine = [model for model in models if model.decoding == decoding]
                 called, said = name, title
                 if decoding != ways[0][0]:
-                    called, said = f"{name}-{decoding.replace(' ', '-').lower()}", f"{title}, {decoding}"
+                    called, said = (*name, decoding), f"{title}, {decoding}"
                 figures += _sparsity(board, mine, called, said, out)
                 for where in board.noises:
                     if where.on != "sound":
@@ -84,7 +99,7 @@ def published_figure(papers: Papers, out: Path) -> list[Figure]:
         return [keep(drawing, out, "published-sparsity", title, caption)]
 
 
-def _sparsity(board: Board, models: Sequence[Model], name: str, title: str, out: Path) -> Iterator[Figure]:
+def _sparsity(board: Board, models: Sequence[Model], name: Words, title: str, out: Path) -> Iterator[Figure]:
     """WER against sparsity, on clean clips and in the mean over noise, with the dense line."""
     if not any(model.about.sparsity for model in models):
         return
@@ -111,7 +126,7 @@ def _sparsity(board: Board, models: Sequence[Model], name: str, title: str, out:
     _legend(drawing, f"measured here: {title}")
     caption = f"Measured here: WER against sparsity on {title}. Whiskers and band: 95 % intervals. "
     caption += "Systems at one sparsity stand side by side."
-    yield keep(drawing, out, f"sparsity-{name}", f"WER against sparsity, {title}", caption)
+    yield keep(drawing, out, f"sparsity-{file_name(*name)}", f"WER against sparsity, {title}", caption)
 
 
 def _by_system(means: dict[Model, Mean]) -> Iterator[Curve]:
@@ -163,7 +178,9 @@ def _nearest_home(board: Board) -> Callable[[Model], tuple[bool, str]]:
     return lambda model: (model.home != board.test.corpus, model.run)
 
 
-def _levels(board: Board, models: Sequence[Model], where: Where, name: str, title: str, out: Path) -> Iterator[Figure]:
+def _levels(
+    board: Board, models: Sequence[Model], where: Where, name: Words, title: str, out: Path
+) -> Iterator[Figure]:
     """WER against level, a panel for each family, as in the first figure of the SparseVSR paper."""
     chosen, left = _one_of_each(sorted(models, key=_nearest_home(board)), where)
     families = [name for name in noise.FAMILIES if any(name == f for model in chosen for f, _ in model.noisy(where))]
@@ -193,7 +210,7 @@ def _levels(board: Board, models: Sequence[Model], where: Where, name: str, titl
     caption += _not_drawn(left)
     tag = "" if where.on == "mouth" else f"-{where.on}"
     tag += f"-seed{where.seed}" if where.seed else ""
-    yield keep(drawing, out, f"noise{tag}-{name}", f"WER against noise {on}, {title}", caption)
+    yield keep(drawing, out, f"noise{tag}-{file_name(*name)}", f"WER against noise {on}, {title}", caption)
 
 
 def _one_of_each(models: Sequence[Model], where: Where) -> tuple[list[Model], list[str]]:
@@ -217,7 +234,7 @@ def _of_levels(model: Model, where: Where, families: Sequence[str]) -> Curve:
     return _curve(model.system, model.label, list(means), list(means.values()), said)
 
 
-def _gradients(models: Sequence[Model], name: str, title: str, out: Path) -> Iterator[Figure]:
+def _gradients(models: Sequence[Model], name: Words, title: str, out: Path) -> Iterator[Figure]:
     """Gradient norms over steps, as in the first figure of the MSRS paper."""
     read = {model.system: read_gradients(model.rows[0].path.parent) for model in reversed(models)}
     curves = sorted(((system, curve) for system, curve in read.items() if curve), key=lambda each: prominence(each[0]))
@@ -229,25 +246,27 @@ def _gradients(models: Sequence[Model], name: str, title: str, out: Path) -> Ite
     axes = drawing.subplots()
     for system, curve in drawn:
         colour, mark = look[system].colour, look[system].mark
-        axes.plot(curve.steps, curve.norms, color=colour, marker=mark, markevery=0.12, label=system, linewidth=1.2)
+        axes.plot(
+            curve.steps, curve.norms, color=colour, marker=mark, markevery=0.12, label=literal(system), linewidth=1.2
+        )
     axes.set(xlabel="step", ylabel="norm of the gradient", yscale="log")
     _legend(drawing, f"measured here: {title}")
     caption = f"Measured here: L2 norm of the gradient of the encoder's first feed-forward layer, {title}."
     caption += _not_drawn(left)
-    yield keep(drawing, out, f"gradients-{name}", f"Gradient norms in training, {title}", caption)
+    yield keep(drawing, out, f"gradients-{file_name(*name)}", f"Gradient norms in training, {title}", caption)
 
 
-def _layers(models: Sequence[Model], name: str, title: str, out: Path) -> Iterator[Figure]:
+def _layers(models: Sequence[Model], name: Words, title: str, out: Path) -> Iterator[Figure]:
     """Sparsity by part of the network, as in the third figure of the MSRS paper."""
     found = {}
     for model in sorted(models, key=lambda model: (abs(model.about.sparsity - 0.5), model.run)):
         layers = {each.name: each for each in read_layers(model.rows[0].path.parent)}
         if model.about.sparsity and layers and model.system not in found:
             found[model.system] = (model.label, layers)
-    if not found:
-        return
     look = looks(found)
     groups = [group for group in GROUPS if any(group in layers for _, layers in found.values())]
+    if not groups:
+        return
     drawing = canvas(7.2, 3.4)
     axes = drawing.subplots()
     width = 0.8 / len(found)
@@ -255,13 +274,22 @@ def _layers(models: Sequence[Model], name: str, title: str, out: Path) -> Iterat
         places = [place + width * (turn - (len(found) - 1) / 2) for place in range(len(groups))]
         heights = [100 * layers[group].sparsity if group in layers else 0.0 for group in groups]
         colour, hatch = look[system].colour, look[system].hatch
-        axes.bar(places, heights, width * 0.9, color=colour, hatch=hatch, edgecolor="#ffffff", linewidth=0, label=label)
+        axes.bar(
+            places,
+            heights,
+            width * 0.9,
+            color=colour,
+            hatch=hatch,
+            edgecolor="#ffffff",
+            linewidth=0,
+            label=literal(label),
+        )
     axes.set(ylabel="sparsity, %", ylim=(0, 100))
     axes.set_xticks(range(len(groups)), groups)
     axes.grid(visible=False, axis="x")
     _legend(drawing, f"measured here: {title}")
     caption = f"Measured here: share of the prunable weights that are zero, by part of the network, {title}."
-    yield keep(drawing, out, f"layers-{name}", f"Sparsity by part of the network, {title}", caption)
+    yield keep(drawing, out, f"layers-{file_name(*name)}", f"Sparsity by part of the network, {title}", caption)
 
 
 def _line(axes: Any, height: float, label: str, mean: Mean | None = None) -> None:
@@ -278,7 +306,13 @@ def _legend(drawing: Any, title: str) -> None:
             found.setdefault(label, handle)
     columns = max(1, int(drawing.get_figwidth() / 1.6))  # inches that the longest name of a system takes
     legend = drawing.legend(
-        found.values(), found, loc="outside upper left", ncols=columns, labelcolor=INK, title=title, alignment="left"
+        found.values(),
+        found,
+        loc="outside upper left",
+        ncols=columns,
+        labelcolor=INK,
+        title=literal(title),
+        alignment="left",
     )
     legend.get_title().set_color(MUTED)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..inert import inert
 from .published import Papers
 from .table import Cell, Figure, Section, Table
 
@@ -82,7 +83,7 @@ def escape(text: str) -> str:
     >>> print(escape("a|b <i>"))
     a\\|b &lt;i&gt;
     """
-    text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = inert(" ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     for mark in "\\`*_[]|":
         text = text.replace(mark, f"\\{mark}")
     return text

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from html import escape
+from html import escape as escape_html
 from importlib.resources import files
 
+from ..inert import inert
 from .markdown import ALL_APART, NO_RESULTS
 from .published import Papers
 from .rows import Row
@@ -20,6 +21,11 @@ HEADINGS: dict[Kind, tuple[str, str]] = {
     "published": ("Published", "published"),
     "apart": ("Shown apart", "not comparable"),
 }
+
+
+def escape(text: str) -> str:
+    """Text that means nothing to HTML."""
+    return escape_html(inert(text))
 
 
 class _Rows:
@@ -58,7 +64,7 @@ def page(
     words = f"<details><summary>In words</summary><ul>{said}</ul></details>" if said else ""
     body.append(_kind("published", _boards(published, rows) + words, "Nothing published fits."))
     template = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
-    data = json.dumps(rows.told, ensure_ascii=False).replace("<", "\\u003c")
+    data = inert(json.dumps(rows.told, ensure_ascii=False)).replace("<", "\\u003c")
     return template.replace("<!-- body -->", "\n".join(body)).replace("<!-- rows -->", data)
 
 

@@ -10,13 +10,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
+from ..files import MARK, make_folder, marked, whole, write_whole
 from .table import Figure
 
 INK, MUTED, RULE = "#1f2328", "#667080", "#e3e6ea"
@@ -72,6 +73,7 @@ STYLE: dict[Any, Any] = {
 }
 
 
+ADVICE = "pages go to a folder of their own, choose another --out"
 ENOUGH = 5  # points for a band
 ASIDE = 0.14  # levels between the whiskers of two systems
 BESIDE = 1.4  # percent of sparsity between systems that are at the same
@@ -146,9 +148,20 @@ def draw(axes: Axes, curves: Sequence[Curve], banded: bool = True) -> None:
                 x = [each + ASIDE * (turn - (len(curves) - 1) / 2) for each in x]
                 dashes = ":" if len(x) > 1 else "none"
             axes.vlines(x, curve.low, curve.high, color=colour, linewidth=1.2, alpha=0.55)
-        (line,) = axes.plot(x, curve.y, dashes, color=colour, marker=mark, label=curve.label, markeredgewidth=0)
+        (line,) = axes.plot(
+            x, curve.y, dashes, color=colour, marker=mark, label=literal(curve.label), markeredgewidth=0
+        )
         if curve.said:
             line.set_gid(_told(curve.said))
+
+
+def literal(text: str) -> str:
+    """Text that matplotlib writes as it is: a dollar opens a formula, and what begins with _ has no place in a legend.
+
+    >>> print(literal("_$x$"))
+     _\\$x\\$
+    """
+    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
 
 
 def canvas(width: float, height: float) -> Drawing:
@@ -164,16 +177,20 @@ def styled() -> AbstractContextManager[None]:
 def keep(drawing: Drawing, out: Path, name: str, title: str, caption: str) -> Figure:
     """Write figures/NAME.png and .svg, and give back what the page shows."""
     folder = out / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
-    drawing.savefig(folder / f"{name}.png", dpi=150, metadata={"Software": None})
-    for kind, target in (("path", folder / f"{name}.svg"), ("none", io.StringIO())):
-        with matplotlib.rc_context({"svg.fonttype": kind}):
-            drawing.savefig(target, format="svg", metadata={"Date": None, "Creator": None}, transparent=kind == "none")
-        if isinstance(target, Path):
-            target.write_text(_untold(target.read_text(encoding="utf-8")), encoding="utf-8")
-        else:
-            inline = _for_page(target.getvalue(), name)
-    return Figure(name, title, caption, inline)
+    make_folder(folder)
+    with whole(folder / f"{name}.png", marked, ADVICE) as path:
+        drawing.savefig(path, format="png", dpi=150, metadata={"Software": MARK})
+    write_whole(folder / f"{name}.svg", _untold(_svg(drawing, "path")), marked, ADVICE)
+    return Figure(name, title, caption, _for_page(_svg(drawing, "none"), name))
+
+
+def _svg(drawing: Drawing, letters: Literal["path", "none"]) -> str:
+    """A figure with its letters drawn, for a file, or as text in the reader's font, for the page."""
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": letters}):
+        metadata = {"Date": None, "Creator": MARK}
+        drawing.savefig(text, format="svg", metadata=metadata, transparent=letters == "none")
+    return text.getvalue()
 
 
 def _told(said: Sequence[str]) -> str:

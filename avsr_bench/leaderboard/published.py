@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Interval
+from pydantic import Field
 
 from .. import recipes
-from ..records import Refused
+from ..records import PartOfAll, Refused
 from .table import NOTHING, Cell, Column, Line, Table, by_value, count, share
 from .tables import SENSES
 
+Arxiv = Annotated[str, Field(pattern=r"^[\w./-]+$", max_length=40)]  # it becomes a link
+Hours = Annotated[float, Interval(ge=0, le=10**7)]
 NAMES = {"lrs3": "LRS3", "lrs2": "LRS2", "librispeech": "LibriSpeech"}
 
 
@@ -20,25 +25,19 @@ class Published:
     """One number of a paper, as printed."""
 
     paper: str
-    arxiv: str
+    arxiv: Arxiv
     table: str
     corpus: str
     split: str
     modality: str
     system: str
-    wer: float  # percent
-    hours: float | None = None
-    labelled_hours: float | None = None
+    wer: Annotated[float, Interval(ge=0, le=200)]  # percent
+    hours: Hours | None = None
+    labelled_hours: Hours | None = None
     data: str = ""
-    parameters: float | None = None  # millions
-    sparsity: float = 0.0
+    parameters: Annotated[float, Interval(gt=0, le=10**6)] | None = None  # millions
+    sparsity: PartOfAll = 0.0
     noise: bool | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.wer <= 200:
-            raise ValueError(f"a WER of {self.wer} percent")
-        if not 0 <= self.sparsity < 1:
-            raise ValueError(f"a sparsity of {self.sparsity}: it is a share")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class Statement:
     """What a paper says in numbers outside its tables of WER."""
 
     paper: str
-    arxiv: str
+    arxiv: Arxiv
     table: str
     says: str
 
@@ -81,7 +80,7 @@ def _rows(table: Mapping[str, Any], where: str) -> Iterable[Published]:
         raise Refused(f"{where}: `rows` should be a list of settings such as {{system: NAME, wer: 21.1}}")
     known = {each.name for each in fields(Published)}
     for number, row in enumerate(rows, 1):
-        if unknown := sorted({*shared, *row} - known):
+        if unknown := sorted({*map(str, shared), *map(str, row)} - known):
             raise Refused(f"{where}, row {number}: unknown {unknown[0]}.{recipes.nearest(unknown[0], known)}")
         yield recipes.build(Published, {**shared, **row}, f"{where}, row {number}")
 

@@ -6,8 +6,10 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from ..files import check_target, make_folder, marked, write_whole
 from ..records import Refused
 from .boards import Board, make_boards
 from .figures import FIGURES, board_figures, published_figure
@@ -15,6 +17,7 @@ from .markdown import MADE as MADE_TEXT
 from .markdown import markdown
 from .page import MADE as MADE_PAGE
 from .page import page
+from .plate import ADVICE
 from .published import NAMES, Papers, published_tables, read_published
 from .rows import CLEAN, Found, Row, read_rows
 from .table import Section
@@ -47,16 +50,16 @@ def render(results: Sequence[Path], published: Path, out: Path, runs: Path | Non
     boards, told_apart = make_boards(found.rows)
     notes = [*found.notes, *told_apart]
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         _refuse_others(out)
         measured = [_measured(board, out, notes) for board in boards]
         printed = _published(papers, out)
         drawn = [figure.name for section in [*measured, *printed] for figure in section.figures]
         _clear(out / "figures", drawn)
         apart = apart_table(found.apart)
-        _write(out / "README.md", markdown(measured, apart, printed, papers, notes))
-        _write(out / "index.html", page(measured, apart, printed, papers, notes))
-        _write(out / "results.csv", to_csv(found))
+        write_whole(out / "README.md", markdown(measured, apart, printed, papers, notes))
+        write_whole(out / "index.html", page(measured, apart, printed, papers, notes))
+        write_whole(out / "results.csv", to_csv(found))
     except OSError as error:
         raise Refused(f"cannot write the pages in {out}: {error.strerror or error}") from error
     return Rendered(out, len(found.rows), len(found.apart), len(papers.rows), len(drawn), (*notes, *gone))
@@ -108,8 +111,19 @@ def to_csv(found: Found) -> str:
     rows = [*found.rows, *(each.row for each in found.apart)]
     for row in sorted(rows, key=lambda row: (row.name, row.path)):
         values = {**_values(row), "apart": reasons.get(row.path, "")}
-        writer.writerow([values[name] for name in COLUMNS])
+        writer.writerow([_cell(values[name]) for name in COLUMNS])
     return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    """A value that no spreadsheet runs: text that looks like a formula opens with an apostrophe, as they write it."""
+    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@")):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def _values(row: Row) -> dict[str, object]:
@@ -133,22 +147,20 @@ def _values(row: Row) -> dict[str, object]:
     }
 
 
-def _write(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.tmp")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
-
-
 def _refuse_others(out: Path) -> None:
     """Keep pages that are not ours: a folder may be somebody's repository."""
     marks = {"README.md": MADE_TEXT, "index.html": MADE_PAGE, "results.csv": ",".join(COLUMNS[:3])}
-    for name, ours in marks.items():
-        if (path := out / name).is_file() and ours not in path.read_text(encoding="utf-8", errors="replace"):
-            raise Refused(f"{path} is not a page of ours: pages go to a folder of their own, choose another --out")
+    for name, mark in marks.items():
+        check_target(out / name, partial(_holds, mark), ADVICE)
+
+
+def _holds(mark: str, path: Path) -> bool:
+    return mark in path.read_text(encoding="utf-8", errors="replace")
 
 
 def _clear(folder: Path, drawn: Sequence[str]) -> None:
-    """Remove the figures of earlier pages: what they showed is gone. Others, such as a run's, stay."""
+    """Remove the figures of earlier pages: what they showed is gone. Others stay, and so does what we did not make."""
     for path in folder.glob("*") if folder.is_dir() else ():
-        if path.suffix in (".png", ".svg") and path.stem not in drawn and path.stem.startswith(FIGURES):
+        named = path.suffix in (".png", ".svg") and path.stem.startswith(FIGURES)
+        if named and path.stem not in drawn and path.is_file() and marked(path):
             path.unlink()

@@ -11,13 +11,15 @@ from functools import lru_cache
 from pathlib import Path
 
 from .. import noise
+from ..inert import line
 from ..noise import sound
 from ..recipes import nearest
 from ..records import Misused, Refused
-from ..scoring import SCORER_VERSION, Result, Score, merge, parse_result, read_hypotheses, score
+from ..scoring import SCORER_VERSION, Result, Score, merge, read_hypotheses, read_result, score
 from ..text import TEXT_VERSION
 
 CLEAN = "clean"
+NOTE = 500  # characters of what is said of a file
 NOT_KNOWN = ("", "unknown")  # what stands where nobody wrote it down
 
 
@@ -71,7 +73,7 @@ def read_rows(folders: Iterable[Path]) -> Found:
         try:
             row = read_row(path)
         except Refused as refused:
-            notes.append(str(refused))
+            notes.append(line(str(refused), NOTE))
             continue
         reason = why_apart(row.result)
         if reason is None:
@@ -89,12 +91,7 @@ def read_rows(folders: Iterable[Path]) -> Found:
 
 def read_row(path: Path) -> Row:
     """The row of one JSON file."""
-    try:
-        result = parse_result(path.read_text(encoding="utf-8"), str(path))
-    except OSError as error:
-        raise Refused(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise Refused(f"{path} is not a result: it is not UTF-8 text") from None
+    result = read_result(path)
     return Row(row_name(result), path, result)
 
 
@@ -151,9 +148,6 @@ def why_apart(result: Result) -> str | None:
         return f"scored by version {result.text_version} of the text rule, not {TEXT_VERSION}"
     if not result.utterances or not result.words.length:
         return "no words were scored: its WER is not a number"
-    spans = (result.wer_interval, result.cer_interval)
-    if not all(math.isfinite(bound) for span in spans for bound in (span.low, span.high)):
-        return "its interval is not a number (NaN)"
     return _why_not_this_noise(result)
 
 

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..files import whole
 from ..records import Refused
+from ..scoring.edits import MOST
 from .rows import Row
 
 METRICS, WEIGHTS = "metrics.csv", "model.safetensors"  # of a run
@@ -81,7 +83,7 @@ def read_gradients(folder: Path) -> Gradients | None:
     path = folder / GRADIENTS
     if not path.is_file():
         return None
-    pairs = [_numbers(path, line["step"], line["norm"]) for line in _read(path, ("step", "norm"))]
+    pairs = [_kept(path, line["step"], line["norm"]) for line in _read(path, ("step", "norm"))]
     return Gradients(*map(tuple, zip(*pairs, strict=True))) if pairs else None
 
 
@@ -91,7 +93,7 @@ def read_layers(folder: Path) -> tuple[Group, ...]:
     if not path.is_file():
         return ()
     lines = _read(path, ("group", "weights", "zeros"))
-    return tuple(Group(line["group"], *map(int, _numbers(path, line["weights"], line["zeros"]))) for line in lines)
+    return tuple(Group(line["group"], *map(int, _kept(path, line["weights"], line["zeros"]))) for line in lines)
 
 
 def group_of(name: str) -> str:
@@ -150,6 +152,14 @@ def _numbers(path: Path, *cells: str) -> tuple[float, float]:
     return first, second
 
 
+def _kept(path: Path, *cells: str) -> tuple[float, float]:
+    """Two numbers of a file beside results, which may be anybody's: such as fit into a figure."""
+    first, second = _numbers(path, *cells)
+    if not (0 <= first <= MOST and 0 <= second <= MOST):
+        raise Refused(f"{path} is damaged: {' and '.join(cells)} cannot be drawn")
+    return first, second
+
+
 def _thin(pairs: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
     """At most POINTS pairs: means over equal stretches, geometric as the axis is logarithmic."""
     size = max(1, math.ceil(len(pairs) / POINTS))
@@ -176,7 +186,7 @@ def _write(path: Path, columns: Sequence[str], lines: Iterable[Sequence[object]]
     lines = list(lines)
     if not lines:
         return
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with whole(path) as unfinished, unfinished.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(lines)

@@ -1,20 +1,23 @@
 """Video and sound files in, frames at 25 a second and 16 kHz sound out; and the small files that hold a mouth."""
 
 from .clock import constant_rate, frame_count
+from .container import SOUND_SUFFIXES, VIDEO_SUFFIXES
 from .mouth import decode_mouth, encode_mouth
 from .picture import Picture, Upright
-from .rewrite import Rewriting, check_target, rewrite
+from .rewrite import Rewriting, check_rewrite, rewrite
 from .sound import Sound, decode_flac, encode_flac, read_sound, sound_by_frames
 from .video import Video, VideoInfo, probe
 
 __all__ = [
+    "SOUND_SUFFIXES",
+    "VIDEO_SUFFIXES",
     "Picture",
     "Rewriting",
     "Sound",
     "Upright",
     "Video",
     "VideoInfo",
-    "check_target",
+    "check_rewrite",
     "constant_rate",
     "decode_flac",
     "decode_mouth",

@@ -14,12 +14,54 @@ import av.video.stream
 
 from ..records import Unusable
 
-# The demuxers that may look at a file. FFmpeg has hundreds, among them ones that make "video" of plain text (tty), read
-# still images, or open other files and addresses that a text file names (hls, concat, sdp).
-_FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegvideo,mpegts,flv,asf,ogg,nut,mxf,gif,rm,dv,ivf,h264,hevc,m4v,"
-    "mjpeg,obu,vc1,wtv,yuv4mpegpipe,mp3,wav,w64,flac,aac,ac3,eac3,aiff,au,caf,amr,ape,tta,wv"
-)
+# The demuxers that may look at a file, and the suffixes by which a folder's files are taken for theirs. FFmpeg has
+# hundreds, among them ones that make "video" of plain text (tty), read still images, or open other files and addresses
+# that a text file names (hls, concat, sdp). Suffixes that mostly mean something else (.ogg, .dat, .avif) are left out.
+PICTURES = {
+    "mov,mp4,m4a,3gp,3g2,mj2": ".mp4 .m4v .mov .qt .3gp .3gpp .3g2 .f4v .ismv .mj2",
+    "matroska,webm": ".mkv .webm .mk3d",
+    "avi": ".avi .divx",
+    "mpeg": ".mpg .mpeg .mpe .vob .m2p .mod",
+    "mpegvideo": ".m1v .m2v",
+    "mpegts": ".ts .mts .m2ts .m2t .tp .trp .tod",
+    "flv": ".flv",
+    "asf": ".asf .wmv",
+    "ogg": ".ogv .ogm",
+    "nut": ".nut",
+    "mxf": ".mxf",
+    "gif": ".gif",
+    "rm": ".rm .rmvb",
+    "dv": ".dv .dif",
+    "ivf": ".ivf",
+    "h264": ".h264 .264 .avc .h26l",
+    "hevc": ".hevc .h265 .265",
+    "m4v": ".m4v",
+    "mjpeg": ".mjpeg .mjpg",
+    "obu": ".obu",
+    "vc1": ".vc1",
+    "wtv": ".wtv",
+    "yuv4mpegpipe": ".y4m",
+}
+SOUNDS = {
+    "mp3": ".mp3 .mp2 .m2a .mpa",
+    "wav": ".wav",
+    "w64": ".w64",
+    "flac": ".flac",
+    "aac": ".aac",
+    "ac3": ".ac3",
+    "eac3": ".eac3 .ec3",
+    "aiff": ".aiff .aif",
+    "au": ".au",
+    "caf": ".caf",
+    "amr": ".amr",
+    "ape": ".ape .apl .mac",
+    "tta": ".tta",
+    "wv": ".wv",
+}
+VIDEO_SUFFIXES = frozenset(" ".join(PICTURES.values()).split())
+# Also the sound that comes in the containers of the pictures.
+SOUND_SUFFIXES = frozenset(" ".join([*SOUNDS.values(), ".m4a .m4b .isma .mka .wma .ra .ogg .oga .opus"]).split())
+_FORMATS = ",".join([*PICTURES, *SOUNDS])
 # Streams without a container's index: what lavf says of their length is a guess, and after a seek their times are too.
 UNINDEXED = frozenset(["mpeg", "mpegvideo", "h264", "hevc", "m4v", "mjpeg", "obu", "vc1", "mp3", "aac", "ac3", "eac3"])
 _MAX_PIXELS = 1 << 26  # twice 8K: a damaged header may announce any size, and the decoder would allocate it

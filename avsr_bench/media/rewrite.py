@@ -14,22 +14,26 @@ import av
 import numpy as np
 from av.error import FFmpegError
 
+from ..files import STDOUT, Ours, check_target, nothing, whole
 from ..records import FPS, Misused, Refused
 from .container import open_media
 from .video import VideoInfo
 
-SUFFIXES = (".mp4", ".mov", ".mkv")
+CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}  # what is written, by the suffix of its name
 _BT601, _LIMITED = 6, 1  # AVCOL_SPC_SMPTE170M, AVCOL_RANGE_MPEG
 _AAC_RATE = 48_000
 _LEAD = 0.1  # seconds of sound kept before the first picture: decoders need a packet or two to start from
 
 
-def check_target(source: Path, target: Path) -> None:
-    """Refuse a file that cannot be the rewritten `source`."""
-    if target.suffix.lower() not in SUFFIXES:
-        raise Misused(f"{target} must end in one of {', '.join(SUFFIXES)}")
+def check_rewrite(source: Path, target: Path, ours: Ours = nothing) -> None:
+    """Refuse a file that cannot be the rewritten `source`, or would take the place of another."""
+    if target == STDOUT:
+        raise Misused("a video cannot go to standard output: give the name of a file")
+    if target.suffix.lower() not in CONTAINERS:
+        raise Misused(f"{target} must end in one of {', '.join(CONTAINERS)}")
     if target.exists() and source.exists() and target.samefile(source):
         raise Misused(f"{target} would overwrite the video that is read: give another name")
+    check_target(target, ours)
 
 
 @dataclass(slots=True)
@@ -54,25 +58,25 @@ class Rewriting:
 
 
 @contextmanager
-def rewrite(source: Path, target: Path, info: VideoInfo, crf: int) -> Iterator[Rewriting]:
+def rewrite(source: Path, target: Path, info: VideoInfo, crf: int, ours: Ours = nothing) -> Iterator[Rewriting]:
     """Write upright frames of the size of `source`, whose `info` this is, with its sound. `target` is there when whole.
 
     `crf` is x264's quality, lower is better. One thread and no mbtree make the bytes repeatable.
     """
-    check_target(source, target)
-    unfinished = target.with_name(f".{target.stem}.unfinished{target.suffix}")
-    try:
-        with av.open(str(unfinished), "w") as out, _sound(source, out, info.origin) as track:
-            stream = _video_stream(out, info.width, info.height, crf)
-            writing = Rewriting(out, stream, track)
-            yield writing
-            out.mux(stream.encode(None))
-            track.finish()
-        unfinished.replace(target)
-    except (OSError, FFmpegError) as error:
-        raise Refused(f"cannot write {target}: {error.strerror or error}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+    check_rewrite(source, target, ours)
+    with whole(target, ours) as unfinished:
+        try:
+            form = CONTAINERS[target.suffix.lower()]
+            with av.open(str(unfinished), "w", format=form) as out, _sound(source, out, info.origin) as track:
+                stream = _video_stream(out, info.width, info.height, crf)
+                writing = Rewriting(out, stream, track)
+                yield writing
+                out.mux(stream.encode(None))
+                track.finish()
+        except FFmpegError as error:
+            if isinstance(error, OSError):  # a full disk, which the door has words for
+                raise
+            raise Refused(f"cannot write {target}: {error.strerror or error}") from error
 
 
 def _video_stream(out: Any, width: int, height: int, crf: int) -> Any:

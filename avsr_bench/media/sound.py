@@ -181,7 +181,7 @@ class _Reader:
         """The frames from a little before the origin; from the very first where seeking does not lead there."""
         try:
             container.seek(int((self.origin - _SEEK_MARGIN) / base), stream=self.stream)
-        except FFmpegError:
+        except (FFmpegError, OverflowError):  # the second: a clock that begins at the end of its 64 bits
             yield from self._frames(container)  # nothing was read yet
             return
         frames = self._frames(container)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from av.error import FFmpegError
 
-from ..records import FPS, Unusable
+from ..records import FPS, LONGEST, Unusable
 from .clock import constant_rate
 from .container import UNINDEXED, open_media, picture_stream
 from .decode import Tally, Timed, check_whole, decode, single_threaded, with_times
@@ -65,8 +65,8 @@ class Video:
     """
 
     def __init__(self, path: Path, start: float = 0.0, end: float | None = None, keep_bytes: int = 128 << 20) -> None:
-        if not start >= 0 or (end is not None and not end > start):
-            raise Unusable("bad-times", f"from {start} s to {end} s")
+        if not 0 <= start <= LONGEST or (end is not None and not start < end <= LONGEST):
+            raise Unusable("bad-times", f"from {start:g} s to {end if end is None else f'{end:g}'} s")
         self.path = Path(path)
         self.start = start
         self.end = end
@@ -144,7 +144,7 @@ class Video:
                     return
                 try:
                     container.seek(int((origin + self.start - _SEEK_MARGIN) / base), stream=stream)
-                except FFmpegError:
+                except (FFmpegError, OverflowError):  # the second: a clock that begins at the end of its 64 bits
                     return
                 self._tally = Tally(sought=True)
                 frames = dropwhile(lambda frame: not frame.key_frame, decode(container, stream, self._tally))

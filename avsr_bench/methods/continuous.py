@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from annotated_types import Interval
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -20,41 +21,37 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam, Optimizer
 
 from ..nn import AVSR, Batch, Losses, LossSettings
-from ..records import Misused, Refused, draws
+from ..records import Fraction, PartOfAll, Refused, draws
 from .gates import Gates
 from .masked import Masked
 from .masks import Masks, keep_largest, size, sparsity
 
 POWERS = {"exp_avg": 1, "exp_avg_sq": 2, "max_exp_avg_sq": 2, "momentum_buffer": 1}  # of the gradient, in a moment
+Temperature = Annotated[float, Interval(gt=0, le=10**6)]
 
 
 @dataclass(frozen=True, slots=True)
 class MSRSSettings:
     """The search for the mask, and what comes after it."""
 
-    search: float = 0.0667  # share of the run's updates in which the mask is learnt; from 1 on: that many updates
+    # Share of the run's updates in which the mask is learnt; from 1 on: that many updates.
+    search: Annotated[float, Interval(gt=0, le=10**8)] = 0.0667
     penalty: Literal["phi", "mask"] = "phi"  # lambda * sum(phi) as printed, or lambda * sum(mask)
-    penalty_weight: float = 1e-4  # lambda; the losses beside it are means over clips
-    temperature: float = 1.0  # l0: how steep gates are at first; 1 and 200 are Continuous Sparsification's
-    last_temperature: float = 200.0  # l1: so steep that nearly all gates are open or shut
+    # Lambda; the losses beside it are means over clips.
+    penalty_weight: Annotated[float, Interval(ge=0, le=10**6)] = 1e-4
+    temperature: Temperature = 1.0  # l0: how steep gates are at first; 1 and 200 are Continuous Sparsification's
+    last_temperature: Temperature = 200.0  # l1: so steep that nearly all gates are open or shut
     schedule: Literal["exponential", "two-stage"] = "exponential"  # from l0 to l1 update by update, or in one step
-    first_stage: float = 0.5  # two-stage: share of the search spent at l0
-    initial: float = 0.0  # phi of every weight before the first update
+    first_stage: Fraction = 0.5  # two-stage: share of the search spent at l0
+    initial: Annotated[float, Interval(ge=-100, le=100)] = 0.0  # phi of every weight before the first update
     rescale: bool = False  # divide gates by their first value, as Continuous Sparsification: starts as initialised
-    lr: float = 1e-3  # of phi: constant, whatever the run's schedule does
-    clip: float = 0.0  # greatest norm of phi's gradient; 0: no clipping
-    sparsity: float | None = None  # shut the share of lowest phi instead of those below 0, which may jump: ours
+    lr: Annotated[float, Interval(gt=0, le=1000)] = 1e-3  # of phi: constant, whatever the run's schedule does
+    clip: Annotated[float, Interval(ge=0, le=10**9)] = 0.0  # greatest norm of phi's gradient; 0: no clipping
+    sparsity: PartOfAll | None = None  # shut the share of lowest phi instead of those below 0, which may jump: ours
     after: Literal["dense", "sparse"] = "dense"
     restart: Literal["zero", "stored", "fresh"] = "zero"  # dense: the removed weights' first values; zero does not jump
-    norm_batches: int = 50  # training batches after the search over which batch norms average anew
-
-    def __post_init__(self) -> None:
-        if self.search <= 0 or min(self.temperature, self.last_temperature, self.lr) <= 0:
-            raise Misused(f"search, temperatures and lr are above 0, not {self}")
-        if not 0 <= self.first_stage <= 1:
-            raise Misused(f"first_stage is a share of the search, not {self.first_stage}")
-        if self.sparsity is not None and not 0 <= self.sparsity < 1:
-            raise Misused(f"sparsity lies between 0 and 1, not {self.sparsity}")
+    # Training batches after the search over which batch norms average anew.
+    norm_batches: Annotated[int, Interval(ge=0, le=10**6)] = 50
 
 
 class MSRS(Masked):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Interval
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..nn import AVSR, PADDING, Batch, Losses, LossSettings
 from ..nn.layers import within
-from ..records import Misused, Refused
+from ..records import Refused
 from .method import Method
 
 
@@ -21,12 +22,10 @@ from .method import Method
 class DistilledSettings:
     """How much the teacher counts."""
 
-    weight: float = 1.0  # of the divergence from the teacher, beside the loss on transcripts
-    temperature: float = 2.0  # both answers are softened by it; the divergence counts times its square
-
-    def __post_init__(self) -> None:
-        if self.weight < 0 or self.temperature <= 0:
-            raise Misused(f"weight must not be negative and temperature above 0, not {self}")
+    # Of the divergence from the teacher, beside the loss on transcripts.
+    weight: Annotated[float, Interval(ge=0, le=10**6)] = 1.0
+    # Both answers are softened by it; the divergence counts times its square.
+    temperature: Annotated[float, Interval(gt=0, le=10**6)] = 2.0
 
 
 class Distilled(Method):

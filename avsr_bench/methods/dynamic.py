@@ -15,15 +15,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Interval
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
 from ..nn import AVSR, prunable
-from ..records import Misused
+from ..records import Fraction, Misused, PartOfAll
 from .channels import Alive, all_alive, allowed, find_groups, remove_weakest, strengths
 from .erk import erk
 from .masked import Masked
@@ -35,28 +36,20 @@ from .updates import chance, cosine, cubic, grow, prune, rewire, strength, windo
 class StaticErkSettings:
     """Random masks with the densities of Erdős-Rényi-Kernel, drawn once."""
 
-    sparsity: float = 0.5  # share of the prunable weights that are zero when the run is over: ours
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if isinstance(value, float) and not 0 <= value <= 1:
-                raise Misused(f"{name} is a share, between 0 and 1, not {value}")
-        if self.sparsity == 1:
-            raise Misused("a sparsity of 1 leaves no weight")
+    sparsity: PartOfAll = 0.5  # share of the prunable weights that are zero when the run is over: ours
 
 
 @dataclass(frozen=True)
 class DynamicSettings(StaticErkSettings):
     """When masks change. The steps are the optimiser's."""
 
-    every: int = 100  # steps from one update to the next
-    start: float = 0.0  # share of the run before the first update
-    stop: float = 0.75  # share of the run at which updates end
+    every: Annotated[int, Interval(ge=1, le=10**8)] = 100  # steps from one update to the next
+    start: Fraction = 0.0  # share of the run before the first update
+    stop: Fraction = 0.75  # share of the run at which updates end
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.every < 1 or self.start >= self.stop:
-            raise Misused(f"every={self.every} must be 1 at least, and start={self.start} before stop={self.stop}")
+        if self.start >= self.stop:
+            raise Misused(f"start={self.start} must lie before stop={self.stop}")
 
 
 @dataclass(frozen=True)
@@ -67,7 +60,7 @@ class SetSettings(DynamicSettings):
     25,000 of 32,000 steps there, 0.75 here.
     """
 
-    drop: float = 0.3  # share of each layer's weights exchanged at first (both papers); to 0 along half a cosine
+    drop: Fraction = 0.3  # share of each layer's weights exchanged at first (both papers); to 0 along half a cosine
 
 
 @dataclass(frozen=True)
@@ -79,16 +72,16 @@ class RiglSettings(SetSettings):
 class GmpSettings(DynamicSettings):
     """Gradual magnitude pruning (arXiv 1710.01878) of the whole network together, as in GraNet's repository."""
 
-    every: int = 1000  # GraNet's repository, CIFAR; 4,000 on ImageNet
-    stop: float = 0.67  # the wanted sparsity is reached: ours, 50 of 75 epochs; GraNet's repository: 110 of 160
+    every: Annotated[int, Interval(ge=1, le=10**8)] = 1000  # GraNet's repository, CIFAR; 4,000 on ImageNet
+    stop: Fraction = 0.67  # the wanted sparsity is reached: ours, 50 of 75 epochs; GraNet's repository: 110 of 160
 
 
 @dataclass(frozen=True)
 class GranetSettings(GmpSettings):
     """GraNet (arXiv 2106.10404) from a dense start. Its exchange of weights goes on until the run ends."""
 
-    drop: float = 0.5  # share of each layer's weights exchanged at first, beside the pruning ...
-    drop_last: float = 0.005  # ... and at the end of the run, along half a cosine
+    drop: Fraction = 0.5  # share of each layer's weights exchanged at first, beside the pruning ...
+    drop_last: Fraction = 0.005  # ... and at the end of the run, along half a cosine
 
 
 @dataclass(frozen=True)
@@ -98,10 +91,11 @@ class ChaseSettings(GranetSettings):
     `drop` is what would be exchanged in the first step: it falls over the whole run, and only its end is used.
     """
 
-    stop: float = 0.8  # from here on the bound is hard and all channels to go are gone: 80 of 100 epochs, ImageNet
-    soft: float = 0.05  # share of all weights that growth may at first add to the wanted ones; to 0 along half a cosine
-    channels: float = 0.3  # share of inner channels removed, along GMP's cubic: ImageNet 0.3 and 0.4, CIFAR 0.5
-    least: float = 0.5  # each branch keeps at least this share of what it would if all lost alike (ResNet-50)
+    stop: Fraction = 0.8  # from here on the bound is hard and all channels to go are gone: 80 of 100 epochs, ImageNet
+    # Share of all weights that growth may at first add to the wanted ones; to 0 along half a cosine.
+    soft: Fraction = 0.05
+    channels: Fraction = 0.3  # share of inner channels removed, along GMP's cubic: ImageNet 0.3 and 0.4, CIFAR 0.5
+    least: Fraction = 0.5  # each branch keeps at least this share of what it would if all lost alike (ResNet-50)
 
 
 class StaticErk(Masked):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..nn import AVSR, prunable
-from ..records import Misused, Refused
+from ..records import PartOfAll, Refused
 from .masked import Masked
 from .masks import Masks, Scope, magnitude, size
 
@@ -14,12 +14,8 @@ from .masks import Masks, Scope, magnitude, size
 class MagnitudeSettings:
     """How much goes, and among which weights the smallest are looked for."""
 
-    sparsity: float = 0.5  # share of the prunable weights that are removed when the run is over
+    sparsity: PartOfAll = 0.5  # share of the prunable weights that are removed when the run is over
     scope: Scope = "global"  # layer: the same share of each layer
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.sparsity < 1:
-            raise Misused(f"sparsity lies between 0 and 1, not {self.sparsity}")
 
 
 class Magnitude(Masked):

@@ -1,13 +1,14 @@
 """The recogniser: one network for lips, sound or both, from tiny to the published sizes, and the published weights."""
 
 from .decoder import DecoderState
-from .foreign import Report, Weights, load, our_name, published_name, read
+from .foreign import Report, Weights, load, network_of, our_name, published_name, read
 from .infer import settings_of
 from .loss import BLANK, PADDING, Losses
 from .model import AVSR, DEVIATION, MEAN, Batch
 from .packed import header_of, load_packed, save_packed
 from .prunable import prunable
 from .settings import FrontendSettings, LossSettings, Modality, NetworkSettings
+from .size import check_size, parameters_of
 
 __all__ = [
     "AVSR",
@@ -24,10 +25,13 @@ __all__ = [
     "NetworkSettings",
     "Report",
     "Weights",
+    "check_size",
     "header_of",
     "load",
     "load_packed",
+    "network_of",
     "our_name",
+    "parameters_of",
     "prunable",
     "published_name",
     "read",

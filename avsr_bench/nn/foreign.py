@@ -11,23 +11,21 @@ front-ends trained on LRW; bare, or wrapped by Lightning. One table serves both 
 
 from __future__ import annotations
 
-import argparse
-import pickle
 import re
-import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
-import safetensors
 import torch
 from torch import Tensor, nn
 
 from ..records import Refused
-from .packed import load_packed
-from .settings import Modality
+from .model import AVSR
+from .opened import tensors_in
+from .settings import Modality, NetworkSettings
+from .size import parameters_of
 
 Release = Literal["current", "first", "lrw", "ours"]
 Part = Literal["all", "encoder", "frontend"]
@@ -184,14 +182,7 @@ class Report:
 
 def read(path: Path) -> Weights:
     """The weights in a file, whoever wrote it: safetensors, plain or packed, or the tensors of a pickle and no code."""
-    content = _open(path)
-    for wrapper in ("state_dict", "model_state_dict"):
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    entries = content.items() if isinstance(content, Mapping) else ()
-    tensors = {name: value for name, value in entries if isinstance(value, Tensor)}
-    if not tensors:
-        raise Refused(f"{path} holds no weights: expected tensors by name")
+    tensors = tensors_in(path)
     for prefix in ("model.", "module."):  # Lightning's and DistributedDataParallel's
         if all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
@@ -201,6 +192,19 @@ def read(path: Path) -> Weights:
     renamed = {name: our_name(name, modality, release) for name in tensors}
     known = {ours: tensors[name] for name, ours in renamed.items() if ours is not None}
     return Weights(path, release, modality, known, tuple(name for name, ours in renamed.items() if ours is None))
+
+
+def network_of(weights: Weights, modality: Modality, settings: NetworkSettings, tokens: int) -> tuple[AVSR, Report]:
+    """The network of these settings with the weights of a file; refused before it is made if the file has too few."""
+    there = sum(weight.numel() for weight in weights.tensors.values())
+    needed = parameters_of(modality, settings, tokens)
+    if there < needed:
+        raise Refused(
+            f"{weights.path} holds {there:,} numbers, and a network of its settings has {needed:,} parameters: is it"
+            " of another size, modality or set of tokens, or not whole?"
+        )
+    network = AVSR(modality, settings, tokens)
+    return network, load(network, weights)
 
 
 def load(network: nn.Module, weights: Weights, part: Part = "all") -> Report:
@@ -228,6 +232,14 @@ def load(network: nn.Module, weights: Weights, part: Part = "all") -> Report:
             raise Refused(
                 f"{weights.path} does not fit the network: {name} is {tuple(there)} in the file and "
                 f"{tuple(own[name].shape)} in the network; is it of another size, modality or set of tokens?"
+            )
+        if own[name].is_floating_point() != weights.tensors[name].is_floating_point():
+            kind = str(weights.tensors[name].dtype).removeprefix("torch.")
+            raise Refused(f"{weights.path} does not fit the network: {name} is of {kind}, which no weight of ours is")
+        if not bool(torch.isfinite(weights.tensors[name]).all()):
+            raise Refused(
+                f"{weights.path}: {name} holds what is not a number (NaN) or without end: it is damaged, or training"
+                " diverged"
             )
     network.load_state_dict({name: weights.tensors[name] for name in wanted}, strict=False)
     taken = set(wanted)
@@ -258,32 +270,3 @@ def _kind(path: Path, names: Iterable[str]) -> tuple[Release, Modality]:
                 return release, modality
     few = ", ".join(sorted(names)[:3])
     raise Refused(f"{path} is no network that we know: it holds {few}, ...")
-
-
-def _open(path: Path) -> object:
-    try:
-        with path.open("rb") as file:
-            start = file.read(64).lstrip()
-    except OSError as error:
-        raise Refused(f"{path} cannot be read: {error.strerror}") from None
-    if start.startswith(b"version https://git-lfs"):
-        raise Refused(f"{path} is a Git LFS pointer, not the weights: fetch it with `git lfs pull`")
-    if start.startswith((b"<", b"{")) and path.suffix != ".safetensors":
-        raise Refused(f"{path} is a web page or text, not weights: the download went wrong")
-    try:
-        if path.suffix == ".safetensors":
-            return load_packed(path)
-        # A Namespace holds the command line in Lightning's files, and is plain data.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except safetensors.SafetensorError as error:
-        raise Refused(f"{path} is not a whole safetensors file: {error}") from None
-    except pickle.UnpicklingError as error:
-        if match := re.search(r"GLOBAL (\S+)", str(error)):
-            raise Refused(
-                f"{path} would run {match[1]} when opened, and only plain weights are read: it is damaged or not what "
-                "it seems; if you trust it, save its state_dict alone"
-            ) from None
-        raise Refused(f"{path} is not a whole file of weights: fetch it again") from None
-    except (RuntimeError, EOFError, OSError, ValueError, LookupError, struct.error):
-        raise Refused(f"{path} is not a whole file of weights: fetch it again") from None

@@ -14,6 +14,7 @@ from .fusion import Fusion
 from .layers import within
 from .loss import PADDING, Losses, attention_loss, ctc_loss
 from .settings import LossSettings, Modality, NetworkSettings
+from .size import check_size
 
 MEAN, DEVIATION = 0.421, 0.165  # of grey mouths, in the published preparation
 Inputs = Tensor | tuple[Tensor, Tensor]  # of one modality, or (video, audio)
@@ -65,6 +66,7 @@ class AVSR(nn.Module):
 
     def __init__(self, modality: Modality, settings: NetworkSettings, tokens: int) -> None:
         super().__init__()
+        check_size(modality, settings, tokens)
         self.modality, self.settings, self.tokens = modality, settings, tokens
         self.sos = self.eos = tokens - 1
         modalities = ("video", "audio") if modality == "av" else (modality,)

@@ -6,6 +6,7 @@ A packed file is a safetensors file whose header says so; what comes back is equ
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -16,9 +17,11 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from ..bounded import check_file, parse_json
 from ..records import Refused
 
 FORMAT, VERSION = "avsr-bench packed", 1
+MOST_A_BYTE = 1000  # weights a byte of the file; at 99.9 % removed there are 200
 WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # integers of as many bytes
 
 
@@ -53,7 +56,9 @@ def load_packed(path: Path) -> dict[str, Tensor]:
             f"{path} is packed by version {header.get('version')}, and this reads {VERSION}: update avsr-bench"
         )
     try:
-        for name, shape in json.loads(header["shapes"]).items():
+        shapes = parse_json(header["shapes"])
+        _check_shapes(path, shapes)
+        for name, shape in shapes.items():
             mask, values = tensors.pop(f"{name}.mask"), tensors.pop(f"{name}.values")
             tensors[name] = _unpack(mask, values, shape)
     except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, zlib.error) as error:
@@ -63,11 +68,21 @@ def load_packed(path: Path) -> dict[str, Tensor]:
 
 def header_of(path: Path) -> dict[str, str]:
     """What the header of a safetensors file says; nothing for other files, and for those that say nothing."""
+    check_file(path)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             return file.metadata() or {}
     except (safetensors.SafetensorError, OSError):
         return {}
+
+
+def _check_shapes(path: Path, shapes: dict[str, list[int]]) -> None:
+    """Refuse what would unpack to far more than was ever packed: zeros deflate to a thousandth."""
+    if not all(isinstance(side, int) and side > 0 for shape in shapes.values() for side in shape):
+        raise ValueError("sides of tensors that are no whole numbers above 0")
+    weights = sum(math.prod(shape) for shape in shapes.values())
+    if weights > MOST_A_BYTE * path.stat().st_size:
+        raise ValueError(f"{weights:,} weights in {path.stat().st_size:,} bytes")
 
 
 def _deflated(bits: np.ndarray) -> Tensor:

@@ -17,6 +17,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from ..recipes import nearest
 from ..records import FPS, RATE, Misused, Refused, Unusable
 
 VERSION = 1  # stored in every result; raised when the same request gives other samples
@@ -35,6 +36,7 @@ _FADE = RATE // 100  # 10 ms, in which the end of a recording turns into its beg
 
 
 Over = Literal["utterance", "speech"]
+Babble = Literal["corpus", "synth"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class SoundSettings:
 
     # Published results measure over the whole utterance, so a clip with long pauses gets softer noise.
     snr_over: Over = "utterance"
-    babble: Literal["corpus", "synth"] = "corpus"  # voices of the prepared corpus, or espeak's
+    babble: Babble = "corpus"  # voices of the prepared corpus, or espeak's
 
     def __post_init__(self) -> None:
         for name, allowed in (("snr_over", ("utterance", "speech")), ("babble", ("corpus", "synth"))):
@@ -93,7 +95,7 @@ def _checked_ratio(snr_db: float) -> float:
 
 def _check_kind(kind: str) -> None:
     if kind not in KINDS and not Path(kind).suffix:
-        raise Misused(f"unknown sound {kind!r}: there is {_ALLOWED}")
+        raise Misused(f"unknown sound {kind!r}.{nearest(kind, KINDS)} Or give a sound file such as cafe.wav")
 
 
 class Source(Protocol):

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from ..recipes import nearest
 from ..records import Misused
 from .families import FAMILIES, Harm, Shape
 
@@ -89,7 +90,7 @@ def parse(text: str) -> tuple[str, int]:
 def check(family: str, level: int) -> None:
     """Refuse a family or a level that there is none of."""
     if family not in FAMILIES:
-        raise Misused(f"no noise is called {family!r}: there are {', '.join(FAMILIES)}")
+        raise Misused(f"no noise is called {family!r}.{nearest(family, FAMILIES)}")
     try:
         whole = operator.index(level)
     except TypeError:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from .. import faces, media, noise, shards
+from ..files import Ours, check_target, marked, png_header, whole
 from ..records import Refused, Unusable, draws
 
 TILE = 96  # pixels of one mouth
@@ -30,18 +31,17 @@ class Shown:
     title: str
 
 
-def preview(source: Path | None, out: Path, seed: int = 0) -> str:
+def preview(source: Path | None, out: Path, seed: int = 0, ours: Ours = marked) -> str:
     """Draw the sheet into the PNG `out`, and say what it shows.
 
     `source` is a video with a face or a folder made by prep; with none, the synthetic corpus where it is prepared, else
-    a drawn mouth.
+    a drawn mouth. An `out` that exists is replaced if it is `ours`.
     """
+    check_target(out, ours)
     shown = _choose(source)
     sheet = _draw(shown, seed)
-    try:
-        sheet.save(out, "PNG", optimize=True)
-    except (OSError, ValueError) as error:
-        raise Refused(f"cannot write {out}: {error}") from error
+    with whole(out, ours) as path:
+        sheet.save(path, "PNG", optimize=True, pnginfo=png_header())
     return shown.title
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import media, noise
+from ..files import Ours, nothing
 from ..records import FPS, Refused, Unusable, draws, make_key
 
 _CRF = 8  # nearly lossless, for what the encoder loses is not the noise that was asked for
@@ -33,14 +34,15 @@ def harm_video(
     level: int,
     seed: int = 0,
     report: Callable[[float, float | None], None] = lambda done, total: None,
+    ours: Ours = nothing,
 ) -> HarmedVideo:
     """Write `source` with noise on its full frames, as `prep --noise` harms them: upright, 25 a second.
 
     The draw is that of (seed, name of the file without its extension, family). `report` hears how many seconds are done
-    and how many the video says it has. `target` is there when it is whole.
+    and how many the video says it has. `target` is there when it is whole; one that exists is replaced if it is `ours`.
     """
     noise.check(family, level)
-    media.check_target(source, target)
+    media.check_rewrite(source, target, ours)
     rng = draws(seed, make_key(source.stem), family)
     video = media.Video(source, keep_bytes=0)
     try:
@@ -48,7 +50,7 @@ def harm_video(
         harm = noise.begin(family, level, rng, (info.height, info.width, 3), "frame")
         pictures = (picture.rgb() for picture in video)
         step = max(1, _CHUNK_BYTES // (info.width * info.height * 3))
-        with media.rewrite(source, target, info, _CRF) as out:
+        with media.rewrite(source, target, info, _CRF, ours) as out:
             while chunk := list(islice(pictures, step)):
                 for frame in harm(np.stack(chunk)):
                     out.add(frame)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-# Frames between two edges of the length histogram, 0.2 s to an hour; the finest that needs at most 12 bars is taken.
-LENGTH_STEPS = (5, 10, 25, 50, 125, 250, 750, 1500, 7500, 90_000)
+# Frames between two edges of the length histogram, 0.2 s to a day; the finest that needs at most 12 bars is taken.
+LENGTH_STEPS = (5, 10, 25, 50, 125, 250, 750, 1500, 7500, 90_000, 2_160_000)
 MOST_BARS = 12
 # Detection is all or nothing on most clips, so the bars are narrow near the top, where corpora differ.
 DETECTION_EDGES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.99, 1.0)
@@ -114,34 +114,31 @@ def detection_histogram(rates: Sequence[float]) -> Histogram:
     return Histogram((*DETECTION_EDGES, 1.0), (*below.tolist(), sum(rate >= 1 for rate in rates)))
 
 
-def render(inspection: Inspection) -> Group:
-    """The inspection as tables and bars for a terminal."""
+def render(inspection: Inspection, plain: bool = False) -> Group:
+    """The inspection as tables and bars for a terminal; `plain` is one that shows ASCII alone."""
     from rich.console import Group
     from rich.text import Text
 
     splits = inspection.summary.splits
-    parts: list[Table | Text] = [_counts_table(inspection)]
+    parts: list[Table] = [_counts_table(inspection)]
     if any(split.skipped for split in splits.values()):
         parts.append(_skip_table(splits))
     lengths, detection = inspection.lengths, inspection.detection
     if lengths.counts:
         labels = [f"{low:g}-{high:g} s" for low, high in pairwise(lengths.edges)]
-        parts.append(_bars("Length", labels, lengths.counts))
+        parts.append(_bars("Length", labels, lengths.counts, plain))
     if detection.counts:
         labels = [f"{low:.0%}-{high:.0%}" for low, high in pairwise(detection.edges[:-1])]
-        parts.append(_bars("Face detected, of the frames looked at", [*labels, "100%"], detection.counts))
-    remarks = [Text(f"- {line}") for line in _remarks(inspection)]
+        parts.append(_bars("Face detected, of the frames looked at", [*labels, "100%"], detection.counts, plain))
+    remarks = [f"- {line}" for line in _remarks(inspection)]
     return Group(*(line for part in parts for line in (part, Text())), *remarks)
 
 
 def _table(title: str) -> Table:
     from rich.table import Table
-    from rich.text import Text
 
     # Without lines the counts of a corpus like LRS3 fit into 80 columns.
-    return Table(
-        title=Text(title), title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False
-    )
+    return Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
 
 
 def _counts_table(inspection: Inspection) -> Table:
@@ -181,7 +178,7 @@ def _skip_table(splits: Mapping[str, shards.SplitSummary]) -> Table:
     return table
 
 
-def _bars(title: str, labels: Sequence[str], counts: Sequence[int], width: int = 40) -> Table:
+def _bars(title: str, labels: Sequence[str], counts: Sequence[int], plain: bool, width: int = 40) -> Table:
     table = _table(title)
     table.show_header = False
     table.add_column(justify="right")
@@ -190,7 +187,8 @@ def _bars(title: str, labels: Sequence[str], counts: Sequence[int], width: int =
     first = next(place for place, count in enumerate(counts) if count)
     for label, count in zip(labels[first:], counts[first:], strict=True):
         eighths = -(-count * width * 8 // max(counts))  # rounded up: one clip among thousands is still seen
-        table.add_row(label, f"{count:,}", "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip())
+        bar = "#" * -(-eighths // 8) if plain else "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+        table.add_row(label, f"{count:,}", bar)
     return table
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -11,8 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
-from .. import corpora, shards, synth
-from ..records import Clip, Reason, Refused, Sample, Skipped
+from .. import corpora, recipes, shards, synth
+from ..locks import Hold, hold_part
+from ..records import Clip, Misused, Reason, Refused, Sample, Skipped
 from ..samples import ClipJob, SampleSettings, make_sample
 from .engine import Engine, run_local
 from .landmarks import Ready, find_ready, path_in_corpus
@@ -68,6 +70,7 @@ class PrepReport:
 def prep(request: PrepRequest, progress: Progress) -> PrepReport:
     """Prepare a corpus; what an earlier run finished is kept."""
     recipe = load_recipe(request.corpus, request.root, request.assignments)
+    _check_used(request, recipe)
     progress.say(f"{request.corpus}: recipe {recipe.path}")
     out = request.out or Path("data") / request.corpus
     if recipe.synth is not None:
@@ -90,7 +93,7 @@ def prep(request: PrepRequest, progress: Progress) -> PrepReport:
     )
     mine = shards.take_part(plan.shards, *request.part)
     # All that can refuse the request comes before --force removes anything.
-    with _engine(request) as run, shards.hold_part(out, *request.part) as hold:
+    with _engine(request) as run, hold_part(out, *request.part, advice="or give each a --part of its own") as hold:
         if request.force:
             shards.clear_store(out, plan, request.splits, request.part)
         shards.open_store(out, plan, versions(), corpus.notes)
@@ -116,12 +119,25 @@ def prep(request: PrepRequest, progress: Progress) -> PrepReport:
     )
 
 
+def _check_used(request: PrepRequest, recipe: PrepRecipe) -> None:
+    """Refuse what would have no effect on videos that are mouths already, and a split given twice."""
+    if recipe.settings.crop.already_cropped:
+        unused = [each for each in request.assignments if each.startswith("faces.")]
+        unused += ["--landmarks"] if request.landmarks is not None else []
+        unused += ["--only detect"] if request.only_detect else []
+        if unused:
+            raise Misused(f"{unused[0]} has no effect on videos that are mouths (crop.already_cropped): leave it out")
+    twice = [split for split, times in Counter(request.splits).items() if times > 1]
+    if twice:
+        raise Misused(f"--split {twice[0]} is given twice: give it once")
+
+
 def _write_shard(
     out: Path,
     shard: shards.PlannedShard,
     outcomes: Iterator[Sample | Skipped | Reason],
     progress: Progress,
-    hold: shards.Hold,
+    hold: Hold,
 ) -> None:
     with shards.ShardWriter(out, shard) as writer:
         for clip in shard.clips:
@@ -150,7 +166,7 @@ def _first_of_each_split(
         by_split.setdefault(thing.split, []).append(thing)
     for split in request.splits:
         if split not in by_split:
-            raise Refused(f"--split {split}: the corpus has {', '.join(sorted(by_split))}")
+            raise Misused(f"--split {split}: the corpus has no such split.{recipes.nearest(split, by_split)}")
     chosen = request.splits or tuple(by_split)
     return [thing for split in chosen for thing in by_split[split][: request.limit]]
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from unicodedata import category
 
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from .. import media, shards
+from ..files import Ours, check_target, marked, png_header, whole
 from ..records import FPS, Refused, Unusable
 from ..shards import Entry
 
@@ -23,6 +25,7 @@ GAP = 2  # between the mouths of a strip
 MARGIN = 28
 LINE = 21  # of a caption
 PAPER, INK, FAINT, WARNING = (255, 255, 255), (24, 24, 24), (120, 120, 120), (190, 40, 30)
+LONGEST = 1000  # characters of a line that are looked at; a strip of 8 mouths holds about 100
 DOUBTFUL = 0.9  # a detection rate below it is shown in red
 
 
@@ -36,30 +39,32 @@ class Strip:
     detected: float | None
 
 
-def contact_sheet(out: Path, path: Path, clips: int = 24, frames: int = 8) -> None:
-    """Draw `frames` mouths of each of `clips` clips, evenly spaced over the keys of each split, into the PNG `path`."""
+def contact_sheet(out: Path, path: Path, clips: int = 24, frames: int = 8, ours: Ours = marked) -> None:
+    """Draw `frames` mouths of each of `clips` clips, evenly spaced over the keys of each split, into the PNG `path`.
+
+    A `path` that exists is replaced if it is `ours`.
+    """
+    check_target(path, ours)
     summary = shards.summarise(out)
     strips = list(choose_strips(out, list(summary.splits), clips, frames))
     if not strips:
         raise Refused(f"{out} has no mouths to draw: no finished shard holds a sample with a mouth.mp4")
     image = _draw(out, summary, strips, frames)
-    try:
-        image.save(path, "PNG")
-    except (OSError, ValueError) as error:
-        raise Refused(f"cannot write {path}: {error}") from error
+    with whole(path, ours) as unfinished:
+        image.save(unfinished, "PNG", pnginfo=png_header())
 
 
 def choose_strips(out: Path, splits: Sequence[str], clips: int, frames: int) -> Iterator[Strip]:
     """The clips to show: as many of each split as of the next, evenly spaced in the order of their keys."""
-    found = {split: list(_with_mouths(out, split)) for split in splits}
-    left, waiting = clips, sorted((split for split in splits if found[split]), key=lambda split: len(found[split]))
+    found = {split: sum(1 for _ in _with_mouths(out, split)) for split in splits}
+    left, waiting = clips, sorted((split for split in splits if found[split]), key=lambda split: found[split])
     share = {}
     for place, split in enumerate(waiting):  # the smallest first: what it does not need goes to the others
-        share[split] = min(len(found[split]), left // (len(waiting) - place))
+        share[split] = min(found[split], left // (len(waiting) - place))
         left -= share[split]
     for split in splits:
-        chosen = evenly(len(found[split]), share.get(split, 0))
-        for tar, entry in (found[split][i] for i in chosen):
+        chosen = set(evenly(found[split], share.get(split, 0)))
+        for tar, entry in (each for i, each in enumerate(_with_mouths(out, split)) if i in chosen):
             try:
                 mouths = media.decode_mouth(shards.read_member(tar, entry, "mouth.mp4"))
             except Unusable as unusable:
@@ -78,7 +83,7 @@ def _with_mouths(out: Path, split: str) -> Iterator[tuple[Path, Entry]]:
 def _detected(tar: Path, entry: Entry) -> float | None:
     if "json" not in entry.members:
         return None
-    return (json.loads(shards.read_member(tar, entry, "json")).get("faces") or {}).get("detected")
+    return shards.read_about(tar, entry, shards.read_member(tar, entry, "json")).detected
 
 
 def evenly(total: int, count: int) -> list[int]:
@@ -163,13 +168,17 @@ def _wrap(text: str, width: float, font: ImageFont.FreeTypeFont, most: int) -> l
             taken += 1
         lines.append(_fit(" ".join(words[:taken]), width, font))
         words = words[taken:]
-    return [*lines, _fit(" ".join(words), width, font)] if words else lines
+    return [*lines, _fit(" ".join(words[:LONGEST]), width, font)] if words else lines
+
+
+def _drawable(text: str) -> str:
+    """The text without what the layout fails on: control characters, ends of paragraphs, halves of surrogates."""
+    return "".join(" " if category(letter) in ("Cc", "Cs", "Zl", "Zp") else letter for letter in text)
 
 
 def _fit(text: str, width: float, font: ImageFont.FreeTypeFont) -> str:
-    text = text.encode(errors="replace").decode()  # half a surrogate cannot be drawn
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"
+    drawn = _drawable(text[:LONGEST])
+    if len(text) <= LONGEST and font.getlength(drawn) <= width:
+        return drawn
+    fits = bisect_right(range(len(drawn)), width, key=lambda count: font.getlength(f"{drawn[:count]}…"))
+    return f"{drawn[: max(fits - 1, 0)]}…"

@@ -8,14 +8,28 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from .. import evaluation, noise, runs
+from .. import evaluation, noise, recipes, runs
 from ..data import Place, Prepared
 from ..evaluation import CLEAN, Condition, Provenance, Reader, Task
-from ..evaluation.job import Kind, Progress, check_met, chosen, find_corpus, notes, open_reader, showing, sound_settings
+from ..evaluation.job import (
+    Kind,
+    Progress,
+    check_met,
+    check_used,
+    chosen,
+    find_corpus,
+    notes,
+    open_reader,
+    showing,
+    sound_settings,
+)
+from ..files import make_folder
+from ..locks import hold_part
 from ..nn import Modality
 from ..records import Misused, Refused
 from ..runs import Run
@@ -81,6 +95,9 @@ class Swept:
 
 def robustness(request: RobustnessRequest, progress: Progress) -> Swept:
     """Read what has not been read yet, and gather everything."""
+    check_used(
+        request.noise != "none", bool(request.sounds), request.assignments, request.apply_to, request.root, request.seed
+    )
     corpus = find_corpus(request.data, request.models)
     opened = open_runs(request.models, corpus)
     modalities: list[Modality] = [run.about.modality for run in opened]
@@ -96,12 +113,32 @@ def robustness(request: RobustnessRequest, progress: Progress) -> Swept:
 
     first, parts = request.part
     mine = conditions[first - 1 :: parts]
+    with ExitStack() as held:
+        for model in models:
+            make_folder(model.folder)
+            held.enter_context(hold_part(model.folder, *request.part, advice="or give each a --part of its own"))
+        _measure(request, mine, models, places, union, progress)
+    return _gather(models, conditions, request, places, reference, corpus.name)
+
+
+def _measure(
+    request: RobustnessRequest,
+    mine: Sequence[Condition],
+    models: Sequence[Model],
+    places: Sequence[Place],
+    union: Modality,
+    progress: Progress,
+) -> None:
+    """Read what is missing of this part; each result is written as soon as it is there."""
+    corpus = models[0].about.corpus
     by_reader = {model.reader: model for model in models}
     tasks = [
         Task(condition, tuple(m.reader for m in models if _to_do(m, condition, request.seed, len(places))))
         for condition in mine
     ]
     _say_what_is_left(tasks, mine, models, progress)
+    for model, condition in _pairs(models, mine):
+        evaluation.check_results(evaluation.result_path(model.folder, condition, request.seed))
     wanted = [task.condition for task in tasks if task.readers]
     with showing(corpus, places, union, wanted, request.root, request.seed, request.workers) as show:
         progress.begin("robustness", sum(len(task.readers) for task in tasks) * len(places), "utterances")
@@ -110,7 +147,6 @@ def robustness(request: RobustnessRequest, progress: Progress) -> Swept:
             about = replace(model.about, command=command_of(request, model, heard.condition))
             path = evaluation.result_path(model.folder, heard.condition, request.seed)
             evaluation.write_result(path, evaluation.make_result(heard, about), heard)
-    return _gather(models, conditions, request, places, reference, corpus.name)
 
 
 def open_runs(names: Sequence[str], corpus: Prepared) -> list[Run]:
@@ -188,7 +224,8 @@ def _reference(name: str | None, opened: Sequence[Run], models: Sequence[Model])
     for run, model in zip(opened, models, strict=True):
         if name in (model.name, run.about.system, str(run.folder), run.folder.name):
             return model.name
-    raise Misused(f"--reference {name} is none of the models: there is {', '.join(model.name for model in models)}")
+    known = [model.name for model in models]
+    raise Misused(f"--reference {name} is none of the models.{recipes.nearest(name, known)}")
 
 
 def _to_do(model: Model, condition: Condition, seed: int, utterances: int) -> bool:
@@ -215,7 +252,8 @@ def _say_what_is_left(
 
 def command_of(request: RobustnessRequest, model: Model, condition: Condition) -> str:
     """The command that measures one result again, alone."""
-    words = ["avsr-bench", "evaluate", str(model.about.run.folder), *request.assignments]
+    words = ["avsr-bench", "evaluate", str(model.about.run.folder)]
+    words += request.assignments if condition.sound else ()
     words += ["--data", model.about.corpus.location, "--split", request.split]
     words += ["--decode", model.reader.settings.kind]
     if model.reader.settings.kind == "beam":

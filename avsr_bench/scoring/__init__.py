@@ -6,7 +6,7 @@
 
 from .bootstrap import Comparison, Interval, compare, interval
 from .edits import Alignment, Edits, Step, align, count, show
-from .result import SCORER_VERSION, Result, parse_result
+from .result import SCORER_VERSION, Result, parse_result, read_result
 from .utterances import Score, Utterance, merge, read_hypotheses, score, total, worst, write_hypotheses
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "merge",
     "parse_result",
     "read_hypotheses",
+    "read_result",
     "score",
     "show",
     "total",

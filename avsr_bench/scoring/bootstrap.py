@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from ..records import Refused
+from .edits import MOST, Count
 from .utterances import Score, merge
 
 DRAWS = 2_000
@@ -21,6 +23,7 @@ CONFIDENCE = 0.95
 FEW = 10  # groups: with fewer, draws of them vary too little, and intervals are too narrow
 AT_ONCE = 2**22  # numbers drawn at a time: 32 MB
 
+Bound = Annotated[float, Field(ge=-MOST, le=MOST, allow_inf_nan=False)]
 Unit = Literal["words", "characters"]
 Over = Literal["speakers", "sources", "utterances"]
 
@@ -29,12 +32,12 @@ Over = Literal["speakers", "sources", "utterances"]
 class Interval:
     """Where the rate lies with 95 % confidence, and what was drawn how often."""
 
-    low: float
-    high: float
+    low: Bound
+    high: Bound
     over: Over
-    groups: int  # so many speakers, sources or utterances; of a single one nothing can be learnt, and low is high
-    draws: int
-    seed: int
+    groups: Count  # so many speakers, sources or utterances; of a single one nothing can be learnt, and low is high
+    draws: Count
+    seed: Count
 
     @property
     def caveats(self) -> list[str]:

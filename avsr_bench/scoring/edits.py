@@ -5,9 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
 from rapidfuzz.distance import Levenshtein
+
+MOST = 10**12  # of anything that is counted: a hundred thousand years of speech have fewer words
+Count = Annotated[int, Field(ge=0, le=MOST)]
 
 Kind = Literal["hit", "substitution", "deletion", "insertion"]
 KINDS: dict[str, Kind] = {"equal": "hit", "replace": "substitution", "delete": "deletion", "insert": "insertion"}
@@ -18,10 +22,10 @@ MARKS: dict[Kind, str] = {"hit": "", "substitution": "S", "deletion": "D", "inse
 class Edits:
     """How many units (words or characters) of some references were hit, replaced or left out, and how many added."""
 
-    hits: int = 0
-    substitutions: int = 0
-    deletions: int = 0
-    insertions: int = 0
+    hits: Count = 0
+    substitutions: Count = 0
+    deletions: Count = 0
+    insertions: Count = 0
 
     def __add__(self, other: Edits) -> Edits:
         return Edits(

@@ -10,9 +10,14 @@ from functools import reduce
 from operator import add
 from pathlib import Path
 
+from ..bounded import parse_json, read_text
+from ..files import write_whole
+from ..inert import inert
 from ..records import Refused
 from ..text import plain
 from .edits import Alignment, Edits, align, count
+
+LARGEST = 2**30  # bytes of a file of hypotheses: a million utterances
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +80,15 @@ def worst(utterances: Iterable[Utterance], number: int) -> list[tuple[Utterance,
 
 def write_hypotheses(path: Path, utterances: Sequence[Utterance]) -> None:
     """One JSON object a line, in the order of their keys."""
-    lines = [json.dumps(asdict(each), ensure_ascii=False) for each in sorted(utterances, key=lambda each: each.key)]
-    unfinished = path.with_name(f".{path.name}.tmp")
-    try:
-        unfinished.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise Refused(f"cannot write {path}: {error.strerror}") from error
+    lines = [
+        inert(json.dumps(asdict(each), ensure_ascii=False)) for each in sorted(utterances, key=lambda each: each.key)
+    ]
+    write_whole(path, "".join(f"{line}\n" for line in lines))
 
 
 def read_hypotheses(path: Path) -> tuple[Utterance, ...]:
     """The utterances of a file of hypotheses."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise Refused(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise Refused(f"{path} is not a file of hypotheses: it is not UTF-8 text") from None
+    lines = read_text(path, LARGEST).split("\n")
     if lines.pop():
         raise Refused(f"{path} breaks off in line {len(lines) + 1}: write it again")
     return tuple(_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1))
@@ -100,8 +96,7 @@ def read_hypotheses(path: Path) -> tuple[Utterance, ...]:
 
 def _parse(line: str, where: str) -> Utterance:
     try:
-        content = json.loads(line)
-        utterance = Utterance(**content)
+        utterance = Utterance(**parse_json(line))
     except (ValueError, TypeError):
         raise Refused(f"{where}: not a record of {', '.join(field.name for field in fields(Utterance))}") from None
     texts = (utterance.key, utterance.reference, utterance.hypothesis, utterance.speaker, utterance.source)

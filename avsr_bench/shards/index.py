@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..bounded import read_file
+from ..files import json_bytes
 from ..records import Reason, Refused
-from .files import json_bytes
+from .checked import MOST, count, flag, load_json, named, section, text
+
+KEY = re.compile(r"[A-Za-z0-9_%-]+")  # as records.make_key makes them: no dot and no slash, so no way out of a folder
+EXTENSION = re.compile(r"[a-z0-9]+(?:\.[a-z0-9]+)*")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+LONGEST = 10_000_000  # frames of a clip: 4.6 days
+LARGEST = 2**31  # bytes of a member: a mouth takes 60 kB for three seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +58,42 @@ def parse_index(data: bytes) -> tuple[Entry, ...]:
     """The entries of an index; `ValueError` names the line that cannot be read."""
     if data and not data.endswith(b"\n"):
         raise ValueError("the last line breaks off")
-    entries = []
+    entries: list[Entry] = []
+    samples: set[str] = set()
     for number, line in enumerate(data.split(b"\n")[:-1], start=1):
         try:
-            entries.append(_parse_entry(json.loads(line)))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"line {number} cannot be read ({type(error).__name__}: {error})") from error
+            entry = _parse_entry(load_json(line))
+            if entry.reason is None and entry.key in samples:
+                raise ValueError(f"{entry.key} stands there twice")
+        except ValueError as error:
+            raise ValueError(f"line {number} cannot be read ({error})") from error
+        entries.append(entry)
+        samples |= {entry.key} if entry.reason is None else set()
     return tuple(entries)
 
 
 def _parse_entry(record: dict[str, Any]) -> Entry:
-    key, text, speaker = record["key"], record["text"], record["speaker"]
+    key, speaker = named(KEY, record.get("key"), "key of a clip"), text(record, "speaker")
+    said = None if record.get("text", "") is None else text(record, "text")
     if "reason" in record:
-        return Entry(key, text, speaker, reason=Reason(record["reason"]["code"], record["reason"]["detail"]))
-    members = {extension: Member(**member) for extension, member in record["members"].items()}
-    return Entry(key, text, speaker, record["frames"], members, record["track"])
+        reason = section(record, "reason")
+        return Entry(key, said, speaker, reason=Reason(text(reason, "code"), text(reason, "detail")))
+    members = {
+        named(EXTENSION, extension, "extension"): _parse_member(section(record["members"], extension))
+        for extension in section(record, "members")
+    }
+    return Entry(key, said, speaker, count(record, "frames", LONGEST), members, flag(record, "track"))
+
+
+def _parse_member(record: dict[str, Any]) -> Member:
+    sha256 = named(SHA256, record.get("sha256"), "SHA-256")
+    return Member(count(record, "offset", MOST), count(record, "bytes", LARGEST), sha256)
 
 
 def read_index(path: Path) -> tuple[Entry, ...]:
     """The entries of the index at `path`, in plan order."""
     try:
-        return parse_index(path.read_bytes())
+        return parse_index(read_file(path))
     except ValueError as error:
         raise Refused(f"{path} is damaged: {error}; delete it and run the same prep command again") from error
     except OSError as error:

@@ -15,9 +15,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Interval
 
 from ..records import Clip, Misused, Refused
+
+# Names of files have 255 bytes, and the longest of a shard is .SPLIT-000000.unfinished.jsonl.DIGEST.tmp.
+LONGEST_SPLIT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +32,7 @@ class ShardSettings:
     # 250 clips of ~60 kB are 15 MB: large enough to stream from a disk or an object store, and LRS3 with its 150,000
     # clips makes 600 shards, several for each worker of eight GPUs to shuffle. Small enough that a killed run loses
     # under half a minute of one core's work, and that a corpus of a few thousand clips still splits over --part.
-    max_samples: int = 250
-
-    def __post_init__(self) -> None:
-        if self.max_samples < 1:
-            raise Refused(f"shards.max_samples={self.max_samples}: a shard holds at least one clip")
+    max_samples: Annotated[int, Interval(ge=1, le=10**6)] = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def file_sizes(clips: Iterable[Clip]) -> dict[Path, int]:
     for path in {path for clip in clips for path in (clip.video, clip.audio) if path is not None}:
         try:
             sizes[path] = path.stat().st_size
-        except OSError:  # the clip's own problem: it ends in the index with its reason
+        except (OSError, ValueError):  # the clip's own problem (ValueError: a zero byte in its name)
             continue
     return sizes
 
@@ -126,13 +127,10 @@ def make_plan(
     for clip in clips:
         by_split[clip.split].append(clip)
     splits = {}
+    _check_splits(by_split)
     for split in sorted(by_split):
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", split):
-            raise Refused(f"split {split!r} cannot name a folder: use letters, digits, - and _ only")
         # Of two clips with one key, the one already set aside comes second; the path settles what is left.
-        ordered = sorted(
-            by_split[split], key=lambda clip: (clip.key, clip.problem is not None, str(clip.video), clip.start)
-        )
+        ordered = sorted(by_split[split], key=lambda clip: (clip.key, clip.problem is not None, clip.video, clip.start))
         cuts = range(0, len(ordered), settings.max_samples)
         shards = tuple(
             PlannedShard(split, number, tuple(ordered[cut : cut + settings.max_samples]))
@@ -140,6 +138,28 @@ def make_plan(
         )
         splits[split] = SplitPlan(split, _fingerprint(ordered, recipe, root, sizes, landmarks), shards)
     return Plan(recipe, splits)
+
+
+def check_split(split: str) -> str:
+    """The name of a split, which names a folder and files in it too; `ValueError` where it cannot."""
+    if len(split) > LONGEST_SPLIT:
+        raise ValueError(
+            f"split {split[:40]!r}... cannot name a folder: it has {len(split)} characters, of {LONGEST_SPLIT} at most"
+        )
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", split):
+        raise ValueError(f"split {split!r} cannot name a folder: use letters, digits, - and _ only")
+    return split
+
+
+def _check_splits(splits: Iterable[str]) -> None:
+    alike: dict[str, str] = {}
+    for split in sorted(splits):
+        try:
+            other = alike.setdefault(check_split(split).casefold(), split)
+        except ValueError as error:
+            raise Refused(str(error)) from None
+        if other != split:
+            raise Refused(f"splits {other!r} and {split!r} differ in case alone, as some disks tell no folders apart")
 
 
 def _check_keys(clips: Sequence[Clip]) -> None:
@@ -161,18 +181,16 @@ def _fingerprint(
     landmarks: Mapping[str, str],
 ) -> str:
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode())
+    inside = f"{root.as_posix().rstrip('/')}/"
     for clip in clips:
-        files = [(_under(root, path), sizes.get(path, -1)) for path in (clip.video, clip.audio) if path is not None]
+        paths = [path for path in (clip.video, clip.audio) if path is not None]
+        files = [(path.as_posix().removeprefix(inside), sizes.get(path, -1)) for path in paths]
         problem = clip.problem.code if clip.problem else None
         line = [clip.key, clip.text, clip.start, clip.end, clip.speaker, files, problem]
         if clip.key in landmarks:
             line.append(landmarks[clip.key])
         digest.update(json.dumps(line).encode() + b"\n")
     return digest.hexdigest()
-
-
-def _under(root: Path, path: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
 
 
 def parse_part(text: str) -> tuple[int, int]:

@@ -2,45 +2,74 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
+from ..bounded import open_file
 from ..records import Refused
-from .index import Entry, read_index
+from .about import About, parse_about
+from .index import Entry, Member, read_index
+from .plan import shard_name
 
 
 def shard_indexes(out: Path, split: str) -> tuple[Path, ...]:
     """The indexes of the finished shards of a split, by number; the tar of each is `path.with_suffix(".tar")`."""
-    return _numbered(out / split, re.compile(rf"{re.escape(split)}-(\d{{6,}})\.jsonl"))
+    return _numbered(out / split, split, "jsonl")
 
 
 def unfinished_indexes(out: Path, split: str) -> tuple[Path, ...]:
     """The indexes of shards that a machine reason kept from being whole and that the next run redoes."""
-    return _numbered(out / split, re.compile(rf"{re.escape(split)}-(\d{{6,}})\.unfinished\.jsonl"))
+    return _numbered(out / split, split, "unfinished.jsonl")
 
 
-def _numbered(folder: Path, name: re.Pattern[str]) -> tuple[Path, ...]:
-    if not folder.is_dir():
+def _numbered(folder: Path, split: str, extension: str) -> tuple[Path, ...]:
+    form = re.compile(rf"{re.escape(split)}-([0-9]{{6,12}})\.{re.escape(extension)}")
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except OSError:  # not there, or removed by prep --force just now
         return ()
-    found = {path: match for path in folder.iterdir() if (match := name.fullmatch(path.name))}
-    return tuple(sorted(found, key=lambda path: int(found[path][1])))
+    numbers = sorted(int(match[1]) for name in names if (match := form.fullmatch(name)))
+    return tuple(folder / f"{shard_name(split, number)}.{extension}" for number in dict.fromkeys(numbers))
 
 
 def read_member(tar: Path, entry: Entry, extension: str) -> bytes:
     """The bytes of one member, such as "mouth.mp4", without reading what lies before it."""
-    with tar.open("rb") as file:
+    with _open(tar) as file:
         return _read(file, tar, entry, extension)
+
+
+def read_about(tar: Path, entry: Entry, data: bytes) -> About:
+    """The record of a sample, from the bytes of its json."""
+    try:
+        return parse_about(data)
+    except ValueError as error:
+        raise Refused(f"{tar}: {entry.key}.json is damaged: {error}; see `avsr-bench validate`") from None
+
+
+def check_bytes(data: bytes, member: Member, where: str) -> bytes:
+    """The bytes of a member, which are those that its index names: a shard made anew has others at the same place."""
+    if sha256(data).digest() != bytes.fromhex(member.sha256):
+        raise Refused(f"{where} is not what its index says: damaged, or being made anew; see `avsr-bench validate`")
+    return data
+
+
+def _open(tar: Path) -> BinaryIO:
+    try:
+        return open_file(tar)
+    except OSError as error:
+        raise Refused(f"cannot read {tar}: {error.strerror}; run the same prep command again") from error
 
 
 def _read(file: BinaryIO, tar: Path, entry: Entry, extension: str) -> bytes:
     member = entry.members[extension]
-    file.seek(member.offset)
-    data = file.read(member.bytes)
-    if len(data) < member.bytes:
+    if member.offset + member.bytes > os.fstat(file.fileno()).st_size:
         raise Refused(f"{tar} ends inside {entry.key}.{extension}: see `avsr-bench validate`")
-    return data
+    file.seek(member.offset)
+    return check_bytes(file.read(member.bytes), member, f"{tar}: {entry.key}.{extension}")
 
 
 def iterate(out: Path, split: str, *extensions: str) -> Iterator[tuple[Entry, dict[str, bytes]]]:
@@ -48,11 +77,7 @@ def iterate(out: Path, split: str, *extensions: str) -> Iterator[tuple[Entry, di
     for index in shard_indexes(out, split):
         tar = index.with_suffix(".tar")
         samples = [entry for entry in read_index(index) if entry.reason is None]
-        try:
-            file = tar.open("rb")
-        except OSError as error:
-            raise Refused(f"cannot read {tar}: {error.strerror}; run the same prep command again") from error
-        with file:
+        with _open(tar) as file:
             for entry in samples:
                 wanted = [extension for extension in entry.members if not extensions or extension in extensions]
                 yield entry, {extension: _read(file, tar, entry, extension) for extension in wanted}

@@ -13,10 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..bounded import read_file
+from ..files import json_bytes, refusing, sweep_temporaries, write_whole
+from ..locks import guard
 from ..records import Refused
-from .files import json_bytes, refusing, sweep_temporaries, write_whole
-from .lock import guard
-from .plan import Plan, PlannedShard, SplitPlan, in_part
+from .checked import count, items, load_json, section, text
+from .plan import Plan, PlannedShard, SplitPlan, check_split, in_part
 
 FORMAT = 1  # of the folder as a whole; raised when an older reader would go wrong
 PREP = "prep.json"
@@ -27,15 +29,36 @@ def read_prep(out: Path) -> dict[str, Any]:
     """The contents of `prep.json`."""
     path = out / PREP
     try:
-        prep = json.loads(path.read_bytes())
+        return parse_prep(read_file(path))
     except FileNotFoundError as error:
         raise Refused(f"{out} holds no {PREP}: it is not a folder made by `avsr-bench prep`") from error
     except OSError as error:
         raise Refused(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise Refused(f"{path} is damaged ({error}): put it back from a copy, or choose another --out") from error
-    if not isinstance(prep, dict) or prep.get("format") != FORMAT:
-        raise Refused(f"{path} is not of format {FORMAT}: it was made by another version, or by another program")
+
+
+def parse_prep(data: bytes) -> dict[str, Any]:
+    """The contents of a `prep.json`, every field of its type; `ValueError` says what is wrong, whoever wrote it."""
+    prep = load_json(data)
+    if prep.get("format") != FORMAT:
+        raise ValueError(f"it is not of format {FORMAT}, so another version or another program made it")
+    section(prep, "recipe")
+    if not all(isinstance(note, str) for note in items(prep, "notes")):
+        raise ValueError("a note in it is no text")
+    if not all(isinstance(versions, dict) for versions in items(prep, "versions")):
+        raise ValueError("versions in it are no objects")
+    for name in section(prep, "splits"):
+        check_split(name)
+        split = section(prep["splits"], name)
+        text(split, "fingerprint")
+        keys = items(split, "keys")
+        if len(keys) != count(split, "shards") or not all(isinstance(key, str) for key in keys):
+            raise ValueError(f"{name} has {split['shards']} shards and the digests of {len(keys)}")
+        if count(split, "clips") < len(keys):
+            raise ValueError(f"{name} has more shards than clips")
+        if split.get("counts") is not None:
+            section(split, "counts")
     return prep
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from ..records import FaceTrack, Sample, Skipped
-from .files import (
+from ..files import (
     put_in_place,
     refusing,
     sweep_temporaries,
@@ -17,6 +16,7 @@ from .files import (
     temporary_name,
     write_whole,
 )
+from ..records import FaceTrack, Sample, Skipped
 from .index import Entry, Member, format_entry
 from .plan import PlannedShard
 from .tracks import pack_tracks

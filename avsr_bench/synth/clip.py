@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files import whole
 from .mouth import inner_edge
 from .portrait import LEFT_EYE, LOWER_OUTER, NOSE, RIGHT_EYE, UPPER_OUTER
 from .scene import Drawing, compose, draw, make_scene
@@ -43,17 +43,11 @@ def render(utterance: Utterance, folder: Path, settings: SynthSettings) -> None:
     video, truth = folder / utterance.path, folder / utterance.truth_path
     video.parent.mkdir(parents=True, exist_ok=True)
     # The video goes into place last: where it is, the truth is too.
-    half_truth = truth.with_name(f".{os.getpid()}.{truth.name}")  # ends in .npz, as numpy wants
-    half_video = video.with_name(f".{os.getpid()}.{video.name}")
-    try:
-        np.savez(half_truth, **_truth(drawing, phones, settings.fps))
+    with whole(truth) as unfinished, unfinished.open("wb") as file:
+        np.savez(file, **_truth(drawing, phones, settings.fps))
+    with whole(video) as unfinished:
         pictures = (draw(drawing, frame) for frame in range(frames))
-        _write_mp4(half_video, pictures, sound, settings.size, settings.fps)
-        half_truth.replace(truth)
-        half_video.replace(video)
-    finally:
-        half_truth.unlink(missing_ok=True)
-        half_video.unlink(missing_ok=True)
+        _write_mp4(unfinished, pictures, sound, settings.size, settings.fps)
 
 
 def _lay_out(speech: Speech, lead: float, samples: int, rng: np.random.Generator) -> np.ndarray:

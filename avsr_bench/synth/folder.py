@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
 from ..corpora.files import VIDEOS, split_suffix, walk
 from ..corpora.manifest import NAMES
+from ..files import write_whole
 from ..records import Refused
 from .settings import SynthSettings, Utterance, utterances
 
@@ -25,8 +25,8 @@ def write_manifest(settings: SynthSettings, folder: Path) -> None:
     _check(settings, folder)
     folder.mkdir(parents=True, exist_ok=True)
     rows = ({"path": u.path, "text": u.text, "split": u.split, "speaker": u.speaker} for u in utterances(settings))
-    _write(folder / SETTINGS_FILE, json.dumps({"version": VERSION, **asdict(settings)}, indent=1) + "\n")
-    _write(folder / MANIFEST, "".join(json.dumps(row) + "\n" for row in rows))
+    write_whole(folder / SETTINGS_FILE, json.dumps({"version": VERSION, **asdict(settings)}, indent=1) + "\n")
+    write_whole(folder / MANIFEST, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def missing(settings: SynthSettings, folder: Path) -> list[Utterance]:
@@ -60,14 +60,8 @@ def _check_free(folder: Path) -> None:
     """Refuse a folder in which somebody else's corpus lies."""
     for inner in walk(folder) if folder.exists() else ():
         for name in inner.files:
-            if (inner.name == "" and name in NAMES) or split_suffix(name)[1] in VIDEOS:
+            if (inner.name == "" and name.lower() in NAMES) or split_suffix(name)[1] in VIDEOS:
                 raise Refused(
                     f"{folder} holds {inner.inside(name)} and no {SETTINGS_FILE}: it is not a synthetic corpus; "
                     "give an empty folder with --root, or prepare what is there with `avsr-bench prep folder`"
                 )
-
-
-def _write(path: Path, text: str) -> None:
-    half = path.with_name(f".{os.getpid()}.{path.name}")
-    half.write_text(text, encoding="utf-8")
-    half.replace(path)

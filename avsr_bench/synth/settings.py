@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Interval, MultipleOf
 
-from ..records import Misused
+from ..records import Misused, Seed
 
 SPLITS = ("train", "valid", "test")
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -23,6 +24,11 @@ GRID = (
 )
 
 
+Digits = Annotated[int, Interval(ge=1, le=30)]
+Clips = Annotated[int, Interval(ge=1, le=10**6)]
+Speakers = Annotated[int, Interval(ge=1, le=10**4)]
+
+
 @dataclass(frozen=True, slots=True)
 class SynthSettings:
     """A recipe for the corpus: the same settings make the same bytes, on the same kind of processor.
@@ -30,34 +36,31 @@ class SynthSettings:
     `articulation`, `motion`, `variety` and `light` scale how hard the corpus is to read by eye; 1 is what we measured.
     """
 
-    seed: int = 0
+    seed: Seed = 0
     sentences: Literal["digits", "grid"] = "digits"
-    min_digits: int = 3  # words in a sentence of digits
-    max_digits: int = 6
-    train_clips: int = 800
-    valid_clips: int = 60
-    test_clips: int = 240
-    train_speakers: int = 40  # no speaker is in two splits
-    valid_speakers: int = 6
-    test_speakers: int = 15
-    size: int = 224  # pixels, width and height of the picture; about that of LRS3
-    fps: int = 25
-    articulation: float = 1.0  # how far lips and jaw travel
-    motion: float = 1.0  # how much the head moves and turns
-    variety: float = 1.0  # how much speakers differ in shape and tone
-    light: float = 1.0  # how much light, colour and sensor noise differ between clips
+    min_digits: Digits = 3  # words in a sentence of digits
+    max_digits: Digits = 6
+    train_clips: Clips = 800
+    valid_clips: Clips = 60
+    test_clips: Clips = 240
+    train_speakers: Speakers = 40  # no speaker is in two splits
+    valid_speakers: Speakers = 6
+    test_speakers: Speakers = 15
+    # Pixels, width and height of the picture: 224 is about LRS3's; below 96 the detector loses the face, and H.264
+    # wants
+
+    # an even number.
+    size: Annotated[int, Interval(ge=96, le=1024), MultipleOf(2)] = 224
+    fps: Annotated[int, Interval(ge=15, le=60)] = 25
+    # Beyond these the face tears, or the detector loses it.
+    articulation: Annotated[float, Interval(ge=0.3, le=1.5)] = 1.0  # how far lips and jaw travel
+    motion: Annotated[float, Interval(ge=0, le=2)] = 1.0  # how much the head moves and turns
+    variety: Annotated[float, Interval(ge=0, le=1.5)] = 1.0  # how much speakers differ in shape and tone
+    light: Annotated[float, Interval(ge=0, le=2)] = 1.0  # how much light, colour and sensor noise differ between clips
 
     def __post_init__(self) -> None:
-        if self.sentences not in ("digits", "grid"):
-            raise Misused(f"synth.sentences is {self.sentences!r}: say digits or grid")
-        for name, low, high in _LIMITS:
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise Misused(f"synth.{name} is {value}: give a number from {low} to {high}")
         if self.max_digits < self.min_digits:
             raise Misused(f"synth.max_digits is {self.max_digits}, below min_digits {self.min_digits}: raise it")
-        if self.size % 2:
-            raise Misused(f"synth.size is {self.size}: H.264 wants an even number of pixels")
         for split in SPLITS:
             clips, speakers = self.clips(split), self.speakers(split)
             if clips < speakers:
@@ -70,21 +73,6 @@ class SynthSettings:
     def speakers(self, split: str) -> int:
         """How many speakers a split has."""
         return int(getattr(self, f"{split}_speakers"))
-
-
-_LIMITS = (
-    ("seed", 0, 2**63 - 1),
-    ("min_digits", 1, 30),
-    ("max_digits", 1, 30),
-    *((f"{split}_clips", 1, 10**6) for split in SPLITS),
-    *((f"{split}_speakers", 1, 10**4) for split in SPLITS),
-    ("size", 96, 1024),  # below 96 the detector loses the face
-    ("fps", 15, 60),
-    ("articulation", 0.3, 1.5),  # beyond these the face tears or the detector loses it
-    ("motion", 0.0, 2.0),
-    ("variety", 0.0, 1.5),
-    ("light", 0.0, 2.0),
-)
 
 
 @dataclass(frozen=True, slots=True)

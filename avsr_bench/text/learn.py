@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Interval
 
 from ..records import Misused, Refused
 from .rule import plain
@@ -23,13 +25,10 @@ class TokenizerSettings:
     """How text is cut into tokens."""
 
     kind: Literal["unigram", "words", "characters"] = "unigram"
-    units: int = 1000  # of a unigram model; the published networks have 5,000 for the 438 h of LRS3 and more
+    # Of a unigram model; the published networks have 5,000 for the 438 h of LRS3 and more.
+    units: Annotated[int, Interval(ge=2, le=100_000)] = 1000
     model: str | None = None  # a SentencePiece .model to use instead of learning one
     unit_list: str | None = None  # the file of units that numbers them, where that model came with one
-
-    def __post_init__(self) -> None:
-        if self.units < 2:
-            raise Misused(f"units must be at least 2, not {self.units}")
 
 
 def make_tokenizer(texts: Iterable[str], settings: TokenizerSettings) -> tuple[Tokenizer, tuple[str, ...]]:

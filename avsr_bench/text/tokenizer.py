@@ -14,6 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..bounded import parse_json, read_bytes
+from ..files import write_whole
 from ..records import Refused
 from .rule import TEXT_VERSION, Case, spell
 
@@ -24,6 +26,7 @@ BLANK = 0
 BLANK_UNIT, UNKNOWN_UNIT, EOS_UNIT = "<blank>", "<unk>", "<eos>"
 SPACE = "▁"  # how SentencePiece writes the space before a word
 MAX_UNKNOWN = 0.01  # share of a corpus's characters
+MOST_BYTES = 16 * 2**20  # of a model or a list of units; the published ones have a third of a megabyte
 MODEL, UNITS = "tokenizer.model", "tokenizer.json"
 
 
@@ -91,9 +94,9 @@ class Tokenizer:
 
     def save(self, folder: Path) -> None:
         """Write the model, which SentencePiece itself can read, and the units beside it."""
-        (folder / MODEL).write_bytes(self.model)
+        write_whole(folder / MODEL, self.model)
         content = {"text_version": TEXT_VERSION, "units": self.units}
-        (folder / UNITS).write_text(json.dumps(content, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+        write_whole(folder / UNITS, json.dumps(content, ensure_ascii=False, indent=0) + "\n")
 
     @cached_property
     def _numbers(self) -> dict[str, int]:
@@ -117,9 +120,9 @@ class Tokenizer:
 
 def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer that was saved in a folder."""
-    model = _read(folder / MODEL)
+    model = read_bytes(folder / MODEL, MOST_BYTES)
     try:
-        content = json.loads(_read(folder / UNITS))
+        content = parse_json(read_bytes(folder / UNITS, MOST_BYTES))
         version, units = content["text_version"], tuple(map(str, content["units"]))
     except (ValueError, KeyError, TypeError):
         raise Refused(f"{folder / UNITS} is damaged: it should hold text_version and units") from None
@@ -137,7 +140,7 @@ def import_tokenizer(model: Path, units: Path | None = None) -> Tokenizer:
     The list has one unit a line, in order, each with its number behind it or not. Without a list the units are those of
     the model, in its order.
     """
-    proto = _read(model)
+    proto = read_bytes(model, MOST_BYTES)
     try:
         return tokenizer_of(proto, None if units is None else _parse_units(units))
     except Refused as refused:
@@ -195,7 +198,7 @@ def _spelled_units(processor: sentencepiece.SentencePieceProcessor) -> list[str]
 
 def _parse_units(path: Path) -> list[str]:
     try:
-        lines = _read(path).decode("utf-8").splitlines()
+        lines = read_bytes(path, MOST_BYTES).decode("utf-8").splitlines()
     except UnicodeDecodeError:
         raise Refused(f"{path} is not a list of units: it is not UTF-8 text") from None
     units = []
@@ -205,13 +208,6 @@ def _parse_units(path: Path) -> list[str]:
             raise Refused(f"{path}, line {number}: {line!r} is not a unit, alone or with its number {number} behind it")
         units.append(unit)
     return units
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise Refused(f"cannot read {path}: {error.strerror}") from error
 
 
 def _few(units: Sequence[str]) -> str:

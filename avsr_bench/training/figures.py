@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..files import MARK, whole
 from ..records import Refused
 from .report import METRICS, read_metrics
 
@@ -77,7 +78,8 @@ def _plate(path: Path, title: str, label: str, lines: Curves, logarithmic: bool)
     axes.spines[["top", "right"]].set_visible(False)
     if len(lines) > 1:
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
-    figure.savefig(path, dpi=150, metadata={"Software": None})
+    with whole(path) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=150, metadata={"Software": MARK})
     return path
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,8 @@ from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from .. import data, methods, nn, provenance, recipes, runs
 from ..data import Position, Prepared
+from ..files import make_folder, sweep_temporaries
+from ..locks import hold_part
 from ..methods import Method
 from ..nn import AVSR, Modality
 from ..records import Refused
@@ -23,7 +28,7 @@ from .average import Average
 from .machine import check_started_outside, devices_for, loggers_for, quiet_lightning, rank
 from .material import TRAIN, Material, gather, write_left_out
 from .module import Recogniser
-from .recipe import TrainRecipe, TrainSettings, differences, load_recipe, rounds_of
+from .recipe import TrainRecipe, TrainSettings, differences, load_recipe, needed_by, rounds_of
 from .report import Report, View
 from .stop import CHECKPOINT, Checkpoints, Signals, is_sealed
 from .validate import Validation
@@ -62,6 +67,8 @@ def train(request: TrainRequest, view: View) -> tuple[Path, ...]:
         commit=provenance.commit(),
     )
     folder = request.out or runs.default_folder(about)
+    nn.check_size(about.modality, recipe.network, recipe.text.units)  # before anything is trained that it begins with
+    _check_chain(recipe, about)
     main = rank() == 0
     say = view.say if main else lambda line: None
     say(f"{request.system}: {path}, size {size}, {request.modality}, seed {request.seed}, corpus {corpus.location}")
@@ -79,7 +86,33 @@ def train(request: TrainRequest, view: View) -> tuple[Path, ...]:
 def _train_one(
     request: TrainRequest, recipe: TrainRecipe, about: About, folder: Path, corpus: Prepared, view: View
 ) -> Path:
-    """One run, new or going on; its folder."""
+    """One run, new or resumed; its folder. Rank 0 keeps other trainers out of it."""
+    with ExitStack() as held:
+        claim = partial(_claim, folder, held)
+        if (folder / runs.RECIPE).is_file() and not (folder / runs.WEIGHTS).is_file() and rank() == 0:
+            held.enter_context(hold_part(folder))
+            sweep_temporaries(folder)
+            claim = partial(make_folder, folder)
+        return _train_alone(request, recipe, about, folder, corpus, view, claim)
+
+
+def _claim(folder: Path, held: ExitStack) -> None:
+    """Make the folder of a new run, and keep others out of it until `held` is left."""
+    make_folder(folder)
+    held.enter_context(hold_part(folder))
+    if (folder / runs.RECIPE).is_file():
+        raise Refused(f"{folder} was begun by another process a moment ago: resume it, or choose another --out")
+
+
+def _train_alone(
+    request: TrainRequest,
+    recipe: TrainRecipe,
+    about: About,
+    folder: Path,
+    corpus: Prepared,
+    view: View,
+    claim: Callable[[], None],
+) -> Path:
     main = rank() == 0
     say = view.say if main else lambda line: None
     quiet_lightning()
@@ -122,10 +155,10 @@ def _train_one(
     method = methods.build(recipe.method, request.system, request.seed, taught)
     method.attach(network, steps)
     if main and not going_on:
-        folder.mkdir(parents=True, exist_ok=True)
+        claim()
+        runs.write_recipe(folder, about, recipe.sections())  # first: the folder is a run from here on
         tokenizer.save(folder)
         write_left_out(folder, material.left_out)
-        runs.write_recipe(folder, about, recipe.sections())
     if material.left_out:
         say(f"{len(material.left_out):,} clips are left out, with the reasons in {folder}/left_out.jsonl")
     parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -194,8 +227,8 @@ def _fit(
     done = _updates_of(folder / CHECKPOINT) if going_on else 0
     start = material.planner.after(Position(), done * settings.accumulate)
     left = (steps - done) * settings.accumulate
-    loader = data.make_loader(material.stream, own, start, left, settings.workers)
-    with Signals(checkpoints):
+    loader = data.Loader(material.stream, own, start, left, settings.workers)
+    with Signals(checkpoints), loader:
         trainer.fit(module, loader, ckpt_path=folder / CHECKPOINT if going_on else None, weights_only=True)
 
 
@@ -217,6 +250,8 @@ def _is_going_on(request: TrainRequest, recipe: TrainRecipe, about: About, folde
     if not (folder / runs.RECIPE).is_file():
         if request.resume:
             say(f"nothing to resume in {folder}: it begins")
+        if folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
+            raise Refused(f"{folder} holds files and is not a run: choose another --out")
         return False
     if not request.resume:
         state = "finished" if (folder / runs.WEIGHTS).is_file() else "begun"
@@ -266,10 +301,31 @@ def _start(request: TrainRequest, recipe: TrainRecipe, about: About, view: View)
 
 
 def _teacher(request: TrainRequest, recipe: TrainRecipe, about: About, view: View) -> runs.Run | None:
-    if recipe.method.get("name") != "distilled":
+    if not recipe.has_teacher:
         return None
     size = recipe.teacher.size or about.size
     return runs.open_run(_run_named(recipe.teacher.run, size, ("text",), request, about, view))
+
+
+def _check_chain(recipe: TrainRecipe, about: About, chain: tuple[tuple[str, str], ...] = ()) -> None:
+    """Refuse a system that would have to be trained before itself: what it begins with, or its teacher, needs it."""
+    chain = (*chain, (about.system, about.size))
+    for name, size in needed_by(recipe, about.size):
+        runs.check_name(name)
+        if name not in recipes.names("models") or Path(name).is_file() or (Path(name) / runs.RECIPE).is_file():
+            continue  # it is there, or is refused when it is looked for
+        needed, its_recipe = replace(about, system=name, size=size), load_recipe(name, size, ())[0]
+        folder = runs.default_folder(needed)
+        last = rounds_of(its_recipe, folder)[-1][0] if its_recipe.rounds.sparsities else folder
+        if (last / runs.WEIGHTS).is_file():
+            continue
+        if (name, size) in chain:
+            way = " -> ".join(system for system, _ in (*chain, (name, size)))
+            raise Refused(
+                f"{name}, size {size}, cannot be trained: it needs itself first ({way}); name a finished run in its"
+                " init.run or teacher.run, or nothing"
+            )
+        _check_chain(its_recipe, needed, chain)
 
 
 def _run_named(name: str, size: str, form: tuple[str, ...], request: TrainRequest, about: About, view: View) -> Path:
@@ -277,7 +333,8 @@ def _run_named(name: str, size: str, form: tuple[str, ...], request: TrainReques
     if Path(name).is_file():
         return Path(name)
     needed = runs.default_folder(replace(about, system=name, size=size))
-    if (Path(name) / runs.RECIPE).is_file():
+    is_folder = (Path(name) / runs.RECIPE).is_file()
+    if is_folder:
         needed = Path(name)
     elif name not in recipes.names("models"):
         needed = runs.find_run(name, about.corpus)
@@ -289,13 +346,14 @@ def _run_named(name: str, size: str, form: tuple[str, ...], request: TrainReques
                 " move it away and train it again, or give the --data it was trained on"
             )
         return needed
-    if name not in recipes.names("models"):
+    if is_folder or name not in recipes.names("models"):
         raise Refused(
             f"{needed} has no {runs.WEIGHTS}: the run is not finished; go on with its train command and --resume"
         )
     check_started_outside(load_recipe(name, size, ())[0].train)
     # By its own recipe: a run of this name must be the same whoever asked for it.
-    words = ["train", name, "--data", request.data or f"data/{about.corpus}", "--size", size]
+    where = data.without_secrets(request.data or f"data/{about.corpus}")
+    words = ["train", name, "--data", where, "--size", size]
     words += ["--modality", request.modality, "--seed", str(request.seed)]
     command = shlex.join(["avsr-bench", *words])
     if given := [given for given in request.assignments if given.partition(".")[0] in form]:

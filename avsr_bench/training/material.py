@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .. import data, voices
 from ..data import AugmentSettings, Clip, Example, Place, Planner, Prepared, Stream
+from ..files import write_whole
 from ..nn import Batch, Modality
 from ..noise.sound import SoundSettings, Source
 from ..records import FPS, Refused
@@ -90,7 +91,7 @@ def gather(
 def write_left_out(folder: Path, left_out: Sequence[tuple[str, str]]) -> None:
     """One line a clip that is not trained on, with the reason."""
     lines = [json.dumps({"key": key, "reason": reason}, ensure_ascii=False) + "\n" for key, reason in left_out]
-    (folder / "left_out.jsonl").write_text("".join(lines), encoding="utf-8")
+    write_whole(folder / "left_out.jsonl", "".join(lines))
 
 
 def _left_out(places: Sequence[Place], tokens: Sequence[tuple[int, ...]], recipe: TrainRecipe) -> list[tuple[str, str]]:
@@ -128,7 +129,7 @@ def _valid(corpus: Prepared, recipe: TrainRecipe, modality: Modality, tokenizer:
 def _crowd(corpus: Prepared, modality: Modality, settings: AugmentSettings, seed: int) -> Source | None:
     if modality == "video" or not settings.babble:
         return None
-    if "://" in corpus.location:
+    if corpus.is_remote:
         raise Refused("babble is made from voices of a local corpus: set augment.babble=false, or copy the corpus here")
     return voices.open_source("babble", SoundSettings(), Path(corpus.location), TRAIN, seed)
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from math import inf
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Interval, Len
 
 from .. import methods, recipes
 from ..data import AugmentSettings, BatchSettings
 from ..decoding import DecodeSettings
 from ..nn import LossSettings, NetworkSettings
-from ..records import Misused
+from ..records import Fraction, Misused, PartOfAll
 from ..text import TokenizerSettings
 
 # What may differ when a run goes on: where and how fast it runs, which changes no number but by float rounding.
@@ -23,46 +24,40 @@ FREE = ("train.device", "train.workers", "train.save_minutes", "train.log", "tra
 class TrainSettings:
     """How long and how fast; the defaults are the published recipe's (Auto-AVSR) where it has a number."""
 
-    epochs: float = 75  # of the training split
-    steps: int | None = None  # updates of the weights, instead of epochs
-    lr: float = 1e-3  # at its highest
-    warmup: float = 5 / 75  # share of the updates in which the rate rises to it; then it falls as a cosine to 0
-    betas: tuple[float, float] = (0.9, 0.98)
-    weight_decay: float = 0.03
-    clip: float = 10.0  # greatest norm of the gradient; 0: none
-    accumulate: int = 1  # batches an update
-    average: int = 10  # snapshots whose mean is the result, evenly over the last updates; 1: the last weights alone
-    average_share: float = 10 / 75  # of the updates: the stretch that they are taken from
+    epochs: Annotated[float, Interval(gt=0, le=10_000)] = 75  # of the training split
+    steps: Annotated[int, Interval(ge=1, le=10**8)] | None = None  # updates of the weights, instead of epochs
+    lr: Annotated[float, Interval(gt=0, le=1000)] = 1e-3  # at its highest
+    warmup: PartOfAll = 5 / 75  # share of the updates in which the rate rises to it; then it falls as a cosine to 0
+    betas: tuple[PartOfAll, PartOfAll] = (0.9, 0.98)
+    weight_decay: Annotated[float, Interval(ge=0, le=1000)] = 0.03
+    clip: Annotated[float, Interval(ge=0, le=10**9)] = 10.0  # greatest norm of the gradient; 0: none
+    accumulate: Annotated[int, Interval(ge=1, le=10_000)] = 1  # batches an update
+    # Snapshots whose mean is the result, evenly over the last updates; 1: the last weights alone.
+    average: Annotated[int, Interval(ge=1, le=1000)] = 10
+    average_share: Fraction = 10 / 75  # of the updates: the stretch that they are taken from
 
     precision: Literal["32", "bf16"] = "32"  # bf16: matrix products in 16 bits, weights and losses in 32
     compile: bool = False  # torch.compile: less memory, minutes to start
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: int | Literal["auto"] = "auto"  # GPUs of this machine; processes, on a CPU
-    nodes: int = 1  # machines; under torchrun or Slurm each finds its place by itself
-    threads: int | None = None  # of a CPU for the network; none: all of them
-    workers: int = 1  # processes that read and augment clips, for each device
+    # GPUs of this machine; processes, on a CPU.
+    devices: Annotated[int, Interval(ge=1, le=1024)] | Literal["auto"] = "auto"
+    # Machines; under torchrun or Slurm each finds its place by itself.
+    nodes: Annotated[int, Interval(ge=1, le=10_000)] = 1
+    threads: Annotated[int, Interval(ge=1, le=1024)] | None = None  # of a CPU for the network; none: all of them
+    workers: Annotated[int, Interval(ge=0, le=256)] = 1  # processes that read and augment clips, for each device
 
-    validate_every: int | None = None  # updates; none: 10 times a run
-    validate_clips: int | None = 200  # of the validation split; none: all
-    save_minutes: float = 5.0  # between two checkpoints to go on from
-    log: tuple[Literal["tensorboard", "wandb"], ...] = ()  # beside metrics.csv
-
-    def __post_init__(self) -> None:
-        positive = ("epochs", "lr", "steps", "accumulate", "average", "devices", "nodes", "threads", "validate_every")
-        for name in (*positive, "clip", "workers", "weight_decay", "save_minutes"):
-            value = getattr(self, name)
-            if isinstance(value, int | float) and not (0 < value < inf or (value == 0 and name not in positive)):
-                raise Misused(f"{name} of train must be {'positive' if name in positive else '0 or more'}, not {value}")
-        if not 0 <= self.warmup < 1 or not 0 <= self.average_share <= 1:
-            raise Misused("warmup and average_share are shares of the updates, between 0 and 1")
+    validate_every: Annotated[int, Interval(ge=1, le=10**8)] | None = None  # updates; none: 10 times a run
+    validate_clips: Annotated[int, Interval(ge=1, le=10**7)] | None = 200  # of the validation split; none: all
+    save_minutes: Annotated[float, Interval(ge=0, le=10_000)] = 5.0  # between two checkpoints to go on from
+    log: Annotated[tuple[Literal["tensorboard", "wandb"], ...], Len(0, 2)] = ()  # beside metrics.csv
 
 
 @dataclass(frozen=True, slots=True)
 class CurriculumSettings:
     """Short clips first: the published way to make a large network start to learn."""
 
-    epochs: int = 0  # of nothing but clips of at most `frames`
-    frames: int = 100  # 4 s, as in the published recipe for LRS3
+    epochs: Annotated[int, Interval(ge=0, le=10_000)] = 0  # of nothing but clips of at most `frames`
+    frames: Annotated[int, Interval(ge=1, le=10**6)] = 100  # 4 s, as in the published recipe for LRS3
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +80,7 @@ class TeacherSettings:
 class RoundSettings:
     """Training in rounds, each a run that begins with the last weights of the one before and a schedule of its own."""
 
-    sparsities: tuple[float, ...] = ()  # of each round, of the original weights
-
-    def __post_init__(self) -> None:
-        if any(not 0 <= sparsity < 1 for sparsity in self.sparsities):
-            raise Misused(f"rounds.sparsities lie between 0 and 1, not {self.sparsities}")
+    sparsities: Annotated[tuple[PartOfAll, ...], Len(0, 99)] = ()  # of each round, of the original weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +99,11 @@ class TrainRecipe:
     teacher: TeacherSettings = field(default_factory=TeacherSettings)
     rounds: RoundSettings = field(default_factory=RoundSettings)
     method: dict[str, Any] = field(default_factory=dict)  # name, and settings that the method itself checks
+
+    @property
+    def has_teacher(self) -> bool:
+        """Whether its method learns from another network."""
+        return self.method.get("name") == "distilled"
 
     def sections(self) -> dict[str, Any]:
         """All settings as plain values: what stands in a run's recipe.yaml."""
@@ -133,6 +129,12 @@ def load_recipe(system: str, size: str, assignments: Iterable[str]) -> tuple[Tra
     recipe = recipes.build(TrainRecipe, content, str(path))
     _method(recipe.method, str(path))  # so that what is wrong with it is said now
     return recipe, path
+
+
+def needed_by(recipe: TrainRecipe, size: str) -> tuple[tuple[str, str], ...]:
+    """What a recipe of a size needs before it can be trained, each by its name and size."""
+    begins = () if recipe.init.run is None else ((recipe.init.run, size),)
+    return (*begins, (recipe.teacher.run, recipe.teacher.size or size)) if recipe.has_teacher else begins
 
 
 def rounds_of(recipe: TrainRecipe, folder: Path) -> tuple[tuple[Path, TrainRecipe], ...]:

@@ -15,10 +15,12 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from .. import data
+from ..files import settle, temporary_name
 from ..records import Refused
-from ..runs import settle
 
 CHECKPOINT = "last.ckpt"
+PATIENCE = 5.0  # seconds that a stop waits for clips, which may never come from a server that stalls
 
 
 class Stopped(Exception):
@@ -71,7 +73,7 @@ class Checkpoints(Callback):
         if trainer.world_size > 1:
             self.states = [{}] * trainer.world_size
             torch.distributed.all_gather_object(self.states, random_state())
-        unfinished = self.path.with_name(f".{CHECKPOINT}.tmp")
+        unfinished = temporary_name(self.path)
         try:
             trainer.save_checkpoint(unfinished)
         except (OSError, RuntimeError) as error:  # torch says RuntimeError when the disk is full
@@ -128,17 +130,22 @@ def is_sealed(path: Path) -> bool:
 
 
 class Signals:
-    """While training, Ctrl-C and SIGTERM ask for a stop after the update at hand; a second Ctrl-C ends it at once."""
+    """While training, Ctrl-C and SIGTERM ask for a stop after the update at hand; a second Ctrl-C ends it at once.
+
+    So does the first where no clips come for the next update.
+    """
 
     def __init__(self, checkpoints: Checkpoints) -> None:
         self.checkpoints = checkpoints
         self.before: dict[int, Any] = {}
 
     def __enter__(self) -> None:
-        self.before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+        self.before = {number: signal.getsignal(number) for number in numbers}
         listen(self.checkpoints)
 
     def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
@@ -150,7 +157,13 @@ def listen(checkpoints: Checkpoints) -> None:
         if checkpoints.signal == signal.SIGINT == number:
             raise Stopped(number, at_once=True)
         checkpoints.signal = number
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE, 1)
 
+    def look(number: int, frame: FrameType | None) -> None:
+        if checkpoints.signal is not None and data.waited() > PATIENCE:
+            raise Stopped(checkpoints.signal, at_once=True)
+
+    signal.signal(signal.SIGALRM, look)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, ask)
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
-from .. import media, runs
+from .. import media, recipes, runs
 from ..evaluation import pick_device
+from ..files import STDOUT, Ours, anything, check_target, make_folder, marked, nothing, write_whole
+from ..inert import line
 from ..records import FPS, Misused, Refused, Unusable
 from .formats import FORMATS, as_json
 from .job import TranscribeSettings, transcribe
@@ -34,6 +36,7 @@ class TranscribeRequest:
     decode: Literal["beam", "ctc", "attention"] | None = None  # none: what the run says
     beam: int | None = None
     device: str = "auto"
+    force: bool = False  # replace files that exist
     settings: TranscribeSettings = field(default_factory=TranscribeSettings)
 
 
@@ -71,11 +74,11 @@ def transcribe_files(request: TranscribeRequest, progress: Progress, show: Calla
             if not transcript.utterances:
                 progress.say(f"{video}: no word was read")
             if video in targets:
-                write(targets[video], FORMATS[form](transcript))
+                write_whole(targets[video], FORMATS[form](transcript), _ours(form, request))
             else:
                 show(_shown(transcript, form, len(request.videos) > 1))
             if request.preview is not None:
-                preview(transcript, request.preview, _reporter(progress, video))
+                preview(transcript, request.preview, _reporter(progress, video), anything if request.force else nothing)
         except Unusable as unusable:
             failures.append(Failure(video, f"cannot be used: {unusable}"))
         except Refused as refused:
@@ -97,20 +100,15 @@ def open_reader(request: TranscribeRequest) -> Reader:
     if request.decode is not None:
         settings = replace(settings, kind=request.decode)
     if request.beam is not None:
-        settings = replace(settings, beam=request.beam)
+        settings = recipes.checked(replace(settings, beam=request.beam), "--beam")
     return Reader.of(run, settings, device)
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file, whole or not at all."""
-    unfinished = path.with_name(f".{path.name}.tmp")
-    try:
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        raise Refused(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+def _ours(form: Format, request: TranscribeRequest) -> Ours:
+    """The files that a transcript may replace: text and subtitles are edited by hand, whoever made them."""
+    if request.force:
+        return anything
+    return marked if form == "json" else nothing
 
 
 def _targets(request: TranscribeRequest) -> tuple[Format, dict[Path, Path]]:
@@ -124,12 +122,12 @@ def _targets(request: TranscribeRequest) -> tuple[Format, dict[Path, Path]]:
     if request.preview is not None:
         if len(videos) > 1:
             raise Misused(f"--preview draws one video, and {len(videos)} are given: draw them one by one")
-        media.check_target(videos[0], request.preview)
+        media.check_rewrite(videos[0], request.preview, anything if request.force else nothing)
         _check_folder(request.preview.parent)
     folder = out is not None and (len(videos) > 1 or out.is_dir())
     named = out.suffix[1:].lower() if out is not None and not folder else ""
     form: Format = request.format or (named if named in FORMATS else "txt")  # type: ignore[assignment]
-    if out is None:
+    if out is None or out == STDOUT:
         if len(videos) > 1 and form in ("srt", "vtt"):
             raise Misused(f"{form} of {len(videos)} videos cannot stand in one stream: give a folder with --out")
         return form, {}
@@ -140,13 +138,14 @@ def _targets(request: TranscribeRequest) -> tuple[Format, dict[Path, Path]]:
             raise Misused(f"{taken[target]} and {video} would both be written to {target}: transcribe them apart")
         if target.resolve() in seen:
             raise Misused(f"--out {target} would overwrite a video: give another name")
+        if request.preview is not None and target.resolve() == request.preview.resolve():
+            raise Misused(f"--out and --preview are both {target}: give two names")
         taken[target] = video
     if folder:
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Refused(f"cannot make the folder {out}: {error.strerror}") from error
+        make_folder(out)
     _check_folder(out if folder else out.parent)
+    for target in targets.values():
+        check_target(target, _ours(form, request))
     return form, targets
 
 
@@ -163,7 +162,7 @@ def _shown(transcript: Transcript, form: Format, several: bool) -> str:
     """A transcript on standard output; JSON as one line a video, text of several under their names."""
     if form == "json":
         return json.dumps(as_json(transcript), ensure_ascii=False) + "\n"
-    head = f"==> {transcript.video} <==\n" if several else ""
+    head = f"==> {line(str(transcript.video))} <==\n" if several else ""
     return head + FORMATS[form](transcript)
 
 

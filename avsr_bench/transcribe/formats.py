@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from ..files import MARK
 from ..records import FPS
 from .cues import srt, vtt
 from .transcript import Take, Transcript, Utterance
@@ -21,6 +22,7 @@ def txt(transcript: Transcript) -> str:
 def as_json(transcript: Transcript) -> dict[str, Any]:
     """All that is known, as plain values; times in seconds from the first frame of the video."""
     return {
+        "about": MARK,
         "video": str(transcript.video),
         "seconds": round(transcript.seconds, 2),
         "text": " ".join(utterance.text for utterance in transcript.utterances),

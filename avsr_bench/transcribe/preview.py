@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .. import media
 from ..faces import MOUTH
+from ..files import Ours, nothing
 from ..records import FPS
 from .cues import Cue, cues
 from .transcript import Take, Transcript
@@ -30,13 +31,21 @@ LOW = 0.62  # of the picture's height: below it a mouth has its caption above
 Report = Callable[[str, int, int | None], None]
 
 
-def preview(transcript: Transcript, target: Path, report: Report = lambda what, done, total: None) -> None:
-    """Write the video of a transcript with its words and mouth boxes; `target` is there when it is whole."""
+def preview(
+    transcript: Transcript,
+    target: Path,
+    report: Report = lambda what, done, total: None,
+    ours: Ours = nothing,
+) -> None:
+    """Write the video of a transcript with its words and mouth boxes; `target` is there when it is whole.
+
+    A `target` that exists is replaced if it is `ours`.
+    """
     video = media.Video(transcript.video, keep_bytes=0)
     info = video.info
     captions = [_Caption.of(cue, transcript.takes, info.width, info.height) for cue in cues(transcript)]
     total = round(transcript.seconds * FPS)
-    with media.rewrite(transcript.video, target, info, CRF) as out:
+    with media.rewrite(transcript.video, target, info, CRF, ours) as out:
         for t, picture in enumerate(video):
             frame = picture.rgb().copy()
             for take in transcript.takes:

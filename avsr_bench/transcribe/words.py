@@ -9,6 +9,7 @@ from itertools import groupby, pairwise
 import torch
 from torch import Tensor
 
+from ..inert import inert
 from ..records import FPS
 from ..text import BLANK
 from ..text.tokenizer import SPACE
@@ -63,7 +64,7 @@ def words_of(tokens: Sequence[int], log_probs: Tensor, units: Sequence[str], sta
     free = [frames, *(b.first - a.end for a, b in pairwise(words)), frames]  # frames between neighbours
     return tuple(
         Word(
-            word.text,
+            inert(word.text),
             start + max(word.first / FPS - min(REACH, max(before, 0) / 2 / FPS), 0.0),
             start + min(word.end / FPS + min(REACH, max(after, 0) / 2 / FPS), frames / FPS),
             float(posteriors[word.first : word.end].mean()),

@@ -51,7 +51,7 @@ def test_apply_writes_and_says_what(tmp_path):
     ("asked", "kind", "said"),
     [
         ("jpeg", Misused, "noise is written FAMILY:LEVEL"),
-        ("fog:3", Misused, "no noise is called 'fog': there are blockwise, blur"),
+        ("fog:3", Misused, "no noise is called 'fog'. There is: blockwise, blur"),
         ("blur:11", Misused, "whole number from 0"),
         ("blur:3", Refused, "talk.mp4 cannot be used: missing-file"),
     ],
@@ -64,5 +64,5 @@ def test_what_cannot_be_done_is_refused_in_one_line(tmp_path, asked, kind, said)
 
 
 def test_wrong_usage_ends_with_2(tmp_path):
-    assert run("apply", tmp_path / "talk.mp4", tmp_path / "out.mp4").exit_code == 2
-    assert run("preview", "--seed", "-1").exit_code == 2
+    for words in (("apply", tmp_path / "talk.mp4", tmp_path / "out.mp4"), ("preview", "--seed", "-1")):
+        assert type(run(*words).exception) is Misused

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from patience import PATIENCE
 from people import talking
 from small_runs import small_network, small_run
 from typer.testing import CliRunner
@@ -39,7 +40,7 @@ def begin(place, *arguments):
 
 def run(place, *arguments):
     process = begin(place, *arguments)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=PATIENCE)
     assert "Traceback" not in err, err
     return process.returncode, out, err
 
@@ -87,10 +88,10 @@ def test_wrong_usage_is_told(place, monkeypatch, arguments, says):
 def test_ctrl_c_ends_with_130_and_leaves_nothing_half_written(place):
     write_video(place / "long.mp4", talking(60) * 40)
     process = begin(place, "long.mp4", "--model", "dense", "--out", "long.txt", "--preview", "long-seen.mp4")
-    time.sleep(1)  # Python is up; wherever in the work it is, the answer is the same
+    # Wherever in the work it is, the answer is the same.
     while process.poll() is None and "libavcodec" not in Path(f"/proc/{process.pid}/maps").read_text():
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130 and "Traceback" not in err
     assert not (place / "long-seen.mp4").exists() and not list(place.glob(".*"))

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 AS_NOBODY = """
 import json, os, sys
@@ -57,7 +58,7 @@ def read_as_nobody():
 
     def read(name, root):
         command = [sys.executable, "-c", AS_NOBODY, name, str(root)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[2])
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, cwd=Path(__file__).parents[2])
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

@@ -34,11 +34,11 @@ def test_a_link_out_of_the_corpus_is_followed(tree, tmp_path):
     assert names(root) == ["a/x.mp4", "more/c/z.mp4"]
 
 
-def test_a_dangling_link_is_a_file_and_a_pipe_is_none(tree):
+def test_a_dangling_link_and_a_pipe_are_listed_to_be_named(tree):
     root = tree({"a/x.mp4": ""})
     (root / "a/gone.mp4").symlink_to("nowhere.mp4")
     os.mkfifo(root / "a/pipe.mp4")
-    assert names(root) == ["a/gone.mp4", "a/x.mp4"]
+    assert names(root) == ["a/gone.mp4", "a/pipe.mp4", "a/x.mp4"]
 
 
 def test_files_come_in_one_order_whatever_the_order_on_disk(tree):

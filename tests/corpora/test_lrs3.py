@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from avsr_bench import corpora
+from avsr_bench import corpora, recipes
 from avsr_bench.corpora import Lrs3Settings
-from avsr_bench.records import Refused
+from avsr_bench.records import Misused, Refused
 
 PRETRAIN = "Text:  A B C\nConf:  4\nRef:   x\n\nWORD START END ASDSCORE\nA 1 2 1\nB 12 13 1\nC 28 29 1\n"
 
@@ -154,8 +154,8 @@ def test_a_recording_in_train_and_test_is_said(tree):
 
 @pytest.mark.parametrize("settings", [{"segment_seconds": 0}, {"segment_seconds": float("nan")}, {"valid_share": 1.5}])
 def test_settings_that_cannot_be_are_refused(settings):
-    with pytest.raises(Refused, match=rf"corpus\.{next(iter(settings))}"):
-        Lrs3Settings(**settings)
+    with pytest.raises(Misused, match=f"corpus: {next(iter(settings))} = "):
+        recipes.build(Lrs3Settings, settings, "corpus")
 
 
 def test_a_list_that_is_not_there_is_refused(tree):

@@ -4,7 +4,6 @@ import pytest
 from avsr_bench import data
 from avsr_bench.data import AugmentSettings, Example
 from avsr_bench.noise.sound import source_of
-from avsr_bench.records import Misused
 
 PICTURES = np.random.default_rng(1).integers(0, 256, (40, 96, 96), np.uint8)
 SOUND = np.random.default_rng(2).integers(-9000, 9000, 40 * 640).astype(np.int16)
@@ -65,8 +64,3 @@ def test_a_clip_without_sound_in_it_is_left_alone_by_babble():
     silent = Example("s", "", "", "", 4, None, np.zeros(4 * 640, np.int16))
     clip = data.augmented(silent, (), 88, AugmentSettings(), 0, 0, source_of("white"))
     assert np.all(clip.audio == 0)
-
-
-def test_shares_outside_of_0_and_1():
-    with pytest.raises(Misused, match="between 0 and 1"):
-        AugmentSettings(flip=2)

@@ -28,7 +28,7 @@ def corpus(tmp_path_factory):
 
 
 def take(stream, count, workers=0, rank=0, start=None):
-    return list(data.make_loader(stream, rank, start or Position(), count, workers))
+    return list(data.Loader(stream, rank, start or Position(), count, workers))
 
 
 @pytest.mark.parametrize("workers", [1, 3])

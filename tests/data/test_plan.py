@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avsr_bench.data import BatchSettings, left_out, plan_epoch, plan_split
-from avsr_bench.records import Misused, Refused
+from avsr_bench.records import Refused
 
 clips = st.lists(st.tuples(st.integers(1, 100), st.integers(0, 9)), min_size=1, max_size=80)
 
@@ -53,11 +53,6 @@ def test_a_clip_longer_than_a_batch_is_refused_with_what_to_do():
 def test_too_few_clips_for_so_many_ranks():
     with pytest.raises(Refused, match="3 clips, each a batch of its own, cannot be shared among 4 devices"):
         plan_epoch([10, 20, 30], [0, 0, 0], BatchSettings(), 0, 0, ranks=4)
-
-
-def test_settings_that_make_no_batch():
-    with pytest.raises(Misused, match="at least 1"):
-        BatchSettings(frames=0)
 
 
 def test_a_split_that_is_looked_at_is_the_same_every_time():

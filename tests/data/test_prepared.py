@@ -1,11 +1,10 @@
 import json
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+import sys
 from pathlib import Path
 
 import pytest
 from mouths import make_shards
+from web import serving
 
 from avsr_bench import data
 from avsr_bench.data import Prepared
@@ -17,41 +16,17 @@ def corpus(tmp_path):
     return make_shards(tmp_path / "data" / "small", {"train": 8, "test": 3})
 
 
-class Ranges(SimpleHTTPRequestHandler):
-    """A web server that can be asked for parts of files, as object stores can."""
-
-    def do_GET(self):
-        wanted = self.headers.get("Range")
-        path = Path(self.translate_path(self.path))
-        if wanted is None or not path.is_file():
-            super().do_GET()
-            return
-        first, last = wanted.removeprefix("bytes=").split("-")
-        content = path.read_bytes()
-        part = content[int(first) : int(last) + 1]
-        self.send_response(206)
-        self.send_header("Content-Length", str(len(part)))
-        self.send_header("Content-Range", f"bytes {first}-{int(first) + len(part) - 1}/{len(content)}")
-        self.end_headers()
-        self.wfile.write(part)
-
-    def log_message(self, *_):
-        pass
-
-
 def test_a_corpus_behind_a_web_server_is_the_same(corpus):
     folder = Path(corpus.location)
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Ranges, directory=folder.parent)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        remote = data.find_data(f"http://127.0.0.1:{server.server_port}/small/")
+    with serving(folder.parent) as server:
+        remote = data.find_data(f"{server.url}/small/")
         assert (remote.name, remote.fingerprint) == ("small", corpus.fingerprint)
         assert remote.shards("train") == corpus.shards("train")
         both = (data.examples(each, data.places(each, "train", "av"), "av") for each in (corpus, remote))
         for near, far in zip(*both, strict=True):
             assert near.key == far.key and (near.mouth == far.mouth).all() and (near.sound == far.sound).all()
         with pytest.raises(Refused, match=r"prep\.json is not there"):
-            Prepared(f"http://127.0.0.1:{server.server_port}/nothing").shards("train")
-        server.shutdown()
+            Prepared(f"{server.url}/nothing").shards("train")
 
 
 def test_the_only_prepared_corpus_is_found(corpus, tmp_path, monkeypatch):
@@ -125,8 +100,9 @@ def test_clips_without_text_or_sound(tmp_path):
         data.places(silent, "train", "av")
 
 
-def test_a_store_that_needs_what_is_not_installed():
-    with pytest.raises(Refused, match=r"s3://bucket/small cannot be opened: install avsr-bench\[s3\]"):
-        Prepared("s3://bucket/small").shards("train")
-    with pytest.raises(Refused, match=r"nosuch://bucket/small cannot be opened"):
-        Prepared("nosuch://bucket/small").shards("train")
+def test_a_store_that_needs_what_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "botocore", None)
+    monkeypatch.setitem(sys.modules, "google.auth", None)
+    for location, extra in (("s3://bucket/small", "s3"), ("gs://bucket/small", "gcs")):
+        with pytest.raises(Refused, match=rf"{location} cannot be opened: install avsr-bench\[{extra}\]"):
+            Prepared(location).shards("train")

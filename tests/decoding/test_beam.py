@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from avsr_bench import recipes
 from avsr_bench.decoding import DecodeSettings, decode
 from avsr_bench.nn import AVSR, FrontendSettings, NetworkSettings
 from avsr_bench.records import Misused, Refused
@@ -303,13 +304,13 @@ def test_an_utterance_without_frames(kind):
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"beam": 0}, "beam and nbest must be at least 1, not 0 and 1"),
-        ({"nbest": 0}, "not 40 and 0"),
-        ({"ctc_weight": 1.1}, "between 0 and 1, not 1.1"),
-        ({"ctc_weight": -0.1}, "not -0.1"),
-        ({"ctc_weight": math.nan}, "not nan"),
+        ({"beam": 0}, "beam = 0: it should be a whole number from 1 to 1,000"),
+        ({"nbest": 0}, "nbest = 0"),
+        ({"ctc_weight": 1.1}, "ctc_weight = 1.1: it should be a number from 0 to 1"),
+        ({"ctc_weight": -0.1}, "ctc_weight = -0.1"),
+        ({"ctc_weight": math.nan}, "ctc_weight = nan"),
     ],
 )
 def test_settings_that_make_no_sense(wrong, says):
     with pytest.raises(Misused, match=says):
-        replace(DecodeSettings(), **wrong)
+        recipes.checked(replace(DecodeSettings(), **wrong), "decode")

@@ -65,8 +65,10 @@ def test_no_such_run(ask):
 
 
 def test_unknown_split(ask):
-    with pytest.raises(Refused, match="no split dev: it has test, train, valid"):
+    with pytest.raises(Misused, match=r"--split dev: .* has no such split\. There is: test, train, valid\."):
         ask(split="dev")
+    with pytest.raises(Misused, match=r"Did you mean test\?"):
+        ask(split="tset")
 
 
 def test_empty_split(ask, spoiled):

@@ -95,7 +95,7 @@ def test_sound_changes_what_is_heard(measure):
 
 def test_evaluating_again_gives_the_same_and_replaces_what_lies_there(measure):
     first = measure(noise="motion:9")
-    first.path.write_text("{}")
+    first.path.write_text(first.path.read_text()[:300])  # as an editor or a full disk of others may leave it
     second = measure(noise="motion:9")
     assert second.utterances == first.utterances
     assert scoring.parse_result(second.path.read_text(), "it").words == first.result.words

@@ -211,3 +211,16 @@ def test_choice_by_place_ignores_what_flickers():
 def test_unknown_choices_are_refused(face):
     with pytest.raises(ValueError, match="largest, center or X,Y"):
         FaceSettings(face=face)
+
+
+@pytest.mark.parametrize(
+    "face", ["nan,nan", "5,nan", "inf,3", "1e400,3", "-1,3", "3,-0.5", "", ",", "3", "1,2,3", "x,y", "Largest", "1;2"]
+)
+def test_a_face_that_is_no_place_is_refused(face):
+    with pytest.raises(ValueError, match="must be largest, center or X,Y in pixels"):
+        FaceSettings(face=face)
+
+
+@pytest.mark.parametrize(("face", "place"), [("0,0", (0, 0)), ("320.5, 12", (320.5, 12)), ("1e2,3", (100, 3))])
+def test_a_face_by_its_place(face, place):
+    assert FaceSettings(face=face).choice() == place

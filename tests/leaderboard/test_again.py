@@ -5,8 +5,7 @@ import sys
 
 import pytest
 
-from avsr_bench.leaderboard import read_rows, rerun, verify
-from avsr_bench.leaderboard.again import answer
+from avsr_bench.leaderboard import read_rows, verify
 from avsr_bench.records import Refused
 
 
@@ -51,36 +50,6 @@ def test_an_interval_that_hypotheses_do_not_make(results, make, which):
     done = verify(row)
     assert done.counted_alike and not done.alike
     assert "kept is an interval of [" in done.said and "its hypotheses make [" in done.said
-
-
-@pytest.mark.parametrize(
-    ("command", "says"),
-    [
-        ("rm -rf .", "has no command `avsr-bench evaluate ...` to run: 'rm -rf .'"),
-        ("avsr-bench prep synth", "has no command `avsr-bench evaluate"),
-        ("avsr-bench evaluate 'runs", "cannot be read: No closing quotation"),
-        ("avsr-bench evaluate runs/that-is-not-there", "ended with exit code"),
-    ],
-)
-def test_commands_that_cannot_be_run(results, make, command, says, tmp_path, monkeypatch):
-    make.measure(results, command=command)
-    monkeypatch.chdir(tmp_path)
-    (row,) = read_rows([results]).rows
-    with pytest.raises(Refused, match=says):
-        rerun(row)
-
-
-def test_what_a_command_answers(results, make):
-    make.measure(results)
-    (row,) = read_rows([results]).rows
-    other = make.measure(results / "other", errors=0.3)
-    assert answer(other.read_text(), row).words != row.result.words
-    assert answer(row.path.read_text(), row) == row.result
-    noisy = make.measure(results / "noisy", condition="blur:3")
-    with pytest.raises(Refused, match="is about test, blur:3"):
-        answer(noisy.read_text(), row)
-    with pytest.raises(Refused, match="is not a result"):
-        answer("WER 3 %", row)
 
 
 def command(*words, cwd):

@@ -82,7 +82,7 @@ def test_tables_are_by_test_and_modality(papers):
         ("tables: [{paper: X}]", Refused, "table 1: `rows` should be a list"),
         ("tables: [{paper: X, rows: [{were: 3}]}]", Refused, "unknown were. Did you mean wer?"),
         ("tables: [{paper: X, rows: [{wer: 3}]}]", Misused, "row 1: the setting arxiv is missing"),
-        ("{", Refused, "not a YAML file"),
+        ("{", Refused, "not a file of settings"),
     ],
 )
 def test_bad_files(tmp_path, text, error, says):

@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from avsr_bench.files import MARK
 from avsr_bench.leaderboard import read_rows, render
 from avsr_bench.records import Refused
 
@@ -149,19 +150,30 @@ def test_names_that_mean_something_to_html_markdown_and_svg(results, make, publi
 def test_figures_of_earlier_pages_go(full, results, make, published, tmp_path):
     (tmp_path / "figures").mkdir()
     for name in ("noise-old.png", "sparsity-old.svg", "kept.txt", "losses.png", "sparsity.svg"):
-        (tmp_path / "figures" / name).write_text("x")
+        (tmp_path / "figures" / name).write_text(MARK)
+    (tmp_path / "figures" / "noise-theirs.png").write_text("x")
     render([results], published, tmp_path)
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
         *("kept.txt", "losses.png", "sparsity.svg"),  # not made here: those of a run, for example
+        "noise-theirs.png",
         "published-sparsity.png",
         "published-sparsity.svg",
     }
 
 
+def test_a_figure_of_others_is_not_written_over(results, published, tmp_path):
+    theirs = tmp_path / "figures" / "published-sparsity.svg"
+    theirs.parent.mkdir()
+    theirs.write_text("<svg/>")
+    with pytest.raises(Refused, match=r"published-sparsity\.svg exists, and avsr-bench did not make it"):
+        render([results], published, tmp_path)
+    assert theirs.read_text() == "<svg/>"
+
+
 @pytest.mark.parametrize("name", ["README.md", "index.html", "results.csv"])
 def test_pages_of_others_are_not_written_over(results, published, tmp_path, name):
     (tmp_path / name).write_text("# Ours\n\n`avsr-bench leaderboard` makes pages.\n")
-    with pytest.raises(Refused, match=f"{name} is not a page of ours"):
+    with pytest.raises(Refused, match=f"{name} exists, and avsr-bench did not make it: pages go to"):
         render([results], published, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {name, "results"}
     (tmp_path / name).unlink()
@@ -184,11 +196,12 @@ def test_each_way_of_decoding_has_figures_of_its_own(results, make, published, t
         make.sweep(results, run, errors, texts=few, sparsity=0.5 * ("set" in run))
     make.sweep(results / "beam", "synth/dense-tiny-s0", 0.1, texts=few, decoding=beam)
     render([results], published, tmp_path / "out")
-    figures = {path.stem for path in (tmp_path / "out/figures").iterdir()}
-    assert {"noise-synth-test-video-tiny", "noise-synth-test-video-tiny-beam-40"} <= figures
+    figures = sorted(path.stem for path in (tmp_path / "out/figures").glob("noise-*.svg"))
+    assert len(figures) == 2 and figures[0] == "noise-synth-test-video-tiny"
+    assert figures[1].startswith("noise-synth-test-video-tiny-beam-40-")
 
 
 def test_no_place_to_write(results, published, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(Refused, match="cannot write the pages in"):
+    with pytest.raises(Refused, match=r"cannot write .*/file: a file of that name is in the way; choose another --out"):
         render([results], published, tmp_path / "file")

@@ -51,12 +51,12 @@ def decided(method: MSRS, network: AVSR, share: float = 0.5) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"search": 0}, "above 0"),
-        ({"temperature": -1}, "above 0"),
-        ({"first_stage": 2}, "share of the search"),
+        ({"search": 0}, "search = 0: it should be a number above 0"),
+        ({"temperature": -1}, "temperature = -1"),
+        ({"first_stage": 2}, "first_stage = 2"),
         ({"penalty": "l0"}, "penalty = 'l0'"),
         ({"lambda": 1}, "unknown setting lambda"),
-        ({"sparsity": 1.0}, "between 0 and 1"),
+        ({"sparsity": 1.0}, "sparsity = 1.0"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any], message: str) -> None:

@@ -74,11 +74,11 @@ def spied(name: str, into: list[dict[str, Any]], **settings: Any) -> Any:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"name": "rigl", "sparsity": 1.0}, "a sparsity of 1 leaves no weight"),
-        ({"name": "static-erk", "sparsity": -0.5}, "sparsity is a share, between 0 and 1, not -0.5"),
-        ({"name": "set", "drop": 1.5}, "drop is a share, between 0 and 1, not 1.5"),
-        ({"name": "gmp", "every": 0}, "every=0 must be 1 at least"),
-        ({"name": "granet", "start": 0.8}, "start=0.8 before stop=0.67"),
+        ({"name": "rigl", "sparsity": 1.0}, "sparsity = 1.0: it should be a number from 0 below 1"),
+        ({"name": "static-erk", "sparsity": -0.5}, "sparsity = -0.5"),
+        ({"name": "set", "drop": 1.5}, "drop = 1.5"),
+        ({"name": "gmp", "every": 0}, "every = 0"),
+        ({"name": "granet", "start": 0.8}, "start=0.8 must lie before stop=0.67"),
         ({"name": "chase", "chanels": 0.5}, "unknown setting chanels. Did you mean channels?"),
         ({"name": "gmp", "drop": 0.3}, "unknown setting drop"),
     ],

@@ -38,7 +38,7 @@ def exactly_zero(network: AVSR, method: Magnitude) -> Callable[[Trainer], None]:
 
 @pytest.mark.parametrize("sparsity", [-0.1, 1.0, 1.5])
 def test_a_sparsity_that_is_no_share_is_refused(sparsity: float) -> None:
-    with pytest.raises(Misused, match="between 0 and 1"):
+    with pytest.raises(Misused, match="sparsity = "):
         build({"name": "magnitude", "sparsity": sparsity}, "models/one-shot.yaml")
 
 

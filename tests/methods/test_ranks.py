@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from patience import PATIENCE
 from torch import Tensor
 
 SYSTEMS: list[dict[str, Any]] = [
@@ -26,7 +27,7 @@ def two_ranks(folder: Path, section: dict[str, Any], checkpoint: Path) -> list[d
     environment = os.environ | {"PYTHONPATH": str(script.parents[1]), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*launch, str(script), str(folder), json.dumps(section), str(checkpoint)],
-        env=environment, cwd=script.parents[2], capture_output=True, text=True, timeout=300,
+        env=environment, cwd=script.parents[2], capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
     return [

@@ -39,7 +39,7 @@ GRID = Path(__file__).parents[2] / "../shared/data/grid"
         ("", "not of the form"),
         (":5", "not of the form"),
         ("pink:", "not of the form"),
-        ("babel:5", "unknown sound 'babel': there is white, pink, babble or a sound file"),
+        ("babel:5", "unknown sound 'babel'. Did you mean babble? Or give a sound file"),
         ("White:5", "unknown sound"),
         ("pink:loud", "'loud' is no number"),
         ("pink:5dB", "'5dB' is no number"),

@@ -57,13 +57,19 @@ def test_other_levels_are_refused(level):
         harmed(counted(2, 16, 16), "blur", level)
 
 
-@pytest.mark.parametrize("family", ["fog", "", "JPEG"])
-def test_an_unknown_family_is_told_which_there_are(family):
+@pytest.mark.parametrize(
+    ("family", "says"),
+    [
+        ("fog", "There is: blockwise, blur, contrast, gaussian, jpeg, motion, pixelate."),
+        ("", "There is: blockwise, blur, contrast, gaussian, jpeg, motion, pixelate."),
+        ("JPEG", "Did you mean jpeg?"),
+        ("gausian", "Did you mean gaussian?"),
+    ],
+)
+def test_an_unknown_family_is_answered_with_the_nearest(family, says):
     with pytest.raises(Misused) as refused:
         harmed(counted(2, 16, 16), family, 3)
-    assert str(refused.value) == (
-        f"no noise is called {family!r}: there are blockwise, blur, motion, pixelate, jpeg, gaussian, contrast"
-    )
+    assert str(refused.value) == f"no noise is called {family!r}. {says}"
 
 
 @pytest.mark.parametrize(

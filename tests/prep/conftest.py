@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 from people import clip, place, talking
 from videos import tone, write_sound, write_video
 
@@ -45,7 +46,14 @@ def avsr(tmp_path):
         command = [sys.executable, "-m", "avsr_bench", *map(str, arguments)]
         environment = {**os.environ, "COLUMNS": "120"}
         done = subprocess.run(
-            command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False, timeout=300, **kwargs
+            command,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=False,
+            timeout=PATIENCE,
+            **kwargs,
         )
         if expect is not None:
             assert done.returncode == expect, f"{done.returncode}\n{done.stdout}\n{done.stderr}"

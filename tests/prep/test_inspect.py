@@ -11,11 +11,12 @@ from PIL import Image
 from rich.console import Console
 
 from avsr_bench import media
+from avsr_bench.locks import hold_part
 from avsr_bench.prep import sheet
 from avsr_bench.prep.inspect import detection_histogram, inspect, length_histogram, render
 from avsr_bench.prep.sheet import choose_strips, contact_sheet, evenly
 from avsr_bench.records import Clip, Reason, Refused, Sample, Skipped, make_key
-from avsr_bench.shards import ShardSettings, ShardWriter, finish, hold_part, make_plan, open_store, read_index
+from avsr_bench.shards import ShardSettings, ShardWriter, finish, make_plan, open_store, read_index
 
 TEXTS = ["bin blue at f two now", "Ελληνικά и русский naïve", "", None, "嘴唇 " * 80, "half \ud83d", "word" * 200]
 
@@ -200,7 +201,7 @@ def test_sheet_of_damaged_mouths_is_refused(tmp_path):
     data = bytearray(tar.read_bytes())
     data[member.offset : member.offset + member.bytes] = b"\xff" * member.bytes
     tar.write_bytes(data)
-    with pytest.raises(Refused, match=r"is damaged.*avsr-bench validate"):
+    with pytest.raises(Refused, match=r"damaged.*avsr-bench validate"):
         contact_sheet(tmp_path / "out", tmp_path / "sheet.png")
 
 
@@ -208,3 +209,27 @@ def test_sheet_of_damaged_mouths_is_refused(tmp_path):
 def test_sheet_that_cannot_be_written_is_refused(folder, tmp_path, name):
     with pytest.raises(Refused, match="cannot write"):
         contact_sheet(folder, tmp_path / name, clips=2)
+
+
+def test_a_transcript_of_ten_megabytes_takes_no_longer_than_another(tmp_path):
+    """One word of 5 MB, and a million words: both were measured letter by letter until they fitted."""
+    texts = ["w" * 5_000_000, "word " * 1_000_000, "嘴" * 3_000_000]
+
+    def outcome(clip, number):
+        return replace(make_sample(clip, number), text=texts[number])
+
+    prepare(tmp_path / "out", {"test": 3}, outcome)
+    inspection = inspect(tmp_path / "out")
+    assert inspection.summary.splits["test"].words == 1_000_002
+    contact_sheet(tmp_path / "out", tmp_path / "sheet.png")
+    assert Image.open(tmp_path / "sheet.png").height < 1000
+
+
+@given(st.text(max_size=60), st.integers(0, 200))
+def test_a_line_is_cut_where_it_no_longer_fits(text, width):
+    font = sheet._font(13)
+    line = sheet._fit(text, width, font)
+    whole = sheet._drawable(text)
+    assert line == whole or (line.endswith("…") and whole.startswith(line[:-1]))
+    assert font.getlength(line) <= width or line == "…"
+    assert line == whole or font.getlength(whole) > width

@@ -11,9 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 from prepared import SMALL, samples
 
-from avsr_bench import shards
+from avsr_bench.locks import hold_part
 
 
 def kill_and_resume(command, out, moments):
@@ -31,7 +32,7 @@ def kill_and_resume(command, out, moments):
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             killed += 1
-    subprocess.run(command, check=True, capture_output=True, env=environment, timeout=300)
+    subprocess.run(command, check=True, capture_output=True, env=environment, timeout=PATIENCE)
     return killed
 
 
@@ -77,7 +78,7 @@ def test_ctrl_c_stops_in_one_line_and_the_next_run_goes_on(face_corpus, tmp_path
     while not list(tmp_path.glob("out/*/*.tmp")) and not list(tmp_path.glob("out/*/*.tar")) and process.poll() is None:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the command and to its workers
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert "goes on" in err.splitlines()[-1]
@@ -101,13 +102,13 @@ def test_ctrl_c_while_workers_start_is_one_line_too(face_corpus, tmp_path):
     while not imports() and process.poll() is None:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130 and "Traceback" not in err, err
     assert "goes on" in err.splitlines()[-1]
 
 
 def test_a_run_on_the_same_shards_is_refused_and_names_the_other(avsr, face_corpus, tmp_path):
-    with shards.hold_part(tmp_path / "out", 1, 2):
+    with hold_part(tmp_path / "out", 1, 2):
         refused = avsr("prep", "folder", "--root", face_corpus, "--out", "out", *SMALL, expect=1)
         assert str(os.getpid()) in refused.err
         assert len(refused.err.strip().splitlines()) <= 6

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 TESTS = str(Path(__file__).parents[1])
 
@@ -51,7 +52,7 @@ with ray_cluster(None) as run:
     for result in run(functools.partial(engine_work.work, Path({str(tmp_path)!r})), tasks):
         print("result", getattr(result, "code", result))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=200)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=PATIENCE)
     results = re.findall(r"^result (\S+)$", done.stdout, re.M)  # Ray's own words go to standard output too
     assert results == ["T1", "worker-died", "ONCE", "worker-died", "failed", "T2"], done.stderr
 

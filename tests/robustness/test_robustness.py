@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import shlex
 import shutil
@@ -347,3 +348,38 @@ def test_a_killed_sweep_goes_on(request_, corpus, run_of):
     swept = robustness(asked, progress)
     assert progress.total < 71 * 9
     assert counts(swept) == counts(robustness(replace(asked, out=request_.out.with_name("whole")), Silence()))
+
+
+class TestAlone:
+    def test_a_second_sweep_into_one_folder_is_refused_and_names_the_first(self, request_):
+        said = []
+
+        class Second(Silence):
+            def step(self, outcome, status=""):
+                if not said:
+                    with pytest.raises(Refused) as refused:
+                        robustness(request_, Silence())
+                    said.append(str(refused.value))
+
+        swept = robustness(request_, Second())
+        assert re.search(rf"another run is at work in .+: process {os.getpid()} on .+ --part of its own", said[0])
+        assert len(swept.found) == 10 and not swept.missing
+
+    def test_parts_of_their_own_run_at_the_same_time(self, request_):
+        done = []
+
+        class Second(Silence):
+            def step(self, outcome, status=""):
+                if not done:
+                    done.append(robustness(replace(request_, part=(2, 2)), Silence()))
+
+        swept = robustness(replace(request_, part=(1, 2)), Second())
+        assert done[0].missing > 0 and not swept.missing
+
+    def test_files_of_others_among_the_results_stay(self, request_, run_of):
+        first = robustness(request_, Silence())
+        path = next(iter(files(request_.out).values()))
+        path.write_text("theirs")
+        with pytest.raises(Refused, match=r"exists, and avsr-bench did not make it: remove it"):
+            robustness(request_, Silence())
+        assert path.read_text() == "theirs" and len(first.found) == 10

@@ -2,25 +2,26 @@
 
     python small_run.py OUT [--part i/n] [--die-at LINE]
 
-`--die-at` kills the process (SIGKILL) when it comes to the given one of all lines executed in avsr_bench/shards.
+`--die-at` kills the process (SIGKILL) at the given one of all lines executed in shards/, files.py and locks.py.
 """
 
 import argparse
 import hashlib
 import json
 import os
+import re
 import signal
 import sys
 from pathlib import Path
 
 import numpy as np
 
+from avsr_bench.locks import hold_part
 from avsr_bench.records import Clip, FaceTrack, Reason, Sample, Skipped, make_key
 from avsr_bench.shards import (
     ShardSettings,
     ShardWriter,
     finish,
-    hold_part,
     make_plan,
     missing_shards,
     open_store,
@@ -99,7 +100,7 @@ def contents(out):
 
 
 def count_lines(stop_at=None):
-    """Count the lines that run in avsr_bench/shards from now on, and die at one of them."""
+    """Count the lines that run in shards/, files.py and locks.py from now on, and die at one of them."""
     seen = [0]
 
     def on_line(frame, event, argument):
@@ -109,8 +110,8 @@ def count_lines(stop_at=None):
                 os.kill(os.getpid(), signal.SIGKILL)
         return on_line
 
-    folder = "/avsr_bench/shards/"
-    sys.settrace(lambda frame, event, argument: on_line if folder in frame.f_code.co_filename else None)
+    traced = re.compile(r"/avsr_bench/(shards/|files\.py|locks\.py)")
+    sys.settrace(lambda frame, event, argument: on_line if traced.search(frame.f_code.co_filename) else None)
     return seen
 
 

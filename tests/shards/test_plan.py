@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avsr_bench.records import Clip, Reason, Refused, make_key
-from avsr_bench.shards import ShardSettings, file_sizes, make_plan, parse_part, take_part
+from avsr_bench.shards import ShardSettings, file_sizes, make_plan, parse_part, summarise, take_part, validate
 from avsr_bench.shards.plan import PlannedShard
 
 
@@ -120,15 +120,10 @@ def test_a_key_that_is_no_file_name_is_refused(small, key):
         small.make_small_plan([small.make_clip("test", 0, key=key)])
 
 
-@pytest.mark.parametrize("split", ["", "..", "a/b", "/etc", "mon split", "été"])
+@pytest.mark.parametrize("split", ["", "..", "a/b", "/etc", "mon split", "été", "x" * 101, "x" * 300])
 def test_a_split_that_cannot_name_a_folder_is_refused(small, split):
     with pytest.raises(Refused, match="cannot name a folder"):
         small.make_small_plan([small.make_clip("test", 0, split=split)])
-
-
-def test_empty_shards_are_refused():
-    with pytest.raises(Refused, match="max_samples=0"):
-        ShardSettings(max_samples=0)
 
 
 @pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "1/0", "-1/2", "1/2/3", "a/b", "1.5/2", "²/3", "1/99999999"])
@@ -169,3 +164,14 @@ def test_every_clip_is_in_exactly_one_shard(names, size):
     keys = [clip.key for shard in shards for clip in shard.clips]
     assert len(keys) == len(clips) and all(a < b for a, b in pairwise(keys))
     assert all(len(shard.clips) == size for shard in shards[:-1])
+
+
+def test_a_split_with_the_longest_name_is_written_and_read(small, tmp_path):
+    split = "x" * 100
+    small.prepare(tmp_path, small.make_small_plan(small.make_clips({split: 4})))
+    assert list(summarise(tmp_path).splits) == [split] and not validate(tmp_path).problems
+
+
+def test_splits_that_differ_in_case_alone_are_refused(small):
+    with pytest.raises(Refused, match="'Test' and 'test' differ in case alone"):
+        small.make_small_plan(small.make_clips({"test": 1, "Test": 1}))

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from avsr_bench.locks import hold_part
 from avsr_bench.records import Refused
 from avsr_bench.shards import (
     ShardSettings,
     clear_store,
-    hold_part,
     is_whole,
     make_plan,
     missing_shards,

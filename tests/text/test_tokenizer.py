@@ -139,11 +139,6 @@ def test_fewer_units_than_characters():
     assert len(learn_tokenizer(sentences(600), TokenizerSettings(units=29))[0]) == 31
 
 
-def test_units_that_make_no_sense():
-    with pytest.raises(Misused, match="units must be at least 2, not 0"):
-        TokenizerSettings(units=0)
-
-
 def test_a_given_model_with_its_list_of_units(published):
     tokenizer = import_tokenizer(published / "unigram150.model", published / "units.txt")
     assert len(tokenizer) == 150 + 2  # the two that the model never makes are kept

@@ -153,8 +153,8 @@ def test_killed_at_any_time_and_resumed(corpus, tmp_path, run):
     kills = 0
     while not (out / "model.safetensors").exists():
         process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        begun, done = time.monotonic(), len(rows(out)) if (out / "metrics.csv").exists() else 0
-        while process.poll() is None and time.monotonic() - begun < 120:
+        done = len(rows(out)) if (out / "metrics.csv").exists() else 0
+        while process.poll() is None:
             time.sleep(0.05)
             if kills < 5 and (out / "metrics.csv").exists() and len(rows(out)) > done + 7:
                 process.kill()

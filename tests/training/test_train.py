@@ -13,6 +13,7 @@ import safetensors.torch
 import torch
 import yaml
 from mouths import make_shards
+from patience import PATIENCE
 from training_settings import SMALL
 
 from avsr_bench import runs
@@ -208,7 +209,7 @@ def test_the_rate_rises_and_falls():
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_clips(run, tmp_path):
     with pytest.raises(Refused, match=r"the loss is (nan|inf) after \d+ updates, with the clips train\d+.*train\.lr"):
-        run("dense", "train.lr=1e18", "train.warmup=0", "train.clip=1e30", steps=20, out=tmp_path / "run")
+        run("dense", "train.lr=1000", "train.warmup=0", "train.clip=0", steps=20, out=tmp_path / "run")
 
 
 @pytest.mark.parametrize(
@@ -218,15 +219,15 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_clips(run, tmp_pat
         (["train.lr=fast"], r"train\.lr = 'fast'"),
         (["train.warmup=2"], "warmup"),
         *(
-            ([f"train.{name}={value}"], rf"{name} of train must be")
+            ([f"train.{name}={value}"], rf"train\.{name} = .*: it should be a")
             for name, value in (
                 *(("devices", 0), ("nodes", 0), ("workers", -1), ("threads", 0), ("lr", -1), ("lr", ".nan")),
                 *(("epochs", ".inf"), ("clip", -1), ("steps", 0), ("average", 0), ("validate_every", 0)),
             )
         ),
-        (["network.heads=0"], "heads of network must be positive"),
-        (["network.mouth=0"], "mouth of network must be positive"),
-        (["network.dropout=2"], "dropout of network is a share"),
+        (["network.heads=0"], r"network\.heads = 0"),
+        (["network.mouth=0"], r"network\.mouth = 0"),
+        (["network.dropout=2"], r"network\.dropout = 2"),
         (["method.sparsity=0.5"], r"unknown method\.name ''"),
         (["train.device=cuda"], r"train\.device=cuda: torch sees no GPU here"),
         (["train.log=[wandb]"], r"is not installed: pip install"),
@@ -301,7 +302,7 @@ def test_a_disk_that_is_full_keeps_what_is_there(corpus, tmp_path):
 def test_two_processes_train_one_network(corpus, tmp_path):
     command = [sys.executable, "-m", "avsr_bench", "train", "dense", "--data", corpus.location, "--size", "tiny"]
     command += ["--out", "run", *SMALL, "train.steps=6", "train.device=cpu", "train.devices=2"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     rows = read_metrics(tmp_path / "run" / "metrics.csv")
     assert len(rows) == 6 and all(math.isfinite(float(row["loss"])) for row in rows)
@@ -320,7 +321,7 @@ def test_what_falls_below_zero_is_in_the_picture(tmp_path):
 def test_two_processes_that_were_stopped_go_on_as_if_nothing_had_happened(corpus, tmp_path):
     command = [sys.executable, "-m", "avsr_bench", "train", "dense", "--data", corpus.location, "--size", "tiny"]
     command += [*SMALL, "train.steps=60", "train.device=cpu", "train.devices=2", "--resume", "--out"]
-    ask = {"cwd": tmp_path, "capture_output": True, "text": True, "check": False, "timeout": 300}
+    ask = {"cwd": tmp_path, "capture_output": True, "text": True, "check": False, "timeout": PATIENCE}
     whole = subprocess.run([*command, "whole"], **ask)
     assert whole.returncode == 0, whole.stderr
     figures = tmp_path / "parts/metrics.csv"
@@ -328,7 +329,7 @@ def test_two_processes_that_were_stopped_go_on_as_if_nothing_had_happened(corpus
     while not figures.is_file() or figures.read_text().count("\n") < 6:
         time.sleep(0.01)
     stopped.send_signal(signal.SIGTERM)
-    assert stopped.wait(60) == 143 and (tmp_path / "parts/last.ckpt").is_file()
+    assert stopped.wait(PATIENCE) == 143 and (tmp_path / "parts/last.ckpt").is_file()
     rest = subprocess.run([*command, "parts"], **ask)
     assert rest.returncode == 0 and "going on with" in rest.stderr, rest.stderr
     one, two = weights(tmp_path / "whole"), weights(tmp_path / "parts")

@@ -137,7 +137,7 @@ def test_places_that_cannot_be_written(tmp_path, stranger, face, mute):
     with pytest.raises(Refused, match=r"cannot write into .*/nowhere: No such file or directory"):
         ask(face, model=stranger, preview=tmp_path / "nowhere" / "talk.mp4")
     blocked = text_file(tmp_path / "file")
-    with pytest.raises(Refused, match=r"cannot make the folder .*/file"):
+    with pytest.raises(Refused, match=r"cannot write .*/file: a file of that name is in the way"):
         ask(face, mute, model=stranger, out=blocked)
     with pytest.raises(Misused, match=r"would overwrite a video"):
         ask(face, model=stranger, out=face)

@@ -1,8 +1,9 @@
 """One run for each part of a folder: a lock that kill -9 releases, and that other hosts see too.
 
-A run holds `<out>/.locks/part-i-of-n.lock` with `flock`, which the kernel drops with the process. On a shared file
-system `flock` may not reach other hosts, so the file also says who holds it, and its time stamp beats every 15 seconds:
-a lock from another host counts as held until it has been silent for two minutes.
+`prep`, `train` and `robustness` hold the folder that they write. A run holds `<out>/.locks/part-i-of-n.lock` with
+`flock`, which the kernel drops with the process. On a shared file system `flock` may not reach other hosts, so the file
+also says who holds it, and its time stamp beats every 15 seconds: a lock from another host counts as held until it has
+been silent for two minutes.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from math import gcd
 from pathlib import Path
 from typing import BinaryIO
 
-from ..records import Refused
 from .files import refusing, sweep_temporaries, temporary_name
+from .records import Refused
 
 BEAT = 15.0  # seconds between two heartbeats
 SILENCE = 120.0  # seconds without one until another host's lock is dead; NFS may show a time stamp 60 s late
@@ -55,7 +56,8 @@ class Holder:
     since: str = "an unknown time"
 
     def __str__(self) -> str:
-        return f"part {self.part}/{self.parts}, process {self.pid} on {self.host} since {self.since}"
+        part = f"part {self.part}/{self.parts}, " if self.parts > 1 else ""
+        return f"{part}process {self.pid} on {self.host} since {self.since}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +111,14 @@ def _flock(descriptor: int, operation: int) -> bool:
 
 
 @contextmanager
-def hold_part(out: Path, part: int, parts: int) -> Iterator[Hold]:
-    """Hold part `part` of `parts` of the folder, or refuse and name the run that holds a part with shards in common."""
+def hold_part(out: Path, part: int = 1, parts: int = 1, advice: str = "or stop it") -> Iterator[Hold]:
+    """Hold part `part` of `parts` of the folder, or refuse and name the run that holds a part in common with it.
+
+    `advice` is what else the user can do than wait.
+    """
     path = out / ".locks" / f"part-{part}-of-{parts}.lock"
     with guard(out):
-        _refuse_overlap(out, part, parts)
+        _refuse_overlap(out, part, parts, advice)
         with refusing(path):
             sweep_temporaries(path.parent, path.name)
             temporary = temporary_name(path)  # so that no lock file ever stands there without its holder's name
@@ -126,7 +131,9 @@ def hold_part(out: Path, part: int, parts: int) -> Iterator[Hold]:
                 _flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.write(descriptor, json.dumps(asdict(_ourselves(part, parts))).encode())
                 temporary.replace(path)
-            _refuse_overlap(out, part, parts, ours=path)  # where the guard does not reach, both starters may back off
+            _refuse_overlap(
+                out, part, parts, advice, ours=path
+            )  # where the guard does not reach, both starters may back off
             undo.pop_all()
     _held.add(descriptor)
     done = threading.Event()
@@ -164,7 +171,7 @@ def _release(hold: Hold) -> None:
     os.close(hold.descriptor)  # after unlinking, so that nobody can take the name over in between
 
 
-def _refuse_overlap(out: Path, part: int, parts: int, ours: Path | None = None) -> None:
+def _refuse_overlap(out: Path, part: int, parts: int, advice: str, ours: Path | None = None) -> None:
     folder = out / ".locks"
     with refusing(folder / "guard"):
         os.utime(folder / "guard")
@@ -184,9 +191,7 @@ def _refuse_overlap(out: Path, part: int, parts: int, ours: Path | None = None) 
             wait = f"; if it is dead, its lock ends {SILENCE:.0f} s after its last sign of life" * (
                 holder.kernel != _kernel()
             )
-            raise Refused(
-                f"another run is at work in {out}: {holder}; wait for it, or give both parts that share no shard{wait}"
-            )
+            raise Refused(f"another run is at work in {out}: {holder}; wait for it, {advice}{wait}")
 
 
 def _read_holder(file: BinaryIO, part: int, parts: int) -> Holder:

@@ -112,6 +112,7 @@ def _videos(root: Path) -> int:
     _write_sound(beside / "clip.wav", "pcm_s16le")
     _write_sound(root / "videos/flac/clip.flac", "flac")
     shutil.copy(root / "videos/mp4/clip.mp4", root / "videos/flac/clip.mp4")
+    (root / "weights").mkdir()
     return 0
 
 

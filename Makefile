@@ -6,6 +6,7 @@ READY := .venv/ready
 # A variable that no goal reads is a misspelt one.
 VARIABLES_leaderboard := CORPUS ROOT MODELS PUBLISH
 VARIABLES_claims := ONLY
+VARIABLES_mutations := COUNT
 VARIABLES_bench := ONLY GRID
 READ := $(foreach goal,$(MAKECMDGOALS),$(VARIABLES_$(goal)))
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
@@ -17,7 +18,7 @@ ifneq ($(filter-out 0 1,$(PUBLISH)),)
 $(error PUBLISH=$(PUBLISH): give PUBLISH=1 or leave it out)
 endif
 
-.PHONY: all test test-all lint leaderboard claims bench clean
+.PHONY: all test test-all lint mutations leaderboard claims bench clean
 all: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -43,6 +44,11 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Damaged files of every kind through the commands that read them; COUNT=10000 takes hours.
+COUNT := 500
+mutations: $(READY)
+	$(BIN)/python -m benchmarks.mutations --count $(COUNT)
 
 # make leaderboard CORPUS=grid ROOT=/data/grid MODELS=dense,msrs; PUBLISH=1 writes the pages that are committed.
 CORPUS := synth

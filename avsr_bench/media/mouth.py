@@ -29,6 +29,8 @@ _LOSSY = {
     "x264-params": "mbtree=0:b-adapt=0:scenecut=0:partitions=none:me=dia:cabac=0",
 }
 _LOSSLESS = {"preset": "ultrafast", "qp": "0", "g": str(2 * FPS), "x264-params": "mbtree=0"}
+_MOST_PIXELS = 1 << 20  # of a mouth; crop.size is at most 512
+_LEAST_BYTES = 4  # of a frame in the file: each begins with its length
 _FULL_RANGE, _BT601 = 2, 6  # AVCOL_RANGE_JPEG, AVCOL_SPC_SMPTE170M
 
 
@@ -80,22 +82,23 @@ def encode_mouth(crops: Iterable[np.ndarray], lossless: bool = False) -> bytes:
 
 def decode_mouth(data: bytes) -> np.ndarray:
     """The crops of `encode_mouth`: uint8 T, H, W or T, H, W, 3. Broken data raises `Unusable`."""
+    options = {"max_pixels": str(_MOST_PIXELS)}
     try:
-        with av.open(io.BytesIO(data), "r", format="mp4") as container:
+        with av.open(io.BytesIO(data), "r", format="mp4", options=options, metadata_errors="replace") as container:
             stream = picture_stream(container)
-            if stream is None:
+            if stream is None or stream.codec_context is None:
                 raise Unusable("no-video-stream", "a mouth video without a picture")
             single_threaded(stream)
             upright = Upright(stream.width, stream.height)
             grey = stream.pix_fmt not in ("yuv444p", "yuvj444p", "gbrp")  # monochrome H.264 announces itself as 4:2:0
-            shape = (
-                (stream.frames, stream.height, stream.width)
-                if grey
-                else (stream.frames, stream.height, stream.width, 3)
-            )
-            crops = np.empty(shape, np.uint8)
+            frames = stream.frames
+            if frames * _LEAST_BYTES > len(data):  # else a header that lies takes all memory
+                raise Unusable("damaged", f"a mouth video of {len(data)} bytes announces {frames} frames")
+            crops = np.empty((frames, stream.height, stream.width, *(() if grey else (3,))), np.uint8)
             count = 0
             for frame in container.decode(stream):
+                if (frame.width, frame.height) != (upright.width, upright.height):
+                    raise Unusable("damaged", "the pictures of a mouth video change their size")
                 picture = to_picture(frame, upright, "h264")
                 crops[count] = picture.grey() if grey else picture.rgb()
                 count += 1

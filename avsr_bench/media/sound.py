@@ -240,9 +240,14 @@ def encode_flac(samples: np.ndarray) -> bytes:
 def decode_flac(data: bytes) -> np.ndarray:
     """The int16 samples of `encode_flac`. Broken data raises `Unusable`."""
     try:
-        with av.open(io.BytesIO(data), "r", format="flac") as container:
+        with av.open(io.BytesIO(data), "r", format="flac", metadata_errors="replace") as container:
             announced = container.streams.audio[0].duration or 0
-            blocks = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
+            blocks = []
+            for frame in container.decode(audio=0):
+                form = frame.sample_rate, frame.layout.name, frame.format.name
+                if form != (RATE, "mono", "s16"):
+                    raise Unusable("damaged", f"a FLAC of {', '.join(map(str, form))}, not of {RATE}, mono, s16")
+                blocks.append(frame.to_ndarray()[0])
     except (FFmpegError, IndexError) as error:
         raise Unusable("damaged", f"a FLAC of {len(data)} bytes: {error}") from None
     samples = np.concatenate([np.zeros(0, np.int16), *blocks])

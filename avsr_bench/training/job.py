@@ -30,7 +30,7 @@ from .material import TRAIN, Material, gather, write_left_out
 from .module import Recogniser
 from .recipe import TrainRecipe, TrainSettings, differences, load_recipe, needed_by, rounds_of
 from .report import Report, View
-from .stop import CHECKPOINT, Checkpoints, Signals
+from .stop import CHECKPOINT, Checkpoints, Signals, is_sealed
 from .validate import Validation
 
 FORM = ("network", "text")  # sections in which a run must be like the one it begins with
@@ -268,19 +268,18 @@ def _is_going_on(request: TrainRequest, recipe: TrainRecipe, about: About, folde
     if not (folder / CHECKPOINT).is_file():
         say(f"{folder} has no checkpoint yet: it begins again")
         return False
+    if not is_sealed(folder / CHECKPOINT):
+        raise Refused(
+            f"{folder / CHECKPOINT} is not what was written (it is cut short, damaged or of another program):"
+            " remove it to begin again, with --resume"
+        )
     say(f"going on with {folder} after {_updates_of(folder / CHECKPOINT):,} updates")
     return True
 
 
 def _updates_of(checkpoint: Path) -> int:
-    """How many updates a checkpoint has behind it; half a file is refused, and one that holds code."""
-    try:
-        return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])
-    except Exception as error:  # noqa: BLE001 torch raises many kinds for a file that is not whole
-        raise Refused(
-            f"{checkpoint} cannot be gone on from ({type(error).__name__}: it is cut short or not a checkpoint):"
-            " remove it to begin again, with --resume"
-        ) from None
+    """How many updates a checkpoint has behind it; the digest says before that it is whole."""
+    return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])
 
 
 def _tokenizer(recipe: TrainRecipe, corpus: Prepared, folder: Path | None) -> tuple[Tokenizer, tuple[str, ...]]:

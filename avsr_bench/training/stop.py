@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import signal
 import time
@@ -16,6 +17,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from .. import data
 from ..files import settle, temporary_name
+from ..records import Refused
 
 CHECKPOINT = "last.ckpt"
 PATIENCE = 5.0  # seconds that a stop waits for clips, which may never come from a server that stalls
@@ -82,6 +84,7 @@ class Checkpoints(Callback):
             return
         if trainer.is_global_zero:
             try:
+                seal(unfinished)
                 settle(unfinished, self.path)
             except OSError as error:
                 self._cannot(error, unfinished)
@@ -98,6 +101,32 @@ class Checkpoints(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Kept until training starts, for what Lightning does before that draws numbers."""
         self.states = state_dict["random"]
+
+
+SEAL = 64  # bytes of a SHA-256 in hexadecimal digits
+
+
+def seal(path: Path) -> None:
+    """Write the digest of a checkpoint behind it, where torch does not look.
+
+    torch checks no checksum: it would resume from flipped bits, and moments of a wrong shape end it with SIGSEGV.
+    """
+    with path.open("r+b") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        file.write(digest.encode())
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether a checkpoint is byte for byte what was written."""
+    try:
+        digest, left = hashlib.sha256(), path.stat().st_size - SEAL
+        with path.open("rb") as file:
+            while left > 0 and (block := file.read(min(left, 1 << 20))):
+                digest.update(block)
+                left -= len(block)
+            return file.read() == digest.hexdigest().encode()
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror}; fix that, then resume") from None
 
 
 class Signals:

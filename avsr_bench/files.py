@@ -82,7 +82,6 @@ def check_target(path: Path, ours: Ours, advice: str = BY_FORCE) -> Path:
         try:
             mode = real.stat().st_mode
         except FileNotFoundError:
-            real.parent.stat()  # raises where there is no folder to write into
             return real
         if stat.S_ISDIR(mode):
             raise Refused(f"cannot write {path}: that is a folder; give the name of a file")
@@ -104,6 +103,7 @@ def whole(path: Path, ours: Ours = anything, advice: str = BY_FORCE) -> Iterator
     real = check_target(path, ours, advice)
     temporary = temporary_name(real)
     with refusing(path):
+        real.parent.stat()  # raises where there is no folder to write into: before the work, and in plain words
         try:
             yield temporary
             check_target(path, ours, advice)  # somebody may have made a file of that name in the meantime

@@ -90,8 +90,8 @@ def _web(location: str) -> Web:
         valid = False
     if not valid:
         raise Misused(
-            f"the address {location.partition('://')[0]}://... has no host, or a port that is none: in a name or a password write"
-            " # ? @ : / as %23 %3F %40 %3A %2F"
+            f"the address {location.partition('://')[0]}://... has no host, or a port that is none: in a name or a"
+            " password write # ? @ : / as %23 %3F %40 %3A %2F"
         )
     if "#" in location:
         raise Misused(f"{without_secrets(location)} is followed by a #: in an address it is written %23")

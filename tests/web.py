@@ -98,6 +98,21 @@ def no_ranges(handler):
     handler.serve(ranges=False)
 
 
+def in_chunks(handler):
+    handler.protocol_version = "HTTP/1.1"
+    handler.send_response(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    content = handler.content()
+    sizes = [1] * 1000 + [4096] * (len(content) // 4096 + 1)  # ours is the worst case first
+    for size in sizes:
+        part, content = content[:size], content[size:]
+        handler.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
+        if not part:
+            return
+    handler.wfile.write(b"0\r\n\r\n")
+
+
 def stalls(handler):
     handler.server.over.wait(60)
 

@@ -60,7 +60,7 @@ class TestBadInput:
             ("levels: 5,10", r"'5,10' lack 0"),
             ("levels: 0-11", r"levels rise"),
             ("decode: greedy", r"decode = 'greedy'"),
-            ("corpora: [mouths]", r"corpora holds a section for each corpus"),
+            ("corpora: [mouths]", r"has no settings below it"),
         ],
     )
     def test_a_board_that_says_what_it_cannot(self, place, line, said):

@@ -3,6 +3,7 @@
 import pytest
 
 from avsr_bench.records import Misused, Refused
+from avsr_bench.training.recipe import load_recipe
 
 
 @pytest.fixture
@@ -49,10 +50,11 @@ def test_the_same_system_of_another_size_teaches(run, models):
 @pytest.mark.parametrize(
     "text", ["tiny: 3", "network: 3", "init: [a]", "method: 3", "tiny: {network: {width: {a: 1}}}"]
 )
-def test_a_section_that_is_none(run, models, text):
+def test_a_section_that_is_none(models, tmp_path, monkeypatch, text):
     models(a=text)
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(Misused, match=r"models/a\.yaml: \w+") as caught:
-        run("a")
+        load_recipe("a", "tiny", ())
     assert "\n" not in str(caught.value)
 
 

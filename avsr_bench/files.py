@@ -82,6 +82,7 @@ def check_target(path: Path, ours: Ours, advice: str = BY_FORCE) -> Path:
         try:
             mode = real.stat().st_mode
         except FileNotFoundError:
+            real.parent.stat()  # raises where there is no folder to write into
             return real
         if stat.S_ISDIR(mode):
             raise Refused(f"cannot write {path}: that is a folder; give the name of a file")

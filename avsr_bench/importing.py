@@ -64,11 +64,12 @@ def import_weights(file: Path, tokenizer: Path, out: Path, units: Path | None = 
             f" they do not belong together{'' if units else '; is there a list of --units?'}"
         )
     network, report = nn.network_of(weights, weights.modality, settings, tokens)
-    about = _about(sections.pop("run", {}), out, weights, settings, network)
+    about = _about(recipes.section(sections, "run", file), out, weights, settings, network)
     origin = {"file": file.name, "sha256": _digest(file), "names": weights.release, "tokenizer": tokenizer.name}
+    others = {name: content for name, content in sections.items() if name != "run"}
     with _new_folder(out):
         known.save(out)
-        runs.write_recipe(out, about, {**sections, "network": asdict(settings), "imported": origin})
+        runs.write_recipe(out, about, {**others, "network": asdict(settings), "imported": origin})
         runs.write_weights(out, network.state_dict())
     return Imported(runs.open_run(out), report, tuple(_parts(network, report)))
 
@@ -111,7 +112,7 @@ def _own_sections(file: Path) -> dict[str, Any]:
 
 
 def _settings_of(weights: Weights, sections: Mapping[str, Any]) -> tuple[NetworkSettings, int]:
-    settings = recipes.build(NetworkSettings, sections.get("network", {}), str(weights.path))
+    settings = recipes.build(NetworkSettings, recipes.section(sections, "network", weights.path), str(weights.path))
     if "ctc.weight" not in weights.tensors:
         raise Refused(f"{weights.path} has no ctc.weight: it is a part of a network")
     return settings, len(weights.tensors["ctc.weight"])
@@ -136,7 +137,7 @@ def _about(known: Mapping[str, Any], out: Path, weights: Weights, settings: Netw
 def _size_of(settings: NetworkSettings) -> str:
     """The size of ours that a network is of; empty where it is of none."""
     for name, path in recipes.names("models/sizes").items():
-        section = recipes.load(path).get("network", {})
+        section = recipes.section(recipes.load(path), "network", path)
         if all(section.get(key) == getattr(settings, key) for key in SIZED):
             return name
     return ""

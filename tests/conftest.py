@@ -2,5 +2,11 @@
 
 import signal
 
+import hypothesis
+
 # A shell that runs us in the background ignores Ctrl-C for us and for every command that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# On a busy machine any example may take longer than hypothesis' 200 ms: that says nothing about the code.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")

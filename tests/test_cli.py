@@ -130,7 +130,9 @@ def test_a_recipe_that_cannot_be_copied_or_read_is_one_line(avsr, tmp_path):
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "pipelines/mine.yaml").symlink_to("nowhere")
     for command in (("list",), ("prep", "mine")):
-        assert "mine.yaml cannot be read" in avsr(*command, expect=1).stderr
+        assert (
+            "pipelines/mine.yaml: No such file or directory; correct it or remove it" in avsr(*command, expect=1).stderr
+        )
 
 
 def test_doctor_finds_this_machine_ready(avsr):

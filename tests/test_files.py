@@ -75,6 +75,8 @@ def test_what_is_no_regular_file_is_refused_and_stays(tmp_path, make, ours):
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path, name, says):
     (tmp_path / "file").write_text("")
     with pytest.raises(Refused, match=rf"^cannot write .*: {says}; choose another --out$"):
+        check_target(tmp_path / name, nothing)
+    with pytest.raises(Refused, match=rf"^cannot write .*: {says}; choose another --out$"):
         write_whole(tmp_path / name, b"new")
 
 

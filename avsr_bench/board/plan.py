@@ -126,7 +126,7 @@ def _prep(request: BoardRequest, corpus: data.Prepared) -> Stage:
             return sheet
         hint = recipes.nearest(request.corpus, known)
         raise Refused(f"there is no recipe pipelines/{request.corpus}.yaml, and no whole corpus in {place}.{hint}")
-    source = (recipes.load(known[request.corpus]).get("corpus") or {}).get("root")
+    source = recipes.section(recipes.load(known[request.corpus]), "corpus", request.corpus).get("root")
     if request.root is None and whole and not (source and Path(source).is_dir()):
         return sheet
     root = () if request.root is None else ("--root", str(request.root))

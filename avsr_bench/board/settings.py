@@ -50,10 +50,9 @@ def load_settings(corpus: str) -> BoardSettings:
     """The settings for a corpus: those of all, and its section under `corpora` laid over them."""
     path = recipes.find("leaderboards", "board")
     content = recipes.load(path)
-    sections = content.pop("corpora", None) or {}
-    if not isinstance(sections, Mapping):
-        raise Misused(f"{path}: corpora holds a section for each corpus, not {sections!r}")
-    return recipes.build(BoardSettings, _laid_over(content, sections.get(corpus) or {}), str(path))
+    sections = recipes.section(content, "corpora", path)
+    shared = {name: value for name, value in content.items() if name != "corpora"}
+    return recipes.build(BoardSettings, _laid_over(shared, recipes.section(sections, corpus, path)), str(path))
 
 
 def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import typer
 
 from ..records import Misused
 from .shared import Force, beside, replaceable
+from .words import check_twice
 
 if TYPE_CHECKING:
     from ..prep.job import PrepReport
@@ -83,6 +84,7 @@ def prep(
         assignments.append(f"faces.face='{face}'")
     if already_cropped:
         assignments.append("crop.already_cropped=true")
+    check_twice(assignments)
     request = PrepRequest(
         corpus=corpus,
         root=root,

@@ -97,7 +97,7 @@ class _Bar:
     def step(self, outcome: Sample | Skipped | None, status: str = "") -> None:
         self.meter.add(outcome)
         if self.task is not None:
-            self.bars.update(self.task, advance=1, rates=status or self.meter.rates(time.monotonic()))
+            self.bars.update(self.task, advance=1, rates=one_line(status) or self.meter.rates(time.monotonic()))
 
 
 @contextmanager

@@ -98,7 +98,7 @@ def open_streams() -> None:
         raise Unwritable(f"{closed} is closed: give it a file, or send it to /dev/null")
     for name, needed in (("stdout", True), ("stderr", False)):
         stream = getattr(sys, name)
-        if isinstance(stream, io.TextIOWrapper) and not isinstance(stream, _Stream):
+        if type(stream) is io.TextIOWrapper:  # Python's own, and not one that somebody captures with
             ours = _Stream(stream, needed)
             setattr(sys, name, ours)
             setattr(sys, f"__{name}__", ours)

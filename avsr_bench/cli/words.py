@@ -47,7 +47,7 @@ class Verb(TyperCommand):
             for value in values:
                 self._check_value(ctx, param, name, value)
             if KEY_VALUE in (param.metavar or ""):
-                _check_twice(values)
+                check_twice(values)
         if surplus:
             hint = _meant(ctx, surplus[0]) or f" See `{PROGRAM} {path_of(ctx)} --help`."
             raise Misused(f"{path_of(ctx)} has no use for the word {_shown(surplus[0])!r}.{hint}")
@@ -62,7 +62,7 @@ class Verb(TyperCommand):
             raise Misused(f"{_shown(value)!r} is not of the form key=value.{_meant(ctx, value) or ' ' + param.help}")
 
 
-def _check_twice(assignments: list[str]) -> None:
+def check_twice(assignments: list[str]) -> None:
     """Refuse two settings of one name, or one of a section and one of the whole section."""
     for one, other in combinations(assignments, 2):
         first, second = (f"{assignment.partition('=')[0]}." for assignment in (one, other))

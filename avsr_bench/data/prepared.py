@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import recipes, shards
+from ..bounded import open_file, read_file
 from ..records import Misused, Refused
-from ..shards.store import FORMAT
 from .remote import Missing, Remote
 from .sources import name_of, open_source, without_secrets
 from .waiting import waiting
@@ -49,14 +49,9 @@ class Prepared:
         if not self.is_remote:
             return shards.read_prep(Path(self.location))
         try:
-            prep = json.loads(self.read("prep.json"))
-            known = prep["format"] == FORMAT and isinstance(prep["recipe"], dict)
-            known &= all(split["fingerprint"] and split["shards"] >= 0 for split in prep["splits"].values())
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            known = False  # an error page, or anything else
-        if not known:
-            raise Refused(f"{self.location}/prep.json is not one that `avsr-bench prep` of this version wrote")
-        return dict(prep)
+            return shards.parse_prep(self.read("prep.json"))
+        except ValueError as error:  # an error page, or anything else
+            raise Refused(f"{self.location}/prep.json is not one that `avsr-bench prep` wrote: {error}") from None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -70,8 +65,8 @@ class Prepared:
         """The size that the corpus recipe names for its models; tiny where there is no recipe of that name."""
         if self.name not in recipes.names("pipelines"):
             return "tiny"
-        section = recipes.load(recipes.find("pipelines", self.name)).get("train") or {}
-        return str(section.get("size", "tiny"))
+        path = recipes.find("pipelines", self.name)
+        return str(recipes.section(recipes.load(path), "train", path).get("size", "tiny"))
 
     def shards(self, split: str) -> tuple[tuple[shards.Entry, ...], ...]:
         """The clips of every shard of a split, by number; a split that is not there, unfinished or empty is refused."""
@@ -96,7 +91,7 @@ class Prepared:
             if self.is_remote:
                 with waiting():
                     return _remote(self.access, self.location, os.getpid()).read(name)
-            return (Path(self.location) / name).read_bytes()
+            return read_file(Path(self.location) / name)
         except (Missing, FileNotFoundError):
             what = "shard" if name.endswith(".jsonl") else "file"
             raise Refused(
@@ -112,7 +107,7 @@ class Prepared:
                 with waiting():
                     return _remote(self.access, self.location, os.getpid()).read_ranges(name, ranges)
             pieces = []
-            with (Path(self.location) / name).open("rb") as file:
+            with open_file(Path(self.location) / name) as file:
                 for offset, length in ranges:
                     file.seek(offset)
                     pieces.append(file.read(length))

@@ -51,10 +51,8 @@ def load_recipe(name: str, root: Path | None, assignments: Iterable[str]) -> Pre
     path = recipes.find("pipelines", name)
     content = recipes.override(recipes.load(path), assignments)
     where = str(path)
-    section = content.pop("corpus", None) or {}
-    if not isinstance(section, dict):
-        raise Misused(f"{where}: corpus = {section!r} has no settings below it, such as corpus.reader=folder")
-    corpus = dict(section)
+    corpus = recipes.section(content, "corpus", where)
+    content.pop("corpus", None)
     reader = corpus.pop("reader", None)
     if not isinstance(reader, str) or reader not in corpora.READERS:
         raise Misused(f"{where}: corpus.reader = {reader!r}.{recipes.nearest(str(reader), corpora.READERS)}")

@@ -4,7 +4,7 @@ This room knows YAML, which file shadows which, and `key=value`; it knows nothin
 settings stand beside the parts that use them, each with its range.
 """
 
-from .files import find, headline, load, names, nearest, paper, shipped
+from .files import find, headline, load, names, nearest, paper, section, shipped
 from .plain import dump, parse
 from .settings import build, checked, describe, override
 
@@ -21,5 +21,6 @@ __all__ = [
     "override",
     "paper",
     "parse",
+    "section",
     "shipped",
 ]

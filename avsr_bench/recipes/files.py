@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,16 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise Refused(f"{path} holds no settings: expected `section:` with `key: value` lines below it")
     return content
+
+
+def section(content: Mapping[str, Any], name: str, where: object) -> dict[str, Any]:
+    """A section of a recipe as it is written; empty where there is none."""
+    found = content.get(name)
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise Misused(f"{where}: {name} = {repr(found)[:60]} has no settings below it, as `{name}: {{setting: value}}`")
+    return found
 
 
 def headline(path: Path) -> str:

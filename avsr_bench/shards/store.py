@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -144,11 +145,10 @@ def _shown(recipe: Mapping[str, Any], name: str) -> str:
 
 
 def _check_not_foreign(out: Path, plan: Plan) -> None:
-    for shard in plan.shards:
-        if (out / shard.split / f"{shard.name}.tar").exists():
-            raise Refused(
-                f"{out} has {shard.split}/{shard.name}.tar but no {PREP}, so prep did not make it: choose another --out"
-            )
+    ours = [f"{shard.split}/{shard.name}.{kind}" for shard in plan.shards for kind in ("tar", "jsonl", "tracks.npz")]
+    for name in (SKIPPED, *ours):
+        if os.path.lexists(out / name):
+            raise Refused(f"{out} has {name} but no {PREP}, so prep did not make it: choose another --out")
 
 
 def is_whole(out: Path, shard: PlannedShard) -> bool:

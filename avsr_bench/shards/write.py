@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import IO
 
 from ..files import (
+    anything,
+    check_target,
     put_in_place,
     refusing,
     sweep_temporaries,
@@ -70,6 +72,7 @@ class ShardWriter:
     def __enter__(self) -> ShardWriter:
         with refusing(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
+        check_target(self._tar, anything)
         with refusing(self._tar):
             sweep_temporaries(self._folder, self._shard.name)
             self._file = self._temporary.open("xb")

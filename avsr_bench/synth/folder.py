@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from ..bounded import parse_json, read_bytes
 from ..corpora.files import VIDEOS, split_suffix, walk
 from ..corpora.manifest import NAMES
 from ..files import write_whole
@@ -42,7 +43,7 @@ def _check(settings: SynthSettings, folder: Path) -> None:
         _check_free(folder)
         return
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(read_bytes(path))
     except ValueError:
         found = {}
     wanted = {"version": VERSION, **asdict(settings)}

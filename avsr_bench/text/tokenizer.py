@@ -180,9 +180,13 @@ def _open(model: bytes) -> sentencepiece.SentencePieceProcessor:
 
     try:
         processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-    except RuntimeError:
-        raise Refused("this is not a SentencePiece model: give the .model file itself") from None
-    if any(processor.is_byte(piece) for piece in range(processor.get_piece_size())):
+        pieces = range(processor.get_piece_size())
+        in_bytes = any(processor.is_byte(piece) for piece in pieces)
+        for piece in pieces:  # each is decoded only when it is asked for
+            processor.id_to_piece(piece)
+    except (RuntimeError, UnicodeDecodeError):
+        raise Refused("this is not a SentencePiece model, or a damaged one: give the .model file itself") from None
+    if in_bytes:
         raise Refused("the SentencePiece model spells unknown characters in bytes, which no network here has learnt")
     return processor
 

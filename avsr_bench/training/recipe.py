@@ -122,8 +122,8 @@ def load_recipe(system: str, size: str, assignments: Iterable[str]) -> tuple[Tra
     said = recipes.load(path)
     if isinstance(said.get("init"), str):
         said["init"] = {"run": said["init"]}
-    by_size = {name: said.pop(name, None) or {} for name in recipes.names("models/sizes")}
-    content = _laid_over(_laid_over(content, said), by_size[size])
+    by_size = {name: recipes.section(said, name, path) for name in recipes.names("models/sizes")}
+    content = _laid_over(_laid_over(content, {k: v for k, v in said.items() if k not in by_size}), by_size[size])
     assignments = [f"init.run={a.removeprefix('init=')}" if a.startswith("init=") else a for a in assignments]
     content = recipes.override(content, assignments)
     recipe = recipes.build(TrainRecipe, content, str(path))

@@ -134,11 +134,11 @@ PAGES = [  # what a server does, and what is said of prep.json and of a tar
     (web.other_range, r"answers 206", r"bytes \d+-\d+ were asked for, and the server sends bytes 0-499/1000000"),
     (web.no_content_range, r"answers 206", r"were asked for, and the server sends something else"),
     (web.never_ends_its_head, r"the answer does not end", None),
-    (web.never_ends_in_chunks, r"it has more than 100,000 bytes", r"is not as its index says"),
+    (web.never_ends_in_chunks, r"it has more than 100,000 bytes", r"is not what its index says"),
     (
         web.never_ends,
         r"it has more than 100,000 bytes, which no prep\.json and no index has",
-        r"is not as its index says",
+        r"is not what its index says",
     ),
 ]
 
@@ -186,7 +186,7 @@ def test_a_corpus_that_is_made_again_meanwhile(corpus, folder, tmp_path):
         other = bytearray(tar.read_bytes())
         other[places[7].entry.members["mouth.mp4"].offset + 5] ^= 1
         tar.write_bytes(other)
-        with pytest.raises(Refused, match=r"train007\.mouth\.mp4 is not as its index says: .*made again"):
+        with pytest.raises(Refused, match=r"train007\.mouth\.mp4 is not what its index says: .*made anew"):
             list(data.examples(known, places, "video"))
         tar.write_bytes(other[:1500])
         with pytest.raises(Refused, match=r"(it has 1,500 bytes, its index says|ends before what its index)"):

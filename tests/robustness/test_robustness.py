@@ -59,7 +59,7 @@ class TestBadInput:
             ({"sounds": ("white",)}, "KIND:DB"),
             ({"reference": "nobody"}, "--reference nobody is none of the models"),
             ({"models": ("nobody",)}, "no run 'nobody'"),
-            ({"split": "dev"}, "no split dev"),
+            ({"split": "dev"}, "has no such split"),
             ({"apply_to": "frame"}, "--root DIR"),
             ({"beam": 4}, "--beam 4"),
         ],

@@ -201,3 +201,13 @@ def test_a_plan_of_a_whole_benchmark_is_small(tmp_path):
     clips = [Clip(f"{i:06d}", Path(f"/c/{i}"), "train", "s", "a b c") for i in range(20_000)]
     open_with(tmp_path, make_plan(clips, ShardSettings(), {}, Path("/c"), {}))
     assert (tmp_path / "prep.json").stat().st_size < 4_000
+
+
+@pytest.mark.parametrize("name", ["skipped.jsonl", "train/train-000001.tar", "train/train-000000.jsonl"])
+def test_files_that_prep_did_not_make_stay(small, tmp_path, name):
+    theirs = tmp_path / name
+    theirs.parent.mkdir(exist_ok=True)
+    theirs.write_text("theirs")
+    with pytest.raises(Refused, match=rf"has {name} but no prep\.json, so prep did not make it"):
+        open_with(tmp_path, small.make_small_plan())
+    assert theirs.read_text() == "theirs"

@@ -262,3 +262,17 @@ def test_words_that_a_tokenizer_of_words_lacks():
     tokenizer, _ = learn_tokenizer(["one two", "two"], TokenizerSettings(kind="words"))
     with pytest.raises(Refused, match=r"lacks 'owe' \(2\), 'not' \(1\)"):
         check_coverage(tokenizer, ["one owe", "owe two", "not"], "corpus x")
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_a_damaged_model_is_refused_or_works(unigram, data):
+    model = bytearray(unigram.model)
+    for _ in range(data.draw(st.integers(1, 3))):
+        model[data.draw(st.integers(0, len(model) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        tokenizer = tokenizer_of(bytes(model[: data.draw(st.integers(len(model) // 2, len(model)))]))
+    except Refused as refused:
+        assert "\n" not in str(refused)
+        return
+    tokenizer.decode(tokenizer.encode("bin blue at f two now"))

@@ -46,6 +46,16 @@ def test_the_same_system_of_another_size_teaches(run, models):
         run("a", "init.run=a", "teacher.run=dense")
 
 
+@pytest.mark.parametrize(
+    "text", ["tiny: 3", "network: 3", "init: [a]", "method: 3", "tiny: {network: {width: {a: 1}}}"]
+)
+def test_a_section_that_is_none(run, models, text):
+    models(a=text)
+    with pytest.raises(Misused, match=r"models/a\.yaml: \w+") as caught:
+        run("a")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_run_that_names_itself_is_not_finished(run, tmp_path):
     folder = tmp_path / "runs" / "x"
     folder.mkdir(parents=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.mutations import isolation
-from benchmarks.mutations.cases import run_cases, whole
+from benchmarks.mutations.cases import run_cases, undamaged
 from benchmarks.mutations.kinds import KINDS
 from benchmarks.mutations.mutate import BYTES, STRUCTURED, mutate
 from benchmarks.mutations.world import VIDEOS
@@ -137,6 +137,6 @@ def test_every_kind_and_every_form_has_files():
 @pytest.mark.parametrize("kind", KINDS)
 def test_good_files_pass(scratch, tmp_path, kind):
     """So that a case that fails fails for its damage: every command on every file, undamaged, ends with 0."""
-    outcomes = list(run_cases(scratch, kind, range(len(whole(kind))), None, 2, tmp_path))
+    outcomes = list(run_cases(scratch, undamaged(kind), None, 2, tmp_path))
     assert [outcome for outcome in outcomes if outcome.verdict or outcome.code] == []
-    assert len(outcomes) == len(whole(kind))
+    assert len(outcomes) == len(undamaged(kind))

@@ -9,9 +9,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 
-from .cases import KEPT, Outcome, run_cases, whole
+from .cases import KEPT, Outcome, run_cases, undamaged
 from .kinds import KINDS
 
 
@@ -29,28 +31,26 @@ def main() -> int:
     asked = parser.parse_args()
     kinds = list(KINDS) if asked.kind == "all" else [asked.kind]
     numbers = range(asked.first, asked.first + asked.count) if asked.only is None else [asked.only]
-    wrong = False
+    show, seed = asked.only is not None, None if asked.good else asked.seed
+    cases = {kind: undamaged(kind) if asked.good else [(kind, number) for number in numbers] for kind in kinds}
+    found: dict[str, list[Outcome]] = {kind: [] for kind in kinds}
+    started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="avsr-mutations-") as scratch:
-        for kind in kinds:
-            started = time.monotonic()
-            outcomes = []
-            seed = None if asked.good else asked.seed
-            if asked.good:
-                numbers = range(len(whole(kind)))
-            for outcome in run_cases(
-                Path(scratch), kind, numbers, seed, asked.jobs, asked.keep, asked.only is not None
-            ):
-                outcomes.append(outcome)
-                if outcome.verdict or asked.only is not None:
-                    print(json.dumps(outcome.__dict__, ensure_ascii=False), flush=True)
-                elif len(outcomes) % 100 == 0:
-                    print(f"{kind}: {len(outcomes):,} of {len(numbers):,}", file=sys.stderr, flush=True)
-            print(row(kind, seed, outcomes, time.monotonic() - started), flush=True)
-            wrong |= any(outcome.verdict for outcome in outcomes)
-    return int(wrong)
+        for outcome in run_cases(Path(scratch), list(chain(*cases.values())), seed, asked.jobs, asked.keep, show):
+            mine = found[outcome.kind]
+            mine.append(outcome)
+            if outcome.verdict or show:
+                print(json.dumps(asdict(outcome), ensure_ascii=False), flush=True)
+            elif len(mine) % 100 == 0:
+                print(f"{outcome.kind}: {len(mine):,} of {len(cases[outcome.kind]):,}", file=sys.stderr, flush=True)
+            if len(mine) == len(cases[outcome.kind]):
+                print(row(outcome.kind, seed, mine), flush=True)
+    wrong = sum(outcome.verdict != "" for outcomes in found.values() for outcome in outcomes)
+    print(f"{sum(map(len, found.values())):,} cases, {wrong:,} wrong, {time.monotonic() - started:.0f} s")
+    return int(wrong > 0)
 
 
-def row(kind: str, seed: int | None, outcomes: list[Outcome], seconds: float) -> str:
+def row(kind: str, seed: int | None, outcomes: list[Outcome]) -> str:
     """One line about a kind: what went wrong by verdict, how commands ended, and the most that a case took."""
     verdicts = Counter(outcome.verdict for outcome in outcomes if outcome.verdict)
     codes = Counter(outcome.code for outcome in outcomes)
@@ -60,8 +60,8 @@ def row(kind: str, seed: int | None, outcomes: list[Outcome], seconds: float) ->
     held = max(outcome.megabytes for outcome in outcomes)
     of = "undamaged" if seed is None else f"of seed {seed}"
     return (
-        f"{kind}: {len(outcomes):,} cases {of}: {said}; ended {ended}; {seconds:.0f} s in all,"
-        f" at most {most.seconds:.1f} s (number {most.number}) and {held:,} MB in one"
+        f"{kind}: {len(outcomes):,} cases {of}: {said}; ended {ended};"
+        f" at most {most.seconds:.1f} s of the processor (number {most.number}) and {held:,} MB"
     )
 
 

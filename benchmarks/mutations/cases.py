@@ -46,24 +46,29 @@ class Outcome:
     megabytes: int  # at most, imports included
 
 
+Case = tuple[str, int]  # a kind, and a number
+
+
 def run_cases(
-    scratch: Path, kind: str, numbers: Sequence[int], seed: int | None, jobs: int, keep: Path = KEPT, show: bool = False
+    scratch: Path, cases: Sequence[Case], seed: int | None, jobs: int, keep: Path = KEPT, show: bool = False
 ) -> Iterator[Outcome]:
-    """The outcomes of some cases as they come, from several servers; the good files are made in `scratch` once."""
+    """The outcomes of some cases as they come, from several servers; the good files are made in `scratch` once.
+
+    Without a seed nothing is damaged, and the numbers of a kind go through all its files and commands.
+    """
     template = scratch / "template"
     if not template.is_dir():
-        _server({"make": str(template)}, scratch).communicate()
+        _server({"make": str(template)}, scratch).wait()
     if not template.is_dir():
-        raise RuntimeError("the good files could not be made")
-    servers = []
-    for job in range(min(jobs, len(numbers))):
-        asked = {"template": str(template), "place": str(scratch / f"case{job}"), "kind": kind, "seed": seed}
-        servers.append(
-            _server({**asked, "numbers": list(numbers[job::jobs]), "keep": str(keep), "show": show}, scratch)
-        )
+        raise RuntimeError("the good files could not be made: see above")
+    asked = {"template": str(template), "keep": str(keep), "seed": seed, "show": show}
+    servers = [
+        _server({**asked, "place": str(scratch / f"case{job}"), "cases": cases[job::jobs]}, scratch)
+        for job in range(min(jobs, len(cases)))
+    ]
     with selectors.DefaultSelector() as waiting:
         for server in servers:
-            waiting.register(server.stdout, selectors.EVENT_READ, server)  # type: ignore[arg-type]
+            waiting.register(server.stdout, selectors.EVENT_READ)  # type: ignore[arg-type]
         while waiting.get_map():
             for ready, _ in waiting.select():
                 line = ready.fileobj.readline()  # type: ignore[union-attr]
@@ -75,18 +80,22 @@ def run_cases(
         raise RuntimeError("a server of cases ended before its time: see above")
 
 
-def _server(asked: dict[str, object], scratch: Path) -> subprocess.Popen[bytes]:
+def _server(order: dict[str, object], scratch: Path) -> subprocess.Popen[bytes]:
     # Not `-m`: workers of `prep` would import the main module of a program once more.
-    program = f"from benchmarks.mutations.cases import serve; serve({json.dumps(json.dumps(asked))})"
+    command = [sys.executable, "-c", "from benchmarks.mutations.cases import serve; serve()"]
     environment = {**os.environ, **ENVIRONMENT, "MPLCONFIGDIR": str(scratch / "matplotlib")}
     (scratch / "matplotlib").mkdir(exist_ok=True)
-    return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment, bufsize=0)
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, bufsize=0)
+    assert server.stdin is not None
+    with server.stdin as orders:
+        orders.write(json.dumps(order).encode())
+    return server
 
 
-def serve(asked: str) -> None:
+def serve() -> None:
     """In a server: make the good files, or run cases and print their outcomes."""
-    order = json.loads(asked)
-    isolation.warm_up(isolation.IMPORTED.get(order.get("kind"), isolation.TRAINING))
+    order = json.load(sys.stdin)
+    isolation.warm_up()
     if "make" in order:
         unfinished = Path(order["make"] + ".unfinished")
         world.make_world(unfinished)
@@ -94,13 +103,18 @@ def serve(asked: str) -> None:
         return
     template, place, keep = Path(order["template"]), Path(order["place"]), Path(order["keep"])
     warm = isolation.held_bytes()
-    for number in order["numbers"]:
-        outcome = run_case(template, place, order["kind"], order["seed"], number, keep, warm, order["show"])
+    for kind, number in order["cases"]:
+        outcome = run_case(template, place, kind, order["seed"], number, keep, warm, order["show"])
         print(json.dumps(asdict(outcome)), flush=True)
 
 
-def whole(kind: str) -> list[tuple[Target, Command]]:
-    """Every file of a kind with every command that reads it: undamaged, each must end with 0."""
+def undamaged(kind: str) -> list[Case]:
+    """The cases that show that good files pass."""
+    return [(kind, number) for number in range(len(_readings(kind)))]
+
+
+def _readings(kind: str) -> list[tuple[Target, Command]]:
+    """Every file of a kind with every command that reads it."""
     return list(dict.fromkeys((target, command) for target in KINDS[kind] for command in target.commands))
 
 
@@ -114,12 +128,9 @@ def pick(kind: str, seed: int, number: int) -> tuple[Target, Command, random.Ran
 def run_case(
     template: Path, place: Path, kind: str, seed: int | None, number: int, keep: Path, warm: int, show: bool
 ) -> Outcome:
-    """Damage a file, run the command, judge. The file and what was said are kept where something went wrong.
-
-    Without a seed nothing is damaged, and numbers go through all files and commands.
-    """
+    """Damage a file, run the command, judge. The file and what was said are kept where something went wrong."""
     if seed is None:
-        target, command = whole(kind)[number]
+        target, command = _readings(kind)[number]
         damaged, how = (template / target.path).read_bytes(), "none"
     else:
         target, command, draw = pick(kind, seed, number)

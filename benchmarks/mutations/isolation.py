@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import io
 import json
 import os
 import re
@@ -18,7 +19,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
@@ -32,30 +33,16 @@ ADDRESSES = 6 << 30  # ... and may ask for; a thread's stack and a memory map co
 FILE_BYTES = 256 << 20
 LINES = 12  # on standard error, progress among them; more is a flood
 
-# What the commands of a kind import, so that a case costs what it does; and no more, because a fork copies it.
-PREP = (
-    *("avsr_bench.cli", "avsr_bench.prep.job", "avsr_bench.cli.progress", "rich.table", "rich.progress"),
-    *("multiprocessing.forkserver", "multiprocessing.popen_forkserver", "pydantic.dataclasses", "annotated_types"),
+HEAVY = (  # what commands import
+    *("avsr_bench.prep.job", "avsr_bench.prep.inspect", "avsr_bench.prep.sheet", "avsr_bench.prep.validate"),
+    *("avsr_bench.training.job", "avsr_bench.evaluation", "avsr_bench.robustness", "avsr_bench.transcribe.files"),
+    *("avsr_bench.importing", "avsr_bench.export", "avsr_bench.leaderboard", "avsr_bench.noise_jobs.sheet"),
+    *("avsr_bench.noise_jobs.video", "multiprocessing.popen_forkserver", "fsspec.implementations.chained"),
+    *("fsspec.implementations.local", "safetensors.torch", "sentencepiece", "torchaudio.functional"),
+    *("torch.utils.serialization.config", "pydantic.dataclasses", "annotated_types"),
+    *("matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg"),
+    *("mediapipe.tasks.python.vision.face_detector", "mediapipe.python.solutions.face_detection"),
 )
-READING = (*PREP, "avsr_bench.evaluation", "avsr_bench.robustness", "safetensors.torch", "sentencepiece")
-TRAINING = (
-    *(*READING, "avsr_bench.prep.inspect", "avsr_bench.prep.sheet", "avsr_bench.prep.validate"),
-    *("avsr_bench.training.job", "avsr_bench.importing", "avsr_bench.export", "avsr_bench.noise_jobs.sheet"),
-    *("torch.utils.serialization.config", "fsspec.implementations.local", "fsspec.implementations.chained"),
-)
-IMPORTED = {
-    "manifest": PREP,
-    "result": (
-        *READING,
-        "avsr_bench.leaderboard",
-        "matplotlib.backends.backend_agg",
-        "matplotlib.backends.backend_svg",
-    ),
-    "video": (
-        *(*READING, "avsr_bench.transcribe.files", "avsr_bench.noise_jobs.video", "torchaudio.functional"),
-        *("mediapipe.tasks.python.vision.face_detector", "mediapipe.python.solutions.face_detection"),
-    ),
-}
 PRELOADED = ("avsr_bench.prep.job", "avsr_bench.prep.validate", "mediapipe", "av")
 
 
@@ -71,10 +58,12 @@ class Ended:
     late: bool  # ended by us, after `WALL_SECONDS`
 
 
-def warm_up(modules: Sequence[str]) -> None:
-    """Import what commands import, and start nothing that a fork would break; the less there is, the cheaper a fork."""
-    for name in modules:
+def warm_up() -> None:
+    """Import what commands import, and start nothing that a fork would break."""
+    for name in HEAVY:
         importlib.import_module(name)
+    with redirect_stdout(io.StringIO()):
+        command_line(["list"])  # what is imported while a command line is parsed
     forkserver.set_forkserver_preload(list(PRELOADED))
     resource_tracker.ensure_running()
     forkserver.ensure_running()

@@ -18,6 +18,7 @@ from typing import IO, Literal, Protocol
 
 from .. import leaderboard, recipes, runs
 from ..inert import inert
+from ..files import sweep_temporaries
 from ..records import Refused
 from .plan import LOCAL, BoardRequest, Command, Stage, Wanted, make_plan
 from .settings import load_settings
@@ -76,6 +77,9 @@ def make_board(request: BoardRequest, view: View) -> Made:
     view.begin([*(stage.name for stage in stages), PAGES])
     outcomes: list[Outcome] = []
     with _alone() as lock:
+        for folder in (request.pages, request.pages / "figures"):
+            if folder.is_dir():
+                sweep_temporaries(folder)  # of a board that was killed
         pages = _Pages(request, view)
         for stage in stages:
             view.start(stage.name)

@@ -28,7 +28,7 @@ from ..evaluation.job import (
     showing,
     sound_settings,
 )
-from ..files import make_folder
+from ..files import make_folder, sweep_temporaries
 from ..locks import hold_part
 from ..nn import Modality
 from ..records import Misused, Refused
@@ -138,7 +138,9 @@ def _measure(
     ]
     _say_what_is_left(tasks, mine, models, progress)
     for model, condition in _pairs(models, mine):
-        evaluation.check_results(evaluation.result_path(model.folder, condition, request.seed))
+        path = evaluation.result_path(model.folder, condition, request.seed)
+        evaluation.check_results(path)
+        sweep_temporaries(model.folder, f"{path.stem}.")  # of a killed run; no other run has this part
     wanted = [task.condition for task in tasks if task.readers]
     with showing(corpus, places, union, wanted, request.root, request.seed, request.workers) as show:
         progress.begin("robustness", sum(len(task.readers) for task in tasks) * len(places), "utterances")

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .mutations.world import make_world
+from .mutations.cases import good_files
 from .results import record, table
 
 KILLS = 3  # a round
@@ -69,9 +69,7 @@ def board_of(out: Path) -> dict[str, object]:
 
 TRAIN = ("train", "mine", "--size", "mine", "--modality", "av", "--data", "data/small", "--resume")
 WORK = (
-    Work(
-        "prep", ("prep", "folder", "--root", "listed", "--out", "OUT", "--workers", "2", "--min-yield", "0"), shards_of
-    ),
+    Work("prep", ("prep", "folder", "--root", "listed", "--out", "OUT", "--min-yield", "0"), shards_of),
     Work("train", (*TRAIN, "--out", "OUT", "train.steps=60", "train.save_minutes=0.002", "train.workers=1"), run_of),
     Work(
         "robustness",
@@ -91,8 +89,7 @@ def main() -> int:
     asked = parser.parse_args()
     rows, wrong = [], 0
     with tempfile.TemporaryDirectory(prefix="avsr-kills-") as scratch:
-        world = Path(scratch) / "world"
-        make_world(world)
+        world = good_files(Path(scratch))
         for work in WORK:
             if asked.only in (None, work.name):
                 kills, other, touched = campaign(work, world, asked.rounds, random.Random(asked.seed))
@@ -116,7 +113,7 @@ def campaign(work: Work, world: Path, rounds: int, rng: random.Random) -> tuple[
         for _ in range(KILLS):
             kills += killed(command(work, out), home, rng.uniform(first, end))
         done = subprocess.run(command(work, out), cwd=home, capture_output=True, text=True, check=False)
-        left = [path for path in out.rglob(".*.tmp")] if out.exists() else []
+        left = list(out.rglob(".*.tmp")) if out.exists() else []
         if done.returncode or work.digest(out) != expected or left:
             other += 1
             print(

@@ -17,8 +17,8 @@ from types import FrameType
 from typing import IO, Literal, Protocol
 
 from .. import leaderboard, recipes, runs
-from ..inert import inert
 from ..files import sweep_temporaries
+from ..inert import inert
 from ..records import Refused
 from .plan import LOCAL, BoardRequest, Command, Stage, Wanted, make_plan
 from .settings import load_settings

@@ -49,6 +49,16 @@ class Outcome:
 Case = tuple[str, int]  # a kind, and a number
 
 
+def good_files(scratch: Path) -> Path:
+    """The folder of the good files, made on the first call."""
+    template = scratch / "template"
+    if not template.is_dir():
+        _server({"make": str(template)}, scratch).wait()
+    if not template.is_dir():
+        raise RuntimeError("the good files could not be made: see above")
+    return template
+
+
 def run_cases(
     scratch: Path, cases: Sequence[Case], seed: int | None, jobs: int, keep: Path = KEPT, show: bool = False
 ) -> Iterator[Outcome]:
@@ -56,11 +66,7 @@ def run_cases(
 
     Without a seed nothing is damaged, and the numbers of a kind go through all its files and commands.
     """
-    template = scratch / "template"
-    if not template.is_dir():
-        _server({"make": str(template)}, scratch).wait()
-    if not template.is_dir():
-        raise RuntimeError("the good files could not be made: see above")
+    template = good_files(scratch)
     asked = {"template": str(template), "keep": str(keep), "seed": seed, "show": show}
     servers = [
         _server({**asked, "place": str(scratch / f"case{job}"), "cases": cases[job::jobs]}, scratch)

@@ -61,6 +61,17 @@ def test_links_between_pages_lead_somewhere(page):
         assert (page.parent / target).exists(), target
 
 
+def test_every_promise_of_reliability_has_the_test_that_it_names():
+    rows = [row for row in (ROOT / "docs/reliability.md").read_text().splitlines() if row.startswith("| ")]
+    promises = [row for row in rows if "`tests/" in row]
+    assert len(promises) > 30
+    for row in promises:
+        for name in re.findall(r"`(tests/[^`]+)`", row):
+            path, _, function = name.partition("::")
+            assert (ROOT / path).is_file(), name
+            assert f"def {function}(" in (ROOT / path).read_text() or not function, name
+
+
 def test_every_reason_is_explained():
     from avsr_bench.records import REASONS
 

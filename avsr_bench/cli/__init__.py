@@ -45,7 +45,11 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where whoever started us ignores it
         signal.signal(signal.SIGINT, _interrupt)
     try:
-        code = _run()
+        with terminal.streams():
+            code = _run()
+    except terminal.Unwritable as closed:
+        print(f"{PROGRAM}: {closed}", file=sys.stderr or sys.stdout)
+        code = 1
     except BrokenPipeError:  # the reader of our output, `head` for one, has had enough
         terminal.give_up(sys.stdout)
         terminal.give_up(sys.stderr)
@@ -54,18 +58,19 @@ def main() -> None:
 
 
 def _run() -> int:
+    """The exit code, once all that was printed has found its place."""
     try:
-        terminal.open_streams()
         try:
             app()
-        except SystemExit:
-            sys.stdout.flush()
-            raise
-    except Refused as refused:
-        print(f"{PROGRAM}: {line(str(refused))}", file=sys.stderr)
-        return 2 if isinstance(refused, Misused) else 1
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        except Refused as refused:
+            print(f"{PROGRAM}: {line(str(refused))}", file=sys.stderr)
+            code = 2 if isinstance(refused, Misused) else 1
+        sys.stdout.flush()
     except terminal.Unwritable as unwritable:
-        print(f"{PROGRAM}: {unwritable}", file=sys.stderr or sys.stdout)
+        print(f"{PROGRAM}: {unwritable}", file=sys.stderr)
         terminal.give_up(sys.stdout)
-        return 1
-    return 0
+        code = 1
+    return code

@@ -9,6 +9,8 @@ import codecs
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 from rich.console import Console
@@ -30,7 +32,8 @@ class _Stream(io.TextIOWrapper):
         self.needed = needed
         encoding = "utf-8" if self.ascii else stream.encoding
         lines, through = stream.line_buffering, stream.write_through
-        super().__init__(stream.detach(), encoding, _AS_JSON, line_buffering=lines, write_through=through)
+        stream.flush()
+        super().__init__(stream.buffer, encoding, _AS_JSON, line_buffering=lines, write_through=through)
 
     def write(self, text: str) -> int:
         self.draw(inert(text, lines=True))
@@ -51,6 +54,10 @@ class _Stream(io.TextIOWrapper):
             super().flush()
         except OSError as error:
             self._fail(error)
+
+    def close(self) -> None:
+        """Leave what lies below open: it is Python's."""
+        self.flush()
 
     def _fail(self, error: OSError) -> None:
         if isinstance(error, BrokenPipeError):
@@ -90,18 +97,27 @@ def console(stderr: bool = False, soft_wrap: bool = False) -> _Console:
     return _Console(file=file, highlight=False, markup=False, emoji=False, soft_wrap=soft_wrap)
 
 
-def open_streams() -> None:
-    """Put ours in the place of Python's streams."""
+@contextmanager
+def streams() -> Iterator[None]:
+    """Ours in the place of Python's streams, as long as a command runs."""
     codecs.register_error(_AS_JSON, _as_json)
-    if sys.stdout is None or sys.stderr is None:  # the next file that is opened would take its number
-        closed = "standard output" if sys.stdout is None else "standard error"
-        raise Unwritable(f"{closed} is closed: give it a file, or send it to /dev/null")
-    for name, needed in (("stdout", True), ("stderr", False)):
-        stream = getattr(sys, name)
-        if type(stream) is io.TextIOWrapper:  # Python's own, and not one that somebody captures with
-            ours = _Stream(stream, needed)
-            setattr(sys, name, ours)
-            setattr(sys, f"__{name}__", ours)
+    before = sys.stdout, sys.stderr
+    for stream, name in zip(before, ("standard output", "standard error"), strict=True):
+        if stream is None:  # the next file that is opened would take its number
+            raise Unwritable(f"{name} is closed: give it a file, or send it to /dev/null")
+    sys.stdout, sys.stderr = (
+        _Stream(stream, needed) if isinstance(stream, io.TextIOWrapper) else stream
+        for stream, needed in zip(before, (True, False), strict=True)
+    )
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+        for stream in before:
+            try:
+                stream.flush()
+            except OSError:  # said before, or a pipe that was shut
+                give_up(stream)
 
 
 def give_up(stream: TextIO | None) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import shards
+from ..inert import inert
 from ..records import FPS, NOTES, REASONS
 
 if TYPE_CHECKING:
@@ -130,15 +131,23 @@ def render(inspection: Inspection, plain: bool = False) -> Group:
     if detection.counts:
         labels = [f"{low:.0%}-{high:.0%}" for low, high in pairwise(detection.edges[:-1])]
         parts.append(_bars("Face detected, of the frames looked at", [*labels, "100%"], detection.counts, plain))
-    remarks = [f"- {line}" for line in _remarks(inspection)]
+    remarks = [Text(inert(f"- {line}")) for line in _remarks(inspection)]
     return Group(*(line for part in parts for line in (part, Text())), *remarks)
 
 
 def _table(title: str) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
     # Without lines the counts of a corpus like LRS3 fit into 80 columns.
-    return Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
+    return Table(
+        title=Text(inert(title)),
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        box=None,
+        pad_edge=False,
+    )
 
 
 def _counts_table(inspection: Inspection) -> Table:

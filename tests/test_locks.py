@@ -97,6 +97,21 @@ def test_kill_releases_the_lock_though_a_forked_worker_lives_on(tmp_path, holder
         os.kill(child, signal.SIGKILL)
 
 
+@pytest.mark.parametrize("clock", [0, 4_000_000_000])
+def test_a_clock_that_jumps_neither_ends_a_lock_nor_keeps_one(tmp_path, holder, clock):
+    """On one machine the kernel decides, whatever the time stamps say."""
+    process, _ = holder(1, 1)
+    path = tmp_path / ".locks" / "part-1-of-1.lock"
+    os.utime(path, (clock, clock))
+    with pytest.raises(Refused, match=f"process {process.pid}"), hold_part(tmp_path, 1, 1):
+        pass
+    process.kill()
+    process.wait()
+    os.utime(path, (clock, clock))
+    with hold_part(tmp_path, 1, 1):
+        pass
+
+
 def test_the_end_of_a_run_removes_its_lock(tmp_path):
     with pytest.raises(KeyboardInterrupt), hold_part(tmp_path, 1, 1):
         raise KeyboardInterrupt

@@ -125,7 +125,9 @@ def test_list_shows_recipes_and_copies_one(avsr, tmp_path):
 
 def test_a_recipe_that_cannot_be_copied_or_read_is_one_line(avsr, tmp_path):
     (tmp_path / "pipelines").write_text("a file")
-    assert "cannot copy" in avsr("list", "--copy", "grid", expect=1).stderr
+    assert (
+        "cannot write pipelines: a file of that name is in the way" in avsr("list", "--copy", "grid", expect=1).stderr
+    )
     (tmp_path / "pipelines").unlink()
     (tmp_path / "pipelines").mkdir()
     (tmp_path / "pipelines/mine.yaml").symlink_to("nowhere")

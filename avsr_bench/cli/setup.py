@@ -63,17 +63,16 @@ def _told(name: str, path: Path) -> dict[str, str]:
 
 def _copy(name: str, found: dict[str, dict[str, Path]]) -> str:
     from .. import recipes
+    from ..bounded import read_bytes
+    from ..files import make_folder, nothing, write_whole
 
     for kind, paths in found.items():
         if name in paths:
             target = Path(kind) / f"{name}.yaml"
             if target.exists():
                 raise Refused(f"{target} is there already: remove it, or change it as it is")
-            try:
-                target.parent.mkdir(exist_ok=True)
-                target.write_bytes(paths[name].read_bytes())
-            except OSError as error:
-                raise Refused(f"cannot copy {paths[name]} to {target}: {error.strerror}; see to {kind}/") from None
+            make_folder(target.parent)
+            write_whole(target, read_bytes(paths[name]), nothing)
             return f"{target}: it now goes before the shipped recipe of that name, as long as you work in this folder"
     every = {name for paths in found.values() for name in paths}
     raise Misused(f"no recipe is called {name!r}.{recipes.nearest(name, every)}")

@@ -1,5 +1,6 @@
 """Damaged files of every kind, each read by its command in a process of its own: see benchmarks/mutations."""
 
+import mmap
 import os
 import random
 import signal
@@ -73,7 +74,9 @@ def work_on():
 
 
 def hold(size):
-    return len(bytearray(b"x") * size) and 0
+    with mmap.mmap(-1, size) as memory:  # not from what an earlier test gave back to the allocator
+        memory[:: mmap.PAGESIZE] = b"x" * (size // mmap.PAGESIZE)
+    return 0
 
 
 def write(name, content="new"):
@@ -106,8 +109,8 @@ def say(text, code=1):
         ("traceback", fail),
         ("hang", work_on),
         ("hang", lambda: time.sleep(60)),
-        ("memory", lambda: hold(400 << 20)),
-        ("memory", lambda: hold(60 << 30)),
+        ("memory", lambda: hold(1500 << 20)),
+        ("memory", lambda: len(bytearray(60 << 30))),
         ("silent", lambda: 1),
         ("exit code", lambda: say("what?\n", 3)),
         ("flood", lambda: say("again\n" * 40)),

@@ -18,3 +18,8 @@ SMALL = (
     "train.average=3",
     "train.average_share=0.5",
 )
+
+
+def small(*assignments: str) -> list[str]:
+    """`SMALL` with these laid over it, each setting once, as a command line wants it."""
+    return list({each.partition("=")[0]: each for each in (*SMALL, *assignments)}.values())

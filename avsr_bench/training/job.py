@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +15,19 @@ from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from .. import data, methods, nn, provenance, recipes, runs
 from ..data import Position, Prepared
-from ..files import make_folder, sweep_temporaries
-from ..locks import hold_part
 from ..methods import Method
 from ..nn import AVSR, Modality
 from ..records import Refused
 from ..runs import About
 from ..text import Tokenizer, load_tokenizer, make_tokenizer
 from .average import Average
+from .folder import hold_run, is_resumed, updates_of
 from .machine import check_started_outside, devices_for, loggers_for, quiet_lightning, rank
 from .material import TRAIN, Material, gather, write_left_out
 from .module import Recogniser
-from .recipe import TrainRecipe, TrainSettings, differences, load_recipe, needed_by, rounds_of
+from .recipe import TrainRecipe, TrainSettings, load_recipe, needed_by, rounds_of
 from .report import Report, View
-from .stop import CHECKPOINT, Checkpoints, Signals, is_sealed
+from .stop import CHECKPOINT, Checkpoints, Signals
 from .validate import Validation
 
 FORM = ("network", "text")  # sections in which a run must be like the one it begins with
@@ -87,21 +84,8 @@ def _train_one(
     request: TrainRequest, recipe: TrainRecipe, about: About, folder: Path, corpus: Prepared, view: View
 ) -> Path:
     """One run, new or resumed; its folder. Rank 0 keeps other trainers out of it."""
-    with ExitStack() as held:
-        claim = partial(_claim, folder, held)
-        if (folder / runs.RECIPE).is_file() and not (folder / runs.WEIGHTS).is_file() and rank() == 0:
-            held.enter_context(hold_part(folder))
-            sweep_temporaries(folder)
-            claim = partial(make_folder, folder)
+    with hold_run(folder, rank() == 0) as claim:
         return _train_alone(request, recipe, about, folder, corpus, view, claim)
-
-
-def _claim(folder: Path, held: ExitStack) -> None:
-    """Make the folder of a new run, and keep others out of it until `held` is left."""
-    make_folder(folder)
-    held.enter_context(hold_part(folder))
-    if (folder / runs.RECIPE).is_file():
-        raise Refused(f"{folder} was begun by another process a moment ago: resume it, or choose another --out")
 
 
 def _train_alone(
@@ -122,7 +106,7 @@ def _train_alone(
     ranks = devices * settings.nodes
     # The epoch plan is made for so many ranks: a run goes on with as many.
     recipe = replace(recipe, train=replace(settings, devices=devices))
-    going_on = main and _is_going_on(request, recipe, about, folder, say)
+    going_on = main and is_resumed(folder, request.resume, recipe, about, say)
     if request.resume and (folder / runs.WEIGHTS).is_file():
         return folder
     going_on = going_on or (not main and request.resume and (folder / CHECKPOINT).is_file())
@@ -224,7 +208,7 @@ def _fit(
         # We write a checkpoint when the queue says so; requeueing is the job script's to do.
         plugins=[SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None,
     )
-    done = _updates_of(folder / CHECKPOINT) if going_on else 0
+    done = updates_of(folder / CHECKPOINT) if going_on else 0
     start = material.planner.after(Position(), done * settings.accumulate)
     left = (steps - done) * settings.accumulate
     loader = data.Loader(material.stream, own, start, left, settings.workers)
@@ -243,43 +227,6 @@ def _finish(folder: Path, about: About, recipe: TrainRecipe, method: Method, ave
     runs.write_recipe(folder, about, recipe.sections())
     runs.write_weights(folder, weights)
     (folder / CHECKPOINT).unlink(missing_ok=True)
-
-
-def _is_going_on(request: TrainRequest, recipe: TrainRecipe, about: About, folder: Path, say: Any) -> bool:
-    """Whether the run in the folder goes on; one that must not be touched is refused."""
-    if not (folder / runs.RECIPE).is_file():
-        if request.resume:
-            say(f"nothing to resume in {folder}: it begins")
-        if folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
-            raise Refused(f"{folder} holds files and is not a run: choose another --out")
-        return False
-    if not request.resume:
-        state = "finished" if (folder / runs.WEIGHTS).is_file() else "begun"
-        raise Refused(f"{folder} is a run that was {state}: go on with --resume, or choose another --out or --seed")
-    before = runs.open_run(folder)
-    if before.about.corpus_fingerprint != about.corpus_fingerprint:
-        raise Refused(f"{folder} was trained on another state of {about.corpus}: give its --data, or another --out")
-    changed = differences(before.recipe, recipe.sections())
-    if changed:
-        raise Refused(f"{folder} was begun with {'; '.join(changed[:3])}: resume it as it was, or choose another --out")
-    if (folder / runs.WEIGHTS).is_file():
-        say(f"{folder} is finished already")
-        return False
-    if not (folder / CHECKPOINT).is_file():
-        say(f"{folder} has no checkpoint yet: it begins again")
-        return False
-    if not is_sealed(folder / CHECKPOINT):
-        raise Refused(
-            f"{folder / CHECKPOINT} is not what was written (it is cut short, damaged or of another program):"
-            " remove it to begin again, with --resume"
-        )
-    say(f"going on with {folder} after {_updates_of(folder / CHECKPOINT):,} updates")
-    return True
-
-
-def _updates_of(checkpoint: Path) -> int:
-    """How many updates a checkpoint has behind it; the digest says before that it is whole."""
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])
 
 
 def _tokenizer(recipe: TrainRecipe, corpus: Prepared, folder: Path | None) -> tuple[Tokenizer, tuple[str, ...]]:

@@ -7,6 +7,7 @@ import pytest
 from avsr_bench import corpora
 from avsr_bench.corpora import GridSettings
 from avsr_bench.corpora.grid import WORDS, spell
+from avsr_bench.recipes import build
 from avsr_bench.records import Refused
 
 REAL = Path(__file__).parents[3] / "shared/data/grid"
@@ -136,8 +137,8 @@ def test_overlapped_takes_255_of_1000(tree):
 
 
 def test_a_share_that_cannot_be_is_refused():
-    with pytest.raises(Refused, match=r"corpus\.valid_share = 2"):
-        GridSettings(valid_share=2)
+    with pytest.raises(Refused, match=r"valid_share = 2\.0"):
+        build(GridSettings, {"valid_share": 2.0}, "grid.yaml")
 
 
 def test_an_unreadable_speaker_stays_on_file(tree, reachable, read_as_nobody):

@@ -69,7 +69,7 @@ def test_damaged_shards_are_refused_in_one_line(tmp_path):
     prepared(folder, np.full((9, 96, 96), 60, np.uint8))
     tar = folder / "test/test-000000.tar"
     tar.write_bytes(tar.read_bytes()[:512] + b"\xff" * (tar.stat().st_size - 512))
-    with pytest.raises(Refused, match=r"s1%2Fa is damaged.*avsr-bench validate"):
+    with pytest.raises(Refused, match=r"s1%2Fa\.mouth\.mp4 is not what its index says.*avsr-bench validate"):
         preview(folder, tmp_path / "sheet.png")
 
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from training_settings import SMALL
+from training_settings import small
 
 from avsr_bench.records import Refused
 from avsr_bench.training.stop import CHECKPOINT, Stopped
@@ -26,7 +26,7 @@ def command(corpus, tmp_path):
 
     def make(out, *assignments, system="dense", steps=8):
         words = [sys.executable, "-m", "avsr_bench", "train", system, "--data", corpus.location, "--size", "tiny"]
-        return [*words, "--out", str(out), *SMALL, f"train.steps={steps}", *assignments]
+        return [*words, "--out", str(out), *small(f"train.steps={steps}", *assignments)]
 
     return make
 

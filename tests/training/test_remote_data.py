@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 import web
 from buckets import bucket_of
-from training_settings import SMALL
+from training_settings import small
 
 from avsr_bench import runs
 from avsr_bench.data import remote
@@ -84,7 +84,7 @@ def test_ctrl_c_does_not_wait_for_a_server_that_stalls(folder, tmp_path):
 
     with web.serving(folder, stall, ".tar") as server:
         command = [sys.executable, "-m", "avsr_bench", "train", "dense", "--data", f"{server.url}/small"]
-        command += ["--size", "tiny", "--out", "run", *SMALL, "train.steps=4", "train.workers=2"]
+        command += ["--size", "tiny", "--out", "run", *small("train.steps=4", "train.workers=2")]
         pipe = subprocess.PIPE
         process = subprocess.Popen(command, cwd=tmp_path, stdout=pipe, stderr=pipe, text=True)
         assert asked.wait(120)

@@ -8,7 +8,7 @@ import time
 import pytest
 import safetensors.torch
 import torch
-from training_settings import SMALL
+from training_settings import small
 
 from avsr_bench.records import Refused
 from avsr_bench.training.stop import CHECKPOINT, Stopped
@@ -149,7 +149,7 @@ def test_killed_at_any_time_and_resumed(corpus, tmp_path, run):
         "tiny",
         "--resume",
     ]
-    command += ["--out", str(out), *SMALL, "train.steps=60", "train.workers=1", "train.save_minutes=0.002"]
+    command += ["--out", str(out), *small("train.steps=60", "train.workers=1", "train.save_minutes=0.002")]
     kills = 0
     while not (out / "model.safetensors").exists():
         process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

@@ -14,7 +14,7 @@ import torch
 import yaml
 from mouths import make_shards
 from patience import PATIENCE
-from training_settings import SMALL
+from training_settings import SMALL, small
 
 from avsr_bench import runs
 from avsr_bench.records import Misused, Refused
@@ -289,7 +289,7 @@ def test_a_disk_that_is_full_keeps_what_is_there(corpus, tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 
     command = [sys.executable, "-m", "avsr_bench", "train", "dense", "--data", corpus.location, "--size", "tiny"]
-    command += ["--out", "run", *SMALL, "network.width=32", "train.steps=3", "train.save_minutes=0"]
+    command += ["--out", "run", *small("network.width=32", "train.steps=3", "train.save_minutes=0")]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, preexec_fn=small_files)
     assert done.returncode == 1, done.stderr
     assert "last.ckpt" in done.stderr and "there is none to go on from yet" in done.stderr
@@ -301,7 +301,7 @@ def test_a_disk_that_is_full_keeps_what_is_there(corpus, tmp_path):
 @pytest.mark.slow
 def test_two_processes_train_one_network(corpus, tmp_path):
     command = [sys.executable, "-m", "avsr_bench", "train", "dense", "--data", corpus.location, "--size", "tiny"]
-    command += ["--out", "run", *SMALL, "train.steps=6", "train.device=cpu", "train.devices=2"]
+    command += ["--out", "run", *small("train.steps=6", "train.device=cpu", "train.devices=2")]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     rows = read_metrics(tmp_path / "run" / "metrics.csv")
@@ -320,7 +320,7 @@ def test_what_falls_below_zero_is_in_the_picture(tmp_path):
 @pytest.mark.slow
 def test_two_processes_that_were_stopped_go_on_as_if_nothing_had_happened(corpus, tmp_path):
     command = [sys.executable, "-m", "avsr_bench", "train", "dense", "--data", corpus.location, "--size", "tiny"]
-    command += [*SMALL, "train.steps=60", "train.device=cpu", "train.devices=2", "--resume", "--out"]
+    command += [*small("train.steps=60", "train.device=cpu", "train.devices=2"), "--resume", "--out"]
     ask = {"cwd": tmp_path, "capture_output": True, "text": True, "check": False, "timeout": PATIENCE}
     whole = subprocess.run([*command, "whole"], **ask)
     assert whole.returncode == 0, whole.stderr

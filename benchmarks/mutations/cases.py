@@ -174,7 +174,7 @@ def read(
     before = isolation.listing(place, allowed)
     ended = isolation.run(partial(isolation.command_line, command.split()), here, place.with_name(f"{place.name}-said"))
     wrote = [name.removeprefix(f"{place}/") for name in isolation.touched(before, isolation.listing(place, allowed))]
-    verdict, why = isolation.judge(ended, isolation.unforeseen_in(here), wrote, warm)
+    verdict, why = isolation.judge(ended, isolation.unforeseen_in(*allowed), wrote, warm)
     if wrote or ended.late:
         isolation.build(template, place)
     else:

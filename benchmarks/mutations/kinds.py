@@ -139,10 +139,11 @@ RENDER = _commands("leaderboard render --results results --runs nowhere --out ou
 ROBUSTNESS = _commands(
     f"robustness --noise blur --levels 0,3 --models {RUN} --data {DATA} --out results", writes=("results",)
 )
-RESULTS = (
+RESULTS = (  # a rendering takes a second: seldom
     *(
-        Target(f"results/small__mine/test/{name}.{suffix}", form, (*VERIFY, *VERIFY, *RENDER, *ROBUSTNESS))
+        Target(f"results/small__mine/test/{name}.{suffix}", form, (*VERIFY * 4, *RENDER, *ROBUSTNESS))
         for name in ("clean", "blur_3")
+        for _ in range(2)
         for suffix, form in (("json", "json"), ("jsonl", "jsonl"))
     ),
     Target("leaderboards/published.yaml", "yaml", RENDER),
@@ -178,7 +179,7 @@ WEIGHTS = (
     _import("lightning.ckpt", "bytes"),
     _import("published.safetensors", "safetensors"),
     _import("packed.safetensors", "safetensors"),
-    Target("runs/small/begun/last.ckpt", "torch", (RESUME,)),
+    Target("runs/small/begun/last.ckpt", "bytes", (RESUME,)),
 )
 
 KINDS: dict[str, tuple[Target, ...]] = {

@@ -105,7 +105,11 @@ def whole(path: Path, ours: Ours = anything, advice: str = BY_FORCE) -> Iterator
     with refusing(path):
         real.parent.stat()  # raises where there is no folder to write into: before the work, and in plain words
         try:
+            temporary.touch()
+            rights = temporary.stat().st_mode
             yield temporary
+            if temporary.stat().st_mode != rights:  # safetensors makes a file that its owner alone may read
+                temporary.chmod(stat.S_IMODE(rights))
             check_target(path, ours, advice)  # somebody may have made a file of that name in the meantime
             settle(temporary, real)
         except SafetensorError as error:  # a full disk, in the words of safetensors
@@ -122,7 +126,7 @@ def write_whole(
 ) -> None:
     """Write `path` in one step: a reader sees the old file or the new one, never half of it."""
     content = data.encode() if isinstance(data, str) else data
-    with whole(path, ours, advice) as temporary, refusing(path, len(content)), temporary.open("xb") as file:
+    with whole(path, ours, advice) as temporary, refusing(path, len(content)), temporary.open("wb") as file:
         file.write(content)
 
 

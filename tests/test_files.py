@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import safetensors.numpy
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -167,9 +169,12 @@ def test_new_files_have_the_rights_that_the_user_gives_new_files(tmp_path):
     before = os.umask(0o027)
     try:
         write_whole(tmp_path / "out", b"new")
+        with whole(tmp_path / "weights") as unfinished:
+            safetensors.numpy.save_file({"weight": np.ones(3)}, unfinished)
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o640
+    for name in ("out", "weights"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o640
 
 
 def test_a_dash_is_standard_output():

@@ -89,7 +89,7 @@ def test_a_split_now_and_the_rest_later(avsr, face_corpus, tmp_path, digest):
     assert {path.name for path in (tmp_path / "steps").iterdir() if path.is_dir()} - {".locks"} == {"test"}
     avsr("prep", "folder", "--root", face_corpus, "--out", "steps", *SMALL)
     assert digest(tmp_path / "whole") == digest(tmp_path / "steps")
-    refused = avsr("prep", "folder", "--root", face_corpus, "--out", "steps", *SMALL, "--split", "tset", expect=1)
+    refused = avsr("prep", "folder", "--root", face_corpus, "--out", "steps", *SMALL, "--split", "tset", expect=2)
     assert "test" in refused.err
 
 

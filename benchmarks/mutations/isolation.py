@@ -190,15 +190,18 @@ def listing(place: Path, leaving_out: Sequence[Path]) -> dict[str, tuple[int, ..
     Of a file its kind, size, number and the kernel's time of its last change, which no program can set back.
     """
     found: dict[str, tuple[int, ...]] = {}
-    out = {str(path) for path in leaving_out}
-    for folder, folders, files in os.walk(place):
-        folders[:] = [name for name in folders if f"{folder}/{name}" not in out]
-        for path in (f"{folder}/{name}" for name in files):
-            if path not in out:
-                about = os.lstat(path)
-                found[path] = (about.st_mode, about.st_size, about.st_ino, about.st_ctime_ns)
-        for path in (f"{folder}/{name}" for name in folders):
-            found[path] = (os.lstat(path).st_mode,)
+    out, folders = {str(path) for path in leaving_out}, [str(place)]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.path in out:
+                    continue
+                about = entry.stat(follow_symlinks=False)
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                    found[entry.path] = (about.st_mode,)
+                else:
+                    found[entry.path] = (about.st_mode, about.st_size, about.st_ino, about.st_ctime_ns)
     if Path(OUTSIDE).exists():
         found[OUTSIDE] = ()
         shutil.rmtree(OUTSIDE)

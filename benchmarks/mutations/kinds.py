@@ -86,10 +86,10 @@ READ = _commands(
     f"inspect {DATA} --out out.png",
     f"evaluate {RUN} --data {DATA} --out out",
     f"evaluate {RUN} --data {DATA} --sound babble:0 --out out",
-    f"train mine {TRAIN}",
     f"noise preview {DATA} --out out.png",
     writes=("out", "out.png"),
 )
+LEARN = Command(f"train mine {TRAIN}")
 AGAIN = Command("prep folder --root listed --out data/small --workers 1 --min-yield 0", (DATA,))
 FORCE = Command("prep folder --root listed --out data/small --workers 1 --min-yield 0 --force", (DATA,))
 TRACKS = Command(f"prep folder --root listed --out out --workers 1 --min-yield 0 --landmarks {DATA}")
@@ -98,14 +98,14 @@ SHARDS = tuple(
     Target(f"{DATA}/{split}/{split}-000000.{suffix}", form, commands)
     for split, suffix, form, commands in (
         ("test", "tar", "bytes", READ),
-        ("train", "tar", "bytes", (READ[0], READ[4])),
+        ("train", "tar", "bytes", (READ[0], LEARN)),
         ("test", "tracks.npz", "npz", (READ[0], READ[1], TRACKS)),
     )
 )
 INDEXES = (
     Target(f"{DATA}/test/test-000000.jsonl", "jsonl", (*READ, AGAIN, TRACKS)),
-    Target(f"{DATA}/train/train-000000.jsonl", "jsonl", (READ[0], READ[1], READ[4], AGAIN)),
-    Target(f"{DATA}/prep.json", "json", (*READ, AGAIN, FORCE)),
+    Target(f"{DATA}/train/train-000000.jsonl", "jsonl", (READ[0], READ[1], LEARN, AGAIN)),
+    Target(f"{DATA}/prep.json", "json", (*READ, LEARN, AGAIN, FORCE)),
     Target(f"{DATA}/skipped.jsonl", "jsonl", (READ[0], READ[1], AGAIN)),
 )
 
@@ -143,7 +143,7 @@ RESULTS = (  # a rendering takes a second: seldom
     *(
         Target(f"results/small__mine/test/{name}.{suffix}", form, (*VERIFY * 4, *RENDER, *ROBUSTNESS))
         for name in ("clean", "blur_3")
-        for _ in range(2)
+        for _ in range(4)
         for suffix, form in (("json", "json"), ("jsonl", "jsonl"))
     ),
     Target("leaderboards/published.yaml", "yaml", RENDER),

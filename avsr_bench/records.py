@@ -26,6 +26,8 @@ LONGEST = 1e6  # seconds, 11 days: a time beyond it is a mistake, and what is co
 Fraction = Annotated[float, Interval(ge=0, le=1)]
 PartOfAll = Annotated[float, Interval(ge=0, lt=1)]  # where all of it would leave nothing
 Seed = Annotated[int, Interval(ge=0, le=2**63 - 1)]
+Count = Annotated[int, Interval(ge=0, le=10**15)]
+Hours = Annotated[float, Interval(ge=0, le=10**9)]
 LONGEST_KEY = 200  # characters; names of files have 255 bytes
 
 # Why a clip was left out: code -> (kind, what it means and what to do). `clip` reasons are final; `machine` reasons
@@ -205,3 +207,32 @@ class Skipped:
     key: str
     split: str
     reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Ancestor:
+    """A run whose weights, or whose answers, went into another one."""
+
+    run: str
+    frames: Count | None = None  # trained on in that run alone; none where nobody knows: weights that others trained
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What it took to train a network. Frames are valid ones: padding is not counted, every pass over a clip is."""
+
+    frames: Count  # that went through the network while it trained
+    ancestors: tuple[Ancestor, ...] = ()  # the runs it began with, its teachers and their own, each once
+    teacher_frames: Count = 0  # that went through frozen networks beside it; shown apart, not part of the total
+    updates: Count = 0
+    seconds: Annotated[float, Interval(ge=0, le=10**12)] = 0.0  # of its own training
+    # Unique hours of its own training clips by kind, beside the frames and never used to match budgets.
+    labelled_hours: Hours = 0.0
+    automatic_hours: Hours = 0.0
+    unlabelled_hours: Hours = 0.0
+
+    @property
+    def total(self) -> int | None:
+        """Frames of the network and of all its ancestors; none where one of them is not known."""
+        frames = [self.frames, *(ancestor.frames for ancestor in self.ancestors)]
+        return None if None in frames else sum(of for of in frames if of is not None)

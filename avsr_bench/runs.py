@@ -25,7 +25,7 @@ from .decoding import DecodeSettings
 from .files import make_folder, whole, write_whole
 from .inert import inert
 from .nn import AVSR, Modality, NetworkSettings
-from .records import Fraction, Misused, Refused, Seed
+from .records import Budget, Fraction, Misused, Refused, Seed
 from .text import Tokenizer, load_tokenizer
 
 ROOT = Path("runs")
@@ -47,6 +47,7 @@ class About:
     parameters: Count = 0
     nonzero: Count = 0  # parameters that are not zero
     hours: Annotated[float, Interval(ge=0, le=10**9)] = 0.0  # of training data
+    budget: Budget | None = None  # none for weights that others trained, and for runs of before budgets were kept
     command: str = ""
     commit: str = ""
 

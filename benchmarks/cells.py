@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avsr_bench import runs
-from avsr_bench.training.recipe import differences, load_recipe
+from avsr_bench.training.recipe import differences, load_recipe, read_sections
 
 DATA, RUNS = Path("data/synth"), Path("runs/claims")
 LOOKS = 20  # at validation clips in a run
@@ -33,9 +33,9 @@ class Cell:
         """Whether its weights are there, trained by this command with what the recipes say now."""
         if not (self.folder / runs.WEIGHTS).is_file():
             return False
-        run, (recipe, _) = runs.open_run(self.folder), load_recipe(self.system, "tiny", self.assignments)
+        run, recipe = runs.open_run(self.folder), load_recipe(self.system, "tiny", self.assignments).recipe
         same = run.about.command == shlex.join(("avsr-bench", *self.command))
-        return same and not differences(run.recipe, recipe.sections())
+        return same and not differences(read_sections(run.recipe, str(self.folder)), recipe.sections())
 
     @property
     def assignments(self) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ def main() -> None:
     ]
     for system in EXCHANGING:
         times = _seconds(asked.size, system, asked.steps, f"method.every={EVERY}", "method.stop=1")
-        every = load_recipe(system, asked.size, ())[0].method["every"]
+        every = load_recipe(system, asked.size, ()).recipe.method["every"]
         changing = times[EVERY - 1 : -1 : EVERY]  # the last update has the look at validation clips in it
         others = median(time for number, time in enumerate(times, 1) if number % EVERY and number > FIRST)
         share = (fmean(changing) - others) / others / every

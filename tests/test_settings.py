@@ -14,6 +14,7 @@ from avsr_bench.corpora import READERS
 from avsr_bench.leaderboard.published import Published
 from avsr_bench.methods import METHODS
 from avsr_bench.noise.sound import SoundSettings
+from avsr_bench.objectives import OBJECTIVES
 from avsr_bench.prep.recipe import PrepSettings
 from avsr_bench.records import Misused
 from avsr_bench.runs import About
@@ -28,7 +29,8 @@ SECTIONS = {
     "board": BoardSettings,
     "run": About,
     "published": Published,
-    **{f"method {name}": settings for name, (settings, _) in METHODS.items()},
+    **{f"method {name}": entry.settings for name, entry in METHODS.items()},
+    **{f"objective {name}": entry.settings for name, entry in OBJECTIVES.items()},
     **{f"reader {name}": reader.settings for name, reader in READERS.items()},
 }
 # What a section cannot do without.

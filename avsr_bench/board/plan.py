@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import data, recipes, runs
 from ..records import Misused, Refused
-from ..training.recipe import TrainRecipe, differences, load_recipe, rounds_of
+from ..training.recipe import TrainRecipe, differences, load_recipe, read_sections, rounds_of
 from .settings import BoardSettings
 
 Command = tuple[str, ...]  # words after avsr-bench
@@ -55,7 +55,7 @@ class Wanted:
         if not (self.folder / runs.RECIPE).is_file():
             return False
         run = runs.open_run(self.folder)
-        unlike = differences(run.recipe, self.sections)
+        unlike = differences(read_sections(run.recipe, str(self.folder)), self.sections)
         if unlike:
             raise Refused(
                 f"{self.folder} was trained with {'; '.join(unlike[:3])}: a board compares runs of its own settings"
@@ -95,8 +95,7 @@ def make_plan(request: BoardRequest, settings: BoardSettings) -> tuple[Stage, ..
             run.is_there()
         all_wanted += wanted
         words = ("train", system, "--data", corpus.location, "--size", size, "--resume", *settings.assignments(system))
-        needed = _start(recipe, size)
-        needs = () if needed is None else (runs.default_folder(replace(about, system=needed)),)
+        needs = tuple(runs.default_folder(replace(about, system=needed)) for needed in _needed(recipe, size))
         stages.append(Stage(f"train {system}", (words,), needs, wanted))
         clean = _sweep(request, settings, corpus, "none", {0})
         stages.append(Stage(f"read {system}", (clean,), reads=wanted))
@@ -140,9 +139,8 @@ def _systems(names: Sequence[str], settings: BoardSettings, size: str) -> dict[s
     def add(name: str) -> None:
         if name in found:
             return
-        recipe, _ = load_recipe(name, size, settings.assignments(name))
-        needed = _start(recipe, size)
-        if needed is not None:
+        recipe = load_recipe(name, size, settings.assignments(name)).recipe
+        for needed in _needed(recipe, size):
             add(needed)
         found[name] = recipe
 
@@ -151,11 +149,10 @@ def _systems(names: Sequence[str], settings: BoardSettings, size: str) -> dict[s
     return found
 
 
-def _start(recipe: TrainRecipe, size: str) -> str | None:
-    """The system whose run, of the same size, another begins with or learns from."""
-    taught = recipe.method.get("name") == "distilled" and recipe.teacher.size in (None, size)
-    name = recipe.teacher.run if taught else recipe.init.run
-    return name if name in recipes.names("models") else None
+def _needed(recipe: TrainRecipe, size: str) -> list[str]:
+    """The systems whose runs, of the same size, another begins with or takes the help of."""
+    helpers = [name for name, its_size in recipe.helpers(size).values() if its_size == size]
+    return [name for name in (recipe.init.run, *helpers) if name in recipes.names("models")]
 
 
 def _runs_of(recipe: TrainRecipe, folder: Path, system: str, settings: BoardSettings) -> tuple[Wanted, ...]:

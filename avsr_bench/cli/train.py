@@ -50,9 +50,9 @@ def train(
 ) -> None:
     """Train a recogniser from prepared shards. Ctrl-C stops after an update; --resume goes on from there."""
     quiet_threads()
-    from ..training.job import TrainRequest
     from ..training.job import train as run
-    from ..training.stop import Stopped
+    from ..training.plan import TrainRequest
+    from ..training.signals import Stopped
     from .progress import shown
 
     request = TrainRequest(

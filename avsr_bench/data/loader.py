@@ -1,8 +1,8 @@
 """Batches for training: what the plan says, read by workers from the shards, from any position on.
 
-    stream = Stream(corpus, chosen, tokens, planner, show)
+    stream = Stream(corpus, chosen, tokens, "video", planner, (plain, augmented))
     with Loader(stream, rank=0, start=Position(), batches=800, workers=2) as batches:
-        for batch in batches: ...
+        for clear, disturbed in batches: ...
 
 A position is (epoch, batch). Workers take turns, batch by batch, so that the order is the plan's whatever their number;
 each reads its share of a group's shards forward once, and keeps it undecoded until the group is done.
@@ -104,10 +104,15 @@ class Stream:
     tokens: Sequence[tuple[int, ...]]
     modality: Modality
     planner: Planner
-    show: Show
+    views: tuple[Show, ...]  # the same clips, shown in each of these ways
 
-    def batches(self, rank: int, start: Position, count: int, turn: int = 0, turns: int = 1) -> Iterator[Batch]:
-        """Of the `count` batches of a rank from `start` on every `turns`-th, beginning with number `turn`."""
+    def batches(
+        self, rank: int, start: Position, count: int, turn: int = 0, turns: int = 1
+    ) -> Iterator[tuple[Batch, ...]]:
+        """Of the `count` batches of a rank from `start` on every `turns`-th, beginning with number `turn`.
+
+        Each is one batch a view, of the same clips in the same order.
+        """
         extensions = members_of(self.modality)
         planned = islice(self._planned(rank, start), count)
         mine = (each for number, each in enumerate(planned) if number % turns == turn)
@@ -120,8 +125,8 @@ class Stream:
                 for number in batch.clips:
                     place = self.places[number]
                     example = decode(self.corpus, place, members.pop(place.entry.key))
-                    clips.append(self.show(example, self.tokens[number], epoch))
-                yield collate(clips)
+                    clips.append([show(example, self.tokens[number], epoch) for show in self.views])
+                yield tuple(collate(view) for view in zip(*clips, strict=True))
 
     def _planned(self, rank: int, start: Position) -> Iterator[tuple[int, PlannedBatch]]:
         epoch, first = start.epoch, start.batch
@@ -130,13 +135,13 @@ class Stream:
             epoch, first = epoch + 1, 0
 
 
-class _Turns(IterableDataset[Batch | Refused]):
+class _Turns(IterableDataset[tuple[Batch, ...] | Refused]):
     """What one worker makes of a stream. A refusal travels as the last of it: torch would wrap it in a traceback."""
 
     def __init__(self, stream: Stream, rank: int, start: Position, count: int) -> None:
         self.stream, self.rank, self.start, self.count = stream, rank, start, count
 
-    def __iter__(self) -> Iterator[Batch | Refused]:
+    def __iter__(self) -> Iterator[tuple[Batch, ...] | Refused]:
         worker = get_worker_info()
         turn, turns = (worker.id, worker.num_workers) if worker is not None else (0, 1)
         try:
@@ -164,7 +169,7 @@ class Loader:
             prefetch_factor=4 if workers else None,
         )
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[tuple[Batch, ...]]:
         before = set(multiprocessing.active_children())
         made = iter(self.batches)
         self.workers |= set(multiprocessing.active_children()) - before

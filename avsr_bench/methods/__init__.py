@@ -1,49 +1,81 @@
-"""What a system does to a network while it trains: masks learnt or found, weights pruned, rounded or taught."""
+"""What happens to the weights of a network while it trains: masks learnt or chosen, weights pruned or rounded."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from .. import recipes
-from ..nn import AVSR
 from ..records import Misused
 from .continuous import MSRS, MSRSSettings
-from .distill import Distilled, DistilledSettings
-from .dynamic import METHODS as DYNAMIC
-from .dynamic import StaticErk
+from .dynamic import (
+    Chase,
+    ChaseSettings,
+    Gmp,
+    GmpSettings,
+    Granet,
+    GranetSettings,
+    Rigl,
+    RiglSettings,
+    Set,
+    SetSettings,
+    StaticErk,
+    StaticErkSettings,
+)
 from .int8 import Int8, Int8Settings
 from .magnitude import Magnitude, MagnitudeSettings
 from .masked import Masked
 from .method import Method
 
-# What `method.name` in a recipe may say: the type of the section's other settings, and what is built from them.
-METHODS: dict[str, tuple[type[Any], type[Any]]] = {
-    "msrs": (MSRSSettings, MSRS),
-    "magnitude": (MagnitudeSettings, Magnitude),
-    "distilled": (DistilledSettings, Distilled),
-    "int8": (Int8Settings, Int8),
-    **DYNAMIC,
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A method for those who plan a run."""
+
+    settings: type[Any]
+    method: type[Any]
+    draws: bool = False  # whether it draws numbers, and so takes the run's seed
+    sparse: bool = True  # whether it removes weights, at least for a while
+
+
+# What `method.name` in a recipe may say.
+METHODS: dict[str, Entry] = {
+    "msrs": Entry(MSRSSettings, MSRS, draws=True),
+    "magnitude": Entry(MagnitudeSettings, Magnitude),
+    "gmp": Entry(GmpSettings, Gmp, draws=True),
+    "granet": Entry(GranetSettings, Granet, draws=True),
+    "set": Entry(SetSettings, Set, draws=True),
+    "rigl": Entry(RiglSettings, Rigl, draws=True),
+    "chase": Entry(ChaseSettings, Chase, draws=True),
+    "static-erk": Entry(StaticErkSettings, StaticErk, draws=True),
+    "int8": Entry(Int8Settings, Int8, sparse=False),
 }
 
 
-def build(section: Mapping[str, Any], where: str, seed: int = 0, teacher: AVSR | None = None) -> Method:
-    """The method of a recipe's section `method`, which has a `name` and settings; an empty one is plain training.
-
-    `where` names the origin of the section in messages; `seed` is the run's; `distilled` needs its trained `teacher`.
-    """
+def settings_of(section: Mapping[str, Any], where: str) -> Any:
+    """The typed settings of a recipe's section `method`, which has a `name`; none of an empty one, plain training."""
     if not section:
-        return Method()
+        return None
     name = section.get("name", "")
     if name not in METHODS:
         raise Misused(f"{where}: unknown method.name {name!r}.{recipes.nearest(str(name), METHODS)}")
-    settings_type, method = METHODS[name]
-    settings = recipes.build(settings_type, {k: v for k, v in section.items() if k != "name"}, f"{where}: method")
-    if method is Distilled:
-        if teacher is None:
-            raise Misused(f"{where}: distilled needs a trained teacher, and there is none")
-        return Distilled(settings, teacher)
-    return method(settings, seed) if issubclass(method, MSRS | StaticErk) else method(settings)
+    said = {key: value for key, value in section.items() if key != "name"}
+    return recipes.build(METHODS[name].settings, said, f"{where}: method")
 
 
-__all__ = ["METHODS", "MSRS", "Distilled", "Int8", "Magnitude", "Masked", "Method", "build"]
+def whole_section(section: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The section with all of the method's settings, as it stands in the recipe of a run."""
+    return {"name": section["name"], **asdict(settings_of(section, where))} if section else {}
+
+
+def build(section: Mapping[str, Any], where: str, seed: int = 0) -> Method:
+    """The method of a recipe's section; `where` names its origin in messages, `seed` is the run's."""
+    settings = settings_of(section, where)
+    if settings is None:
+        return Method()
+    entry = METHODS[str(section["name"])]
+    return entry.method(settings, seed) if entry.draws else entry.method(settings)
+
+
+__all__ = ["METHODS", "MSRS", "Entry", "Int8", "Magnitude", "Masked", "Method", "build", "settings_of", "whole_section"]

@@ -32,7 +32,7 @@ BRANCHES: dict[type[nn.Module], tuple[tuple[str, ...], str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class ChannelGroup:
     """The inner channels of one branch."""
 
     name: str
@@ -41,7 +41,7 @@ class Group:
     channels: int
 
 
-def find_groups(network: nn.Module) -> tuple[Group, ...]:
+def find_groups(network: nn.Module) -> tuple[ChannelGroup, ...]:
     """Every group of channels in a network that can be removed, in the order of its layers."""
     groups = []
     for name, module in network.named_modules():
@@ -49,16 +49,16 @@ def find_groups(network: nn.Module) -> tuple[Group, ...]:
         if makers:
             channels = network.get_parameter(f"{name}.{reader}.weight").shape[1]
             weights = tuple(f"{name}.{maker}.weight" for maker in makers)
-            groups.append(Group(name, weights, f"{name}.{reader}.weight", channels))
+            groups.append(ChannelGroup(name, weights, f"{name}.{reader}.weight", channels))
     return tuple(groups)
 
 
-def all_alive(groups: Iterable[Group]) -> Alive:
+def all_alive(groups: Iterable[ChannelGroup]) -> Alive:
     """Every channel still there."""
     return {group.name: torch.ones(group.channels, dtype=torch.bool) for group in groups}
 
 
-def strengths(groups: Iterable[Group], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def strengths(groups: Iterable[ChannelGroup], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The mean magnitude of the weights that make each channel, removed weights counting as the zeros they are."""
     means: dict[str, Tensor] = {}
     for group in groups:
@@ -79,7 +79,7 @@ def remove_weakest(alive: Alive, strength: Mapping[str, Tensor], keep: int, leas
     return keep_largest(ranked, min(max(keep, protected), kept(alive)), alive)
 
 
-def allowed(groups: Iterable[Group], alive: Alive, masks: Masks) -> Masks:
+def allowed(groups: Iterable[ChannelGroup], alive: Alive, masks: Masks) -> Masks:
     """Which weights may exist at all: those that neither make nor read a removed channel."""
     places = {name: torch.ones_like(mask) for name, mask in masks.items()}
     for group in groups:

@@ -14,19 +14,19 @@ from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Interval
-from lightning.pytorch import LightningModule, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.utils import clip_grad_norm_
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
-from ..nn import AVSR, Batch, Losses, LossSettings
-from ..records import Fraction, PartOfAll, Refused, draws
+from ..nn import AVSR, Group
+from ..records import Fraction, PartOfAll, draws
 from .gates import Gates
 from .masked import Masked
 from .masks import Masks, keep_largest, size, sparsity
 
 POWERS = {"exp_avg": 1, "exp_avg_sq": 2, "max_exp_avg_sq": 2, "momentum_buffer": 1}  # of the gradient, in a moment
+PHI = "phi"  # the name of its group in the optimiser
+MOMENTUM = 0.1  # torch's own, of batch norms outside of the average
 Temperature = Annotated[float, Interval(gt=0, le=10**6)]
 
 
@@ -57,9 +57,8 @@ class MSRSSettings:
 class MSRS(Masked):
     """Searches, switches, and holds the mask where training stays sparse.
 
-    Phi has an optimiser of its own (Adam: no decay, its own rate and clipping), so the run's global gradient norm does
-    not see it and nothing of it is left after the search. DDP knows the network's parameters only: the gradients of phi
-    are averaged over ranks here.
+    Phi is a group of the optimiser with a rate and a limit of its own and without decay, so the network's gradient norm
+    does not see it, and nothing of it is left after the search.
     """
 
     def __init__(self, settings: MSRSSettings, seed: int = 0) -> None:
@@ -68,10 +67,7 @@ class MSRS(Masked):
         first = 1 / (1 + math.exp(-settings.temperature * settings.initial))
         self.gates = Gates(settings.initial, settings.temperature, 1 / first if settings.rescale else 1.0)
         self.searching = True
-        self.averaged = 0  # batches that batch norms have averaged over since the switch
-        self._optimizer: Adam | None = None
-        self._remembered: dict[str, Any] = {}  # of the optimiser, from a checkpoint
-        self._momenta: list[tuple[_BatchNorm, float | None]] = []
+        self.averaging = False  # whether batch norms average over the batches since the switch
 
     def attach(self, network: AVSR, steps: int) -> None:
         """Put gates before the weights, unless a checkpoint says that the search is over."""
@@ -79,6 +75,9 @@ class MSRS(Masked):
         self.search_steps = max(1, round(self.settings.search * (steps if self.settings.search < 1 else 1)))
         if self.searching:
             self.gates.put_before(network)
+        else:
+            self._average_norms(self.averaging)
+            self.replace(self.masks)
 
     def found(self) -> Masks:
         """The masks that a search which ended now would have found."""
@@ -94,66 +93,33 @@ class MSRS(Masked):
             return first if done < self.settings.first_stage else last
         return first * (last / first) ** min(1.0, done)
 
-    def loss(self, network: AVSR, batch: Batch, settings: LossSettings) -> tuple[Losses, dict[str, Tensor]]:
-        """The losses of the network behind its gates, and the penalty."""
-        losses = network.loss(batch, settings)
-        if not (self.searching and network.training):
-            return losses, {}
-        total = self.gates.sum_of_phi() if self.settings.penalty == "phi" else self.gates.sum_of_gates()
-        return losses, {"penalty": self.settings.penalty_weight * total}
+    def trained(self) -> list[nn.Parameter]:
+        """Phi, as long as the mask is searched."""
+        return list(self.gates.phi.values())
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The network is where it is trained: phi goes there too, and gets its optimiser."""
+    def groups(self) -> list[Group]:
+        """Phi at a constant rate."""
+        phi, settings = tuple(self.trained()), self.settings
+        return [Group(PHI, phi, settings.lr, 0.0, settings.clip, scheduled=False)] if phi else []
+
+    def penalty(self) -> dict[str, Tensor]:
+        """The push on all gates."""
         if not self.searching:
-            return
-        if getattr(trainer.precision_plugin, "scaler", None) is not None:
-            raise Refused(
-                "MSRS cannot train in float16, whose scaled gradients phi's optimiser does not know: use bf16"
-            )
-        self.gates.to_weights_of(self.network)
-        # Fused: the other forms of Adam allocate another tensor a parameter.
-        self._optimizer = Adam(self.gates.phi.values(), lr=self.settings.lr, betas=(0.9, 0.98), fused=True)
-        if self._remembered:
-            self._optimizer.load_state_dict(self._remembered)
-            self._remembered = {}
+            return {}
+        total = self.gates.sum_of_phi() if self.settings.penalty == "phi" else self.gates.sum_of_gates()
+        return {"penalty": self.settings.penalty_weight * total}
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Follow the schedule; before the first batch after the search, switch."""
-        if self.searching and trainer.global_step >= self.search_steps:
-            self.switch(trainer.optimizers[0])
+    def before_update(self, update: int, optimizer: Optimizer) -> bool:
+        """Follow the schedule; before the first update after the search, switch."""
+        if self.searching and update < self.search_steps:
+            self.gates.temperature = self.temperature(update)
+            return False
         if self.searching:
-            self.gates.temperature = self.temperature(trainer.global_step)
-        elif self.averaged < self.settings.norm_batches:  # a plain mean over the batches since the switch
-            norms = [module for module in self.network.modules() if isinstance(module, _BatchNorm)]
-            self._momenta = [(norm, norm.momentum) for norm in norms]
-            self.averaged += 1
-            for norm in norms:
-                norm.momentum = 1 / self.averaged
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Batch norms have their own momentum between batches."""
-        for norm, momentum in self._momenta:
-            norm.momentum = momentum
-        self._momenta = []
-
-    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Update phi beside the weights, all gradients being there; later, keep those of removed weights away."""
-        super().on_before_optimizer_step(trainer, pl_module, optimizer)
-        if self._optimizer is None:
-            return
-        phi = list(self.gates.phi.values())
-        if trainer.world_size > 1:
-            gradients = [of.grad for of in phi if of.grad is not None]
-            pending = [torch.distributed.all_reduce(gradient, async_op=True) for gradient in gradients]
-            for gradient, work in zip(gradients, pending, strict=True):
-                work.wait()
-                gradient.div_(trainer.world_size)
-        if self.settings.clip > 0:
-            clip_grad_norm_(phi, self.settings.clip)
-        self._optimizer.step()
-        self._optimizer.zero_grad()
+            self.switch(optimizer)
+            return True
+        if self.averaging and int(self._counters()[0]) >= self.settings.norm_batches:
+            self._average_norms(False)
+        return False
 
     @torch.no_grad()
     def switch(self, optimizer: Optimizer | None = None) -> None:
@@ -167,10 +133,35 @@ class MSRS(Masked):
             for what, moment in optimizer.state.get(weight, {}).items() if optimizer else ():
                 if what in POWERS and isinstance(moment, Tensor):  # as if the weights had always been the larger ones
                     moment.div_(scale ** POWERS[what]).masked_fill_(~mask, 0)
+        self._forget_phi(optimizer)
         self.gates.take_away()
-        self.searching, self._optimizer = False, None
+        self.searching = False
+        for counter in self._counters():
+            counter.zero_()
+        self._average_norms(self.settings.norm_batches > 0)
         if sparse:
             self.replace(masks, optimizer)
+
+    def _forget_phi(self, optimizer: Optimizer | None) -> None:
+        if optimizer is None:
+            return
+        for group in [group for group in optimizer.param_groups if group.get("name") == PHI]:
+            optimizer.param_groups.remove(group)
+            for phi in group["params"]:
+                optimizer.state.pop(phi, None)
+
+    def _norms(self) -> list[_BatchNorm]:
+        return [module for module in self.network.modules() if isinstance(module, _BatchNorm)]
+
+    def _counters(self) -> list[Tensor]:
+        """How many batches each norm has counted."""
+        return [norm.num_batches_tracked for norm in self._norms() if norm.num_batches_tracked is not None]
+
+    def _average_norms(self, averaging: bool) -> None:
+        """Without a momentum batch norms take the plain mean of all batches that they have counted."""
+        self.averaging = averaging
+        for norm in self._norms():
+            norm.momentum = None if averaging else MOMENTUM
 
     def _first_values(self, name: str, weight: Tensor) -> Tensor:
         """Where the removed weights of a layer start again in a dense network."""
@@ -186,21 +177,17 @@ class MSRS(Masked):
         """The search, or what came out of it."""
         return super().state_dict() | {
             "searching": self.searching,
+            "averaging": self.averaging,
             "temperature": self.gates.temperature,
             "phi": {name: phi.detach() for name, phi in self.gates.phi.items()},
-            "optimizer": self._optimizer.state_dict() if self._optimizer else {},
-            "averaged": self.averaged,
         }
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint, whether `attach` was called before or comes after."""
-        super().load_state_dict(state_dict)
-        self.searching, self.averaged = state_dict["searching"], state_dict["averaged"]
-        self.gates.temperature, self._remembered = state_dict["temperature"], state_dict["optimizer"]
-        if self.searching:
-            self.gates.phi.update({name: phi.requires_grad_() for name, phi in state_dict["phi"].items()})
-        else:
-            self.gates.take_away()
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """The state of a checkpoint, before the method is attached."""
+        super().load_state_dict(state)
+        self.searching, self.averaging = state["searching"], state["averaging"]
+        self.gates.temperature = state["temperature"]
+        self.gates.phi = {name: nn.Parameter(phi) for name, phi in state["phi"].items()}
 
     def figures(self) -> dict[str, float]:
         """In the search: how steep and how undecided gates are, and what they would remove; then what is removed."""

@@ -13,13 +13,12 @@ GraNet and Chase change them after it; here the weights that stay take it, and w
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import torch
 from annotated_types import Interval
-from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -142,16 +141,15 @@ class Dynamic(StaticErk, ABC):
         weights = {name: self.network.get_parameter(name) for name in self.masks}
         return {name: torch.zeros_like(of) if of.grad is None else of.grad for name, of in weights.items()}
 
-    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+    def before_step(self, update: int, optimizer: Optimizer) -> None:
         """Change masks where it is time to; in any case take the gradients of removed weights away."""
-        step = trainer.global_step + 1
-        due = self.window.due(step)
-        scores = self.scores(step) if due else {}
-        super().on_before_optimizer_step(trainer, pl_module, optimizer)  # what grows below has no gradient any more
+        due = self.window.due(update)
+        scores = self.scores(update) if due else {}
+        super().before_step(update, optimizer)  # what grows below has no gradient any more
         if due:
-            for masks in self.changes(step, scores):
+            for masks in self.changes(update, scores):
                 self.replace(masks, optimizer)
-                super().on_before_optimizer_step(trainer, pl_module, optimizer)
+                super().before_step(update, optimizer)
 
 
 class Rigl(Dynamic):
@@ -228,8 +226,8 @@ class Chase(Dynamic):
 
     def attach(self, network: AVSR, steps: int) -> None:
         """Find the channels; those that came with a checkpoint stay removed."""
-        self.groups = find_groups(network)
-        self.alive = self.alive or all_alive(self.groups)
+        self.inner = find_groups(network)
+        self.alive = self.alive or all_alive(self.inner)
         super().attach(network, steps)
 
     def changes(self, step: int, scores: dict[str, Tensor]) -> Iterator[Masks]:
@@ -243,7 +241,7 @@ class Chase(Dynamic):
         else:
             share = cosine(settings.drop, settings.drop_last, step / self.window.end)
             keep, soft = wanted - int(share * wanted), 0.0
-        places = allowed(self.groups, self.alive, self.masks)
+        places = allowed(self.inner, self.alive, self.masks)
         yield prune(self.weights(), {name: mask & places[name] for name, mask in self.masks.items()}, keep)
         bound = min(wanted + round(soft * total), total)
         yield grow(scores, self.masks, bound - kept(self.masks), places)
@@ -253,27 +251,17 @@ class Chase(Dynamic):
         gone = cubic(0.0, self.settings.channels, progress)
         keep = size(self.alive) - round(gone * size(self.alive))
         least = self.settings.least * (1 - self.settings.channels)
-        self.alive = remove_weakest(self.alive, strengths(self.groups, self.weights()), keep, least)
+        self.alive = remove_weakest(self.alive, strengths(self.inner, self.weights()), keep, least)
 
     def state_dict(self) -> dict[str, Any]:
         """The masks and the channels."""
         return super().state_dict() | {"channels": dict(self.alive)}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """The masks and channels of a checkpoint."""
-        super().load_state_dict(state_dict)
-        self.alive = dict(state_dict["channels"])
+        super().load_state_dict(state)
+        self.alive = dict(state["channels"])
 
     def figures(self) -> dict[str, float]:
         """Beside the sparsity: the share of inner channels that are gone."""
         return super().figures() | {"sparsity/channels": 1 - kept(self.alive) / size(self.alive)}
-
-
-METHODS: dict[str, tuple[type[StaticErkSettings], type[StaticErk]]] = {
-    "gmp": (GmpSettings, Gmp),
-    "granet": (GranetSettings, Granet),
-    "set": (SetSettings, Set),
-    "rigl": (RiglSettings, Rigl),
-    "chase": (ChaseSettings, Chase),
-    "static-erk": (StaticErkSettings, StaticErk),
-}

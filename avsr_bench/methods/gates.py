@@ -62,14 +62,14 @@ class Gates:
 
     def __init__(self, initial: float, temperature: float, scale: float) -> None:
         self.initial, self.temperature, self.scale = initial, temperature, scale
-        self.phi: dict[str, Tensor] = {}
+        self.phi: dict[str, nn.Parameter] = {}
         self._layers: list[nn.Module] = []
 
     def put_before(self, network: nn.Module) -> None:
         """Let every prunable weight pass its gate from now on."""
         for name, weight in prunable(network).items():
             if name not in self.phi:
-                self.phi[name] = torch.full_like(weight, self.initial, requires_grad=True)
+                self.phi[name] = nn.Parameter(torch.full_like(weight, self.initial))
             layer = network.get_submodule(name.removesuffix(".weight"))
             stand_in(layer, partial(self._passed, name))
             self._layers.append(layer)
@@ -82,11 +82,6 @@ class Gates:
         for layer in self._layers:
             stand_down(layer)
         self._layers, self.phi = [], {}
-
-    def to_weights_of(self, network: nn.Module) -> None:
-        """Move phi to where the weights are."""
-        for name, phi in self.phi.items():
-            self.phi[name] = phi.detach().to(network.get_parameter(name).device).requires_grad_()
 
     def masks(self) -> Masks:
         """The gates that are more open than shut, but for the scale."""

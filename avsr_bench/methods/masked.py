@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.utils.hooks import RemovableHandle
 
 from ..nn import AVSR
 from .masks import Masks, hold, sparsity
@@ -18,18 +16,16 @@ from .method import Method
 class Masked(Method):
     """Holds `self.masks`; which weights they remove first is `first_masks`, and a subclass may `replace` them later.
 
-    A removed weight is zero by three means: its gradient is, before the run clips gradients (Lightning clips after
-    `on_before_optimizer_step`); it and its moments are made zero after every update of the optimiser, which knows of
-    gradient accumulation and of skipped updates itself; and in every state that is saved.
+    A removed weight is zero by three means: its gradient is, before gradients are clipped; it and its moments are made
+    zero after every step of the optimiser; and in every state that is saved.
     """
 
     network: AVSR
 
     def __init__(self) -> None:
         self.masks: Masks = {}
-        self._counted: Masks | None = None  # what `_figures` tells of
+        self._counted: Masks | None = None  # what `_figures` is about
         self._figures: dict[str, float] = {}
-        self._after_step: RemovableHandle | None = None
 
     def first_masks(self, network: AVSR, steps: int) -> Masks:
         """The masks that a run of `steps` updates begins with, from the weights that it holds; none: all stay."""
@@ -47,35 +43,27 @@ class Masked(Method):
         self.masks = {name: mask.to(self.network.get_parameter(name).device) for name, mask in masks.items()}
         hold(self.network, self.masks, optimizer)
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Everything is restored and in its place: hold, now and after every update."""
-        optimizer = trainer.optimizers[0]
-        self.replace(self.masks, optimizer)
-        self._after_step = optimizer.register_step_post_hook(lambda *_: hold(self.network, self.masks, optimizer))
-
-    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+    def before_step(self, update: int, optimizer: Optimizer) -> None:
         """Take the gradients of removed weights away."""
         for name, mask in self.masks.items():
             gradient = self.network.get_parameter(name).grad
             if gradient is not None:
                 gradient.masked_fill_(~mask, 0)
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Leave the optimiser as it was."""
-        if self._after_step is not None:
-            self._after_step.remove()
-            self._after_step = None
+    def after_step(self, optimizer: Optimizer) -> None:
+        """Hold the masks."""
+        hold(self.network, self.masks, optimizer)
 
     def state_dict(self) -> dict[str, Any]:
         """The masks."""
         return {"masks": dict(self.masks)}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The masks of a checkpoint; they move to their weights when training starts."""
-        self.masks = dict(state_dict["masks"])
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """The masks of a checkpoint; they move to their weights when the method is attached."""
+        self.masks = dict(state["masks"])
 
     def figures(self) -> dict[str, float]:
-        """The share of removed weights, of all and of each part of the network; counted where masks are new."""
+        """The fraction of removed weights, of all and of each part of the network; counted where masks are new."""
         if self._counted is not self.masks:
             self._counted, self._figures = self.masks, sparsity(self.masks)
         return dict(self._figures)

@@ -1,34 +1,49 @@
-"""What a system does to a network beyond plain training."""
+"""What happens to the weights of a network in training, beyond what gradients do."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from lightning.pytorch import Callback
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from ..nn import AVSR, Batch, Losses, LossSettings
+from ..nn import AVSR, Group
 
 
-class Method(Callback):
-    """Plain training: the dense baseline. A system overrides what it does otherwise, and Lightning's own hooks.
+class Method:
+    """Plain training: the dense baseline. A system overrides what it does otherwise.
 
-    The order of calls: `attach` before the optimiser is made (the network holds its first weights by then), then
-    `parameter_groups`, then Lightning's hooks and `loss` for every batch; `settled` whenever weights are saved. What a
-    method must remember across a resumption it gives to Lightning's `state_dict`, as tensors and plain values.
+    The order of calls: `attach` once, when the network holds its initial weights or those of a checkpoint, and after
+    `load_state_dict` where there is one; for each update `before_update`, for each of its batches `penalty`, with all
+    gradients there (averaged over ranks, not yet clipped) `before_step`, and `after_step`. `settled` whenever weights
+    are saved.
     """
 
     def attach(self, network: AVSR, steps: int) -> None:
         """Prepare the network for a run of `steps` updates."""
 
-    def parameter_groups(self, network: AVSR) -> list[dict[str, Any]]:
-        """Groups for the optimiser beside the network's own; the learning rate in them follows the run's schedule."""
+    def trained(self) -> list[nn.Parameter]:
+        """Parameters of the method itself; DDP averages their gradients, and they are no part of what is saved."""
         return []
 
-    def loss(self, network: AVSR, batch: Batch, settings: LossSettings) -> tuple[Losses, dict[str, Tensor]]:
-        """The losses of a batch, and by name what is added to their total."""
-        return network.loss(batch, settings), {}
+    def groups(self) -> list[Group]:
+        """Those parameters with their rate and limit."""
+        return []
+
+    def before_update(self, update: int, optimizer: Optimizer) -> bool:
+        """Called before the first batch of an update, `update` of them done; true where `trained` has changed."""
+        return False
+
+    def penalty(self) -> dict[str, Tensor]:
+        """By name what is added to the losses of a batch."""
+        return {}
+
+    def before_step(self, update: int, optimizer: Optimizer) -> None:
+        """Called with the gradients of update number `update`, counted from 1."""
+
+    def after_step(self, optimizer: Optimizer) -> None:
+        """Called when the optimiser has made its step."""
 
     def figures(self) -> dict[str, float]:
         """What is logged beside the losses after an update: sparsity, temperature, undecided weights."""
@@ -37,3 +52,10 @@ class Method(Callback):
     def settled(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """`weights`, the network's state or an average of states, as they are saved: removed weights are 0."""
         return dict(weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint must hold, as tensors and plain values."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take the state of a checkpoint."""

@@ -2,8 +2,9 @@
 
 from .decoder import DecoderState
 from .foreign import Report, Weights, load, network_of, our_name, published_name, read
+from .groups import Group
 from .infer import settings_of
-from .loss import BLANK, PADDING, Losses
+from .loss import BLANK, PADDING, Answers, Losses, joint_loss
 from .model import AVSR, DEVIATION, MEAN, Batch
 from .packed import header_of, load_packed, save_packed
 from .prunable import prunable
@@ -16,9 +17,11 @@ __all__ = [
     "DEVIATION",
     "MEAN",
     "PADDING",
+    "Answers",
     "Batch",
     "DecoderState",
     "FrontendSettings",
+    "Group",
     "LossSettings",
     "Losses",
     "Modality",
@@ -27,6 +30,7 @@ __all__ = [
     "Weights",
     "check_size",
     "header_of",
+    "joint_loss",
     "load",
     "load_packed",
     "network_of",

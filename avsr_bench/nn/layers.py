@@ -75,11 +75,12 @@ def run(block: nn.Module, *inputs: Tensor | None, checkpointing: bool) -> Tensor
 def _statistics_frozen(block: nn.Module) -> Iterator[None]:
     """The second pass over the same batch must not count twice in the running statistics of batch norms."""
     norms = [module for module in block.modules() if isinstance(module, _BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
         norm.momentum = 0.0
+        norm.num_batches_tracked = None if norm.num_batches_tracked is None else norm.num_batches_tracked.clone()
     try:
         yield
     finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
+        for norm, (momentum, counter) in zip(norms, before, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, counter

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .settings import LossSettings
+
 PADDING = -1  # in the tokens of a batch, behind the end of a transcript
 BLANK = 0  # the first token is CTC's blank, the last one begins and ends every transcript
 
@@ -21,6 +23,26 @@ class Losses:
     ctc: Tensor
     attention: Tensor  # 0 where the decoder is not trained
     clips: Tensor  # B: the joint loss of each clip, without gradient
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The logits of both heads."""
+
+    ctc: Tensor  # B, T, V
+    lengths: Tensor  # B: frames of each clip
+    attention: Tensor | None = None  # B, U+1, V; none where the decoder is not trained
+    following: Tensor | None = None  # B, U+1: the tokens that these should be, padded
+
+
+def joint_loss(answers: Answers, tokens: Tensor, settings: LossSettings) -> Losses:
+    """`ctc * CTC + (1 - ctc) * attention`, for the transcripts in `tokens`."""
+    ctc = ctc_loss(F.log_softmax(answers.ctc, dim=-1, dtype=torch.float32), answers.lengths, tokens)  # B
+    attention = torch.zeros_like(ctc)
+    if answers.attention is not None and answers.following is not None:
+        attention = attention_loss(answers.attention, answers.following, settings.label_smoothing)
+    clips = settings.ctc * ctc + (1 - settings.ctc) * attention
+    return Losses(clips.mean(), ctc.mean(), attention.mean(), clips.detach())
 
 
 @torch.compiler.disable  # its kernel cannot be traced: said here, the network before it stays in one piece

@@ -12,7 +12,7 @@ from .conformer import Encoder
 from .decoder import Decoder, DecoderState
 from .fusion import Fusion
 from .layers import within
-from .loss import PADDING, Losses, attention_loss, ctc_loss
+from .loss import PADDING, Answers, Losses, joint_loss
 from .settings import LossSettings, Modality, NetworkSettings
 from .size import check_size
 
@@ -104,20 +104,18 @@ class AVSR(nn.Module):
         logits, state = self.decoder.step(tokens, state)
         return F.log_softmax(logits, dim=-1, dtype=torch.float32), state
 
+    def answers(self, memory: Tensor, lengths: Tensor, tokens: Tensor, attention: bool = True) -> Answers:
+        """What both heads say of the frames in `memory`; the decoder is shown the transcripts, `tokens`."""
+        ctc = self.ctc(F.dropout(memory, self.settings.ctc_dropout, self.training))
+        if not attention:
+            return Answers(ctc, lengths)
+        before, after = framed(tokens, self.sos, self.eos)
+        return Answers(ctc, lengths, self.decoder(before, memory, lengths), after)
+
     def loss(self, batch: Batch, settings: LossSettings) -> Losses:
         """The joint loss of a batch, with both of its parts."""
-        return self.losses(*self.encode(batch.inputs, batch.lengths), batch.tokens, settings)
-
-    def losses(self, memory: Tensor, lengths: Tensor, tokens: Tensor, settings: LossSettings) -> Losses:
-        """The same of what `encode` made of a batch."""
-        dropped = F.dropout(memory, self.settings.ctc_dropout, self.training)
-        ctc = ctc_loss(self.ctc_log_probs(dropped), lengths, tokens)  # B
-        attention = torch.zeros_like(ctc)
-        if settings.ctc < 1:
-            before, after = framed(tokens, self.sos, self.eos)
-            attention = attention_loss(self.decoder(before, memory, lengths), after, settings.label_smoothing)
-        clips = settings.ctc * ctc + (1 - settings.ctc) * attention
-        return Losses(clips.mean(), ctc.mean(), attention.mean(), clips.detach())
+        answers = self.answers(*self.encode(batch.inputs, batch.lengths), batch.tokens, settings.ctc < 1)
+        return joint_loss(answers, batch.tokens, settings)
 
 
 def normalised(video: Tensor, lengths: Tensor) -> Tensor:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor
-
-from .module import plain_state
+import torch
+from torch import Tensor, nn
 
 
-class Average(Callback):
-    """Adds the weights up at evenly spaced updates of the last stretch; one copy of them in memory, however many.
+class Average:
+    """Adds weights up at evenly spaced updates of the last stretch; one copy of them in memory, however many.
 
     BatchNorm's running figures are averaged like weights, as in the published recipe; its counters are the last.
     """
@@ -21,16 +20,12 @@ class Average(Callback):
         self.moments = {max(round(steps - k * apart), 1) for k in range(snapshots)}
         self.sum: dict[str, Tensor] = {}
         self.count = 0
-        self.done = 0  # the last update that was looked at
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Add, where this update is one of the moments."""
-        if trainer.global_step == self.done:  # a batch of an update that is not finished
+    def add(self, update: int, network: nn.Module) -> None:
+        """Add the weights after an update, counted from 1, where it is one of the moments."""
+        if update not in self.moments:
             return
-        self.done = trainer.global_step
-        if self.done not in self.moments:
-            return
-        for name, tensor in plain_state(pl_module.state_dict()).items():
+        for name, tensor in network.state_dict().items():
             if name in self.sum and tensor.is_floating_point():
                 self.sum[name] += tensor.detach()
             else:
@@ -45,12 +40,9 @@ class Average(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The sum so far."""
-        return {"sum": self.sum, "count": self.count, "done": self.done}
+        return {"sum": self.sum, "count": self.count}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         """The sum of a checkpoint."""
-        self.sum, self.count, self.done = state_dict["sum"], state_dict["count"], state_dict["done"]
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """To the device of the weights."""
-        self.sum = {name: tensor.to(pl_module.device) for name, tensor in self.sum.items()}
+        self.sum = {name: tensor.to(device) for name, tensor in state["sum"].items()}
+        self.count = state["count"]

@@ -7,15 +7,13 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from .. import runs
 from ..files import make_folder, sweep_temporaries
 from ..locks import hold_part
 from ..records import Refused
-from ..runs import About
-from .recipe import TrainRecipe, differences
-from .stop import CHECKPOINT, is_sealed
+from .checkpoint import CHECKPOINT
+from .plan import PlannedRun
+from .recipe import differences, read_sections
 
 
 @contextmanager
@@ -40,38 +38,29 @@ def _claim(folder: Path, held: ExitStack) -> None:
         raise Refused(f"{folder} was begun by another process a moment ago: resume it, or choose another --out")
 
 
-def is_resumed(folder: Path, resume: bool, recipe: TrainRecipe, about: About, say: Callable[[str], None]) -> bool:
-    """Whether the run in the folder is resumed from its checkpoint; one that must not be touched is refused."""
+def is_resumed(run: PlannedRun, say: Callable[[str], None]) -> bool:
+    """Whether the run is resumed from its checkpoint; a folder that must not be touched is refused."""
+    folder = run.folder
     if not (folder / runs.RECIPE).is_file():
-        if resume:
+        if run.resume:
             say(f"nothing to resume in {folder}: it begins")
         if folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
             raise Refused(f"{folder} holds files and is not a run: choose another --out")
         return False
-    if not resume:
-        state = "finished" if (folder / runs.WEIGHTS).is_file() else "begun"
-        raise Refused(f"{folder} is a run that was {state}: go on with --resume, or choose another --out or --seed")
+    finished = (folder / runs.WEIGHTS).is_file()
+    if not run.resume:
+        state = "finished" if finished else "begun"
+        raise Refused(f"{folder} is a run that was {state}: resume it with --resume, or choose another --out or --seed")
     before = runs.open_run(folder)
-    if before.about.corpus_fingerprint != about.corpus_fingerprint:
-        raise Refused(f"{folder} was trained on another state of {about.corpus}: give its --data, or another --out")
-    changed = differences(before.recipe, recipe.sections())
+    if before.about.corpus_fingerprint != run.about.corpus_fingerprint:
+        raise Refused(f"{folder} was trained on another state of {run.about.corpus}: give its --data, or another --out")
+    changed = differences(read_sections(before.recipe, str(folder / runs.RECIPE)), run.recipe.sections())
     if changed:
         raise Refused(f"{folder} was begun with {'; '.join(changed[:3])}: resume it as it was, or choose another --out")
-    if (folder / runs.WEIGHTS).is_file():
+    if finished:
         say(f"{folder} is finished already")
         return False
     if not (folder / CHECKPOINT).is_file():
         say(f"{folder} has no checkpoint yet: it begins again")
         return False
-    if not is_sealed(folder / CHECKPOINT):
-        raise Refused(
-            f"{folder / CHECKPOINT} is not what was written (it is cut short, damaged or of another program):"
-            " remove it to begin again, with --resume"
-        )
-    say(f"going on with {folder} after {updates_of(folder / CHECKPOINT):,} updates")
     return True
-
-
-def updates_of(checkpoint: Path) -> int:
-    """How many updates a checkpoint has behind it; the digest says before that it is whole."""
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])

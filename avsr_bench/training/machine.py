@@ -1,15 +1,17 @@
-"""Where training runs: its devices and processes, and who is told about it."""
+"""Where training runs: its devices and processes, its precision, and the services that it logs to."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 from .. import runs
 from ..records import Misused
@@ -31,12 +33,25 @@ def devices_for(settings: TrainSettings) -> tuple[str, int]:
     return ("cuda" if on_gpu else "cpu"), settings.devices
 
 
-def loggers_for(settings: TrainSettings, folder: Path) -> Any:
-    """The loggers of `train.log`; none is False, as Lightning wants it."""
+def make_fabric(settings: TrainSettings, folder: Path) -> Fabric:
+    """Lightning's Fabric for the devices of this run. It installs no handlers of signals, Slurm's among them."""
+    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)  # its remarks are for those who program with it
+    warnings.filterwarnings("ignore", module="lightning")
+    accelerator, devices = devices_for(settings)
+    return Fabric(
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=settings.nodes,
+        strategy="ddp" if devices * settings.nodes > 1 else "auto",
+        loggers=_loggers(settings, folder),
+    )
+
+
+def _loggers(settings: TrainSettings, folder: Path) -> list[Any]:
     loggers: list[Any] = []
     try:
         if "tensorboard" in settings.log:
-            from lightning.pytorch.loggers import TensorBoardLogger
+            from lightning.fabric.loggers import TensorBoardLogger
 
             loggers.append(TensorBoardLogger(folder, name="", version="tensorboard"))
         if "wandb" in settings.log:
@@ -47,26 +62,24 @@ def loggers_for(settings: TrainSettings, folder: Path) -> Any:
         raise Misused(
             f"train.log={list(settings.log)}: {error.name or error} is not installed: pip install it"
         ) from None
-    return loggers or False
+    return loggers
+
+
+def in_precision(device: torch.device, bf16: bool) -> contextlib.AbstractContextManager[None]:
+    """Matrix products in 16 bits where asked for; weights and losses stay in 32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
 
 def check_started_outside(settings: TrainSettings) -> None:
-    """Lightning starts the processes of one run; several runs, one after another, want them started for all."""
+    """Fabric starts the processes of one run; several runs, one after another, need them started for all."""
     outside = TorchElasticEnvironment.detect() or SLURMEnvironment.detect()
     if not outside and devices_for(settings)[1] > 1:
         raise Misused(
-            "runs that begin with one another, on several devices, want processes from outside: start it with"
-            " `torchrun --nproc-per-node N -m avsr_bench train ...` or under Slurm, or set train.devices=1"
+            "several runs one after another, on several devices, need their processes started from outside: start them"
+            " with `torchrun --nproc-per-node N -m avsr_bench train ...` or under Slurm, or set train.devices=1"
         )
 
 
 def rank() -> int:
-    """Which of the processes of a run this is, as torchrun, Slurm or Lightning told it."""
+    """Which of the processes of a run this is, as torchrun, Slurm or Fabric set it."""
     return int(getattr(rank_zero_only, "rank", 0) or 0)
-
-
-def quiet_lightning() -> None:
-    """Lightning's own remarks are for those who program with it."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")

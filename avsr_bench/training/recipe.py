@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Interval, Len
 
-from .. import methods, recipes
+from .. import methods, objectives, recipes
 from ..data import AugmentSettings, BatchSettings
 from ..decoding import DecodeSettings
 from ..nn import LossSettings, NetworkSettings
 from ..records import Fraction, Misused, PartOfAll
 from ..text import TokenizerSettings
 
-# What may differ when a run goes on: where and how fast it runs, which changes no number but by float rounding.
+# What may differ when a run is resumed: where and how fast it runs, which changes no number but by float rounding.
 FREE = ("train.device", "train.workers", "train.save_minutes", "train.log", "train.threads")
 
 
@@ -69,14 +69,6 @@ class InitSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class TeacherSettings:
-    """Who teaches, where the method has a teacher."""
-
-    run: str = "dense"  # as `init.run`
-    size: str | None = None  # of a system that is named; none: the student's own
-
-
-@dataclass(frozen=True, slots=True)
 class RoundSettings:
     """Training in rounds, each a run that begins with the last weights of the one before and a schedule of its own."""
 
@@ -85,9 +77,11 @@ class RoundSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrainRecipe:
-    """The sections of a model recipe, resolved."""
+    """The sections of a model recipe, resolved: what is learnt, by which network, from what, and the weights' fate."""
 
     network: NetworkSettings = field(default_factory=NetworkSettings)
+    # Name, and settings that the objective itself checks.
+    objective: dict[str, Any] = field(default_factory=lambda: {"name": "recognise"})
     loss: LossSettings = field(default_factory=LossSettings)
     text: TokenizerSettings = field(default_factory=TokenizerSettings)
     data: BatchSettings = field(default_factory=BatchSettings)
@@ -96,45 +90,71 @@ class TrainRecipe:
     curriculum: CurriculumSettings = field(default_factory=CurriculumSettings)
     decode: DecodeSettings = field(default_factory=DecodeSettings)
     init: InitSettings = field(default_factory=InitSettings)
-    teacher: TeacherSettings = field(default_factory=TeacherSettings)
     rounds: RoundSettings = field(default_factory=RoundSettings)
     method: dict[str, Any] = field(default_factory=dict)  # name, and settings that the method itself checks
 
-    @property
-    def has_teacher(self) -> bool:
-        """Whether its method learns from another network."""
-        return self.method.get("name") == "distilled"
+    def helpers(self, size: str) -> dict[str, tuple[str, str]]:
+        """The runs that the objective takes the help of, by its setting: name and size."""
+        entry = objectives.entry_of(self.objective, "objective")
+        settings = objectives.settings_of(self.objective, "objective")
+        named = {name: getattr(settings, name) for name in entry.helpers}
+        return {name: (helper.run, helper.size or size) for name, helper in named.items()}
 
     def sections(self) -> dict[str, Any]:
         """All settings as plain values: what stands in a run's recipe.yaml."""
-        return _plain({**asdict(self), "method": _method(self.method, "method")})
+        objective = objectives.whole_section(self.objective, "objective")
+        method = methods.whole_section(self.method, "method")
+        return _plain({**asdict(self), "objective": objective, "method": method})
 
 
-def load_recipe(system: str, size: str, assignments: Iterable[str]) -> tuple[TrainRecipe, Path]:
-    """The recipe of a system at a size, and the file it was read from.
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A recipe as it was found: the file of the system, and where each setting comes from that is no default."""
+
+    recipe: TrainRecipe
+    path: Path
+    origins: Mapping[str, str]  # by dotted name
+
+
+def load_recipe(system: str, size: str, assignments: Iterable[str]) -> Loaded:
+    """The recipe of a system at a size.
 
     Laid over one another: models/sizes/SIZE.yaml, models/SYSTEM.yaml, its section SIZE, the user's `key=value`.
     """
-    if size not in recipes.names("models/sizes"):
-        raise Misused(f"--size {size}: no such size.{recipes.nearest(size, recipes.names('models/sizes'))}")
-    path = recipes.find("models", system)
-    content = recipes.load(recipes.find("models/sizes", size))
+    sizes = recipes.names("models/sizes")
+    if size not in sizes:
+        raise Misused(f"--size {size}: no such size.{recipes.nearest(size, sizes)}")
+    path, path_of_size = recipes.find("models", system), recipes.find("models/sizes", size)
     said = recipes.load(path)
     if isinstance(said.get("init"), str):
         said["init"] = {"run": said["init"]}
-    by_size = {name: recipes.section(said, name, path) for name in recipes.names("models/sizes")}
-    content = _laid_over(_laid_over(content, {k: v for k, v in said.items() if k not in by_size}), by_size[size])
+    by_size = {name: recipes.section(said, name, path) for name in sizes}
     assignments = [f"init.run={a.removeprefix('init=')}" if a.startswith("init=") else a for a in assignments]
-    content = recipes.override(content, assignments)
+    layers = {
+        str(path_of_size): recipes.load(path_of_size),
+        str(path): {key: value for key, value in said.items() if key not in by_size},
+        f"{path}, section {size}": by_size[size],
+        "command line": recipes.override({}, assignments),
+    }
+    content: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, layer in layers.items():
+        content = _laid_over(content, layer)
+        origins |= dict.fromkeys(_dotted(layer), origin)
     recipe = recipes.build(TrainRecipe, content, str(path))
-    _method(recipe.method, str(path))  # so that what is wrong with it is said now
-    return recipe, path
+    objectives.settings_of(recipe.objective, str(path))  # so that what is wrong with them is reported now
+    methods.settings_of(recipe.method, str(path))
+    return Loaded(recipe, path, origins)
 
 
-def needed_by(recipe: TrainRecipe, size: str) -> tuple[tuple[str, str], ...]:
-    """What a recipe of a size needs before it can be trained, each by its name and size."""
-    begins = () if recipe.init.run is None else ((recipe.init.run, size),)
-    return (*begins, (recipe.teacher.run, recipe.teacher.size or size)) if recipe.has_teacher else begins
+def read_sections(sections: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """All settings of a run that was trained earlier: with the defaults of what it could not know yet."""
+    known = {key: value for key, value in sections.items() if key in {each.name for each in fields(TrainRecipe)}}
+    teacher, method = sections.get("teacher", {}), dict(known.get("method") or {})
+    if method.get("name") == "distilled":  # before the second format of checkpoints distillation was a method
+        known["objective"] = {**method, "name": "distil", "teacher": teacher}
+        known["method"] = {}
+    return recipes.build(TrainRecipe, known, where).sections()
 
 
 def rounds_of(recipe: TrainRecipe, folder: Path) -> tuple[tuple[Path, TrainRecipe], ...]:
@@ -170,15 +190,12 @@ def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, 
     return result
 
 
-def _method(section: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The section `method` with all of the method's settings; empty for plain training."""
-    if not section:
-        return {}
-    name = str(section.get("name", ""))
-    if name not in methods.METHODS:
-        raise Misused(f"{where}: unknown method.name {name!r}.{recipes.nearest(name, methods.METHODS)}")
-    settings = {key: value for key, value in section.items() if key != "name"}
-    return {"name": name, **asdict(recipes.build(methods.METHODS[name][0], settings, f"{where}: method"))}
+def _dotted(content: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in content.items():
+        if isinstance(value, Mapping) and value:
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
 
 
 def _plain(value: Any) -> Any:

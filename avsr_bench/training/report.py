@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.fabric import Fabric
+from lightning.fabric.loggers import Logger
+from torch import Tensor
 
 from ..data import Planner, Position
 from ..files import whole
-from .module import Recogniser
 
 METRICS = "metrics.csv"
 
@@ -32,70 +33,77 @@ class View(Protocol):
         """One more is done, and how it stands."""
 
 
-class Report(Callback):
+class Report:
     """Gathers the figures of every update: losses, rate, gradient norms, what the method says, speed and memory."""
 
-    def __init__(self, folder: Path, view: View, what: str, planner: Planner, accumulate: int) -> None:
-        self.path, self.view, self.what = folder / METRICS, view, what
-        self.planner, self.accumulate = planner, accumulate
+    def __init__(
+        self, folder: Path, view: View | None, planner: Planner, accumulate: int, device: torch.device
+    ) -> None:
+        self.path, self.view = folder / METRICS, view  # no view: of a rank that does not report
+        self.planner, self.accumulate, self.device = planner, accumulate, device
         self.seconds = 0.0  # of training, over all resumptions
-        self.updates = 0
-        self.extra: dict[str, float] = {}  # of the validation after this update
+        self.validated: dict[str, float] = {}  # what validation after this update found
         self.wer: float | None = None  # the newest
-        self.clock = 0.0
         self.speed = 0.0  # frames a second, over the last some updates
+        self.clock = 0.0
+        self.ranks = 1
+        self.loggers: list[Logger] = []
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin to count; rows of updates that a killed run did not save are taken back."""
-        self.clock, self.updates = time.monotonic(), trainer.global_step
-        if not trainer.is_global_zero:
-            return
-        drop_rows(self.path, self.updates)
-        assert isinstance(pl_module, Recogniser)
-        self.view.begin(self.what, pl_module.steps, "updates", self.updates)
+    def begin(self, done: int, steps: int, fabric: Fabric) -> None:
+        """Start the clock; rows of updates that a killed run did not save are taken back."""
+        self.clock, self.ranks, self.loggers = time.monotonic(), fabric.world_size, fabric.loggers
+        if self.view is not None:
+            drop_rows(self.path, done)
+            self.view.begin(self.path.parent.name, steps, "updates", done)
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+    def update(
+        self,
+        update: int,
+        batches: Sequence[Mapping[str, Tensor]],
+        rate: float,
+        norms: Mapping[str, Tensor],
+        of_method: Mapping[str, float],
+    ) -> None:
         """Write the row and the line of an update."""
-        assert isinstance(pl_module, Recogniser)
-        if trainer.global_step == self.updates:
-            return
         now = time.monotonic()
         took, self.clock = now - self.clock, now
-        self.seconds, self.updates = self.seconds + took, trainer.global_step
-        figures = {name: float(value) for name, value in pl_module.figures.items()}
-        if not trainer.is_global_zero:
+        self.seconds += took
+        self.wer = self.validated.get("wer", self.wer)
+        validated, self.validated = self.validated, {}
+        if self.view is None:
             return
-        frames = figures.pop("frames") * trainer.world_size
+        names = [name for name in batches[0] if name not in ("total", "clips", "frames")]
+        losses = {name: float(sum(batch[name] for batch in batches) / len(batches)) for name in names}
+        frames = float(sum(batch["frames"] for batch in batches)) * self.ranks
         newest = frames / max(took, 1e-6)
         self.speed = newest if not self.speed else 0.9 * self.speed + 0.1 * newest
-        if "wer" in self.extra:
-            self.wer = self.extra["wer"]
-        place = self.planner.after(Position(), self.updates * self.accumulate - 1)
+        place = self.planner.after(Position(), update * self.accumulate - 1)
         row = {
-            "update": self.updates,
+            "update": update,
             "epoch": place.epoch,
             "batch": place.batch,
             "seconds": round(self.seconds, 3),
-            **figures,
-            **pl_module.method.figures(),
+            **losses,
+            "lr": rate,
+            **{name: float(norm) for name, norm in norms.items()},
+            **of_method,
             "frames": frames,
-            **{f"valid/{name}": value for name, value in self.extra.items()},
+            **{f"valid/{name}": value for name, value in validated.items()},
         }
         add_row(self.path, row)
-        for logger in trainer.loggers:
-            logger.log_metrics({name: float(value) for name, value in row.items()}, step=self.updates)
-        self.extra = {}
-        heard = "" if self.wer is None else f", WER {self.wer:.1%}"
-        status = f"loss {figures['loss']:.3f}{heard}, {self.speed:,.0f} frames/s, {memory(pl_module.device)}"
+        for logger in self.loggers:
+            logger.log_metrics({name: float(value) for name, value in row.items()}, step=update)
+        wer = "" if self.wer is None else f", WER {self.wer:.1%}"
+        status = f"loss {losses['loss']:.3f}{wer}, {self.speed:,.0f} frames/s, {memory(self.device)}"
         self.view.step(None, status)
 
     def state_dict(self) -> dict[str, Any]:
         """The time spent, and the newest WER."""
         return {"seconds": self.seconds, "wer": self.wer}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Those of a checkpoint."""
-        self.seconds, self.wer = state_dict["seconds"], state_dict["wer"]
+        self.seconds, self.wer = state["seconds"], state["wer"]
 
 
 def memory(device: torch.device) -> str:

@@ -261,8 +261,9 @@ def _recipes(root: Path) -> int:
 
 def _begun(root: Path) -> int:
     """A run that Ctrl-C stopped after its second update, with a checkpoint."""
-    from avsr_bench.training.job import TrainRequest, train
-    from avsr_bench.training.stop import Stopped
+    from avsr_bench.training.job import train
+    from avsr_bench.training.plan import TrainRequest
+    from avsr_bench.training.signals import Stopped
 
     class Impatient:
         """Progress that has seen enough after two updates."""

@@ -33,7 +33,7 @@ def test_every_system_has_as_many_tuning_runs_and_settings_that_its_recipe_takes
         "from avsr_bench.training.recipe import load_recipe",
         "print(len({len(runs) for runs in claims.GRID.values()}), claims.TUNING_SEED in claims.SEEDS)",
         "cells = [cell for system in claims.GRID for cell in claims.tuning(system, 600)]",
-        "made = [load_recipe(cell.system, 'tiny', cell.settings)[0] for cell in cells]",
+        "made = [load_recipe(cell.system, 'tiny', cell.settings).recipe for cell in cells]",
         "print(len({(cell.system, str(recipe.sections())) for cell, recipe in zip(cells, made)}))",
     )
     assert run("-c", "\n".join(lines)).stdout.split() == ["1", "False", "12"]
@@ -44,7 +44,7 @@ def test_what_was_tried_for_the_defaults_is_what_recipes_take_and_no_two_alike()
         "from benchmarks import claims, msrs_defaults",
         "from avsr_bench.training.recipe import load_recipe",
         "cells = [cell for *_, cell in msrs_defaults.cells(600)]",
-        "made = {str(load_recipe(cell.system, 'tiny', cell.settings)[0].sections()) for cell in cells}",
+        "made = {str(load_recipe(cell.system, 'tiny', cell.settings).recipe.sections()) for cell in cells}",
         "print(len(cells) - len(made), len({cell.folder for cell in cells}) - len(cells))",
         "print({cell.seed for cell in cells} & set(claims.SEEDS))",
     )

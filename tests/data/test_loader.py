@@ -1,4 +1,6 @@
 import itertools
+from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -10,6 +12,10 @@ from avsr_bench.data import BatchSettings, Planner, Position, Stream, loader
 SETTINGS = BatchSettings(frames=80, group=2)
 
 
+def augmented(example, tokens, epoch, settings):
+    return data.augmented(example, tokens, 24, settings, seed=0, epoch=epoch)
+
+
 def show(example, tokens, epoch):
     """Undisturbed, with the epoch as its one token."""
     return data.tested(example, (epoch,), 24)
@@ -19,7 +25,7 @@ def stream_of(corpus, modality="video", ranks=1, **curriculum):
     places = data.places(corpus, "train", modality)
     frames, shards = tuple(p.entry.frames for p in places), tuple(p.shard for p in places)
     planner = Planner(frames, shards, SETTINGS, seed=3, ranks=ranks, **curriculum)
-    return Stream(corpus, places, [()] * len(places), modality, planner, show)
+    return Stream(corpus, places, [()] * len(places), modality, planner, (show,))
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +34,7 @@ def corpus(tmp_path_factory):
 
 
 def take(stream, count, workers=0, rank=0, start=None):
-    return list(data.Loader(stream, rank, start or Position(), count, workers))
+    return [batch for (batch,) in data.Loader(stream, rank, start or Position(), count, workers)]
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -47,6 +53,14 @@ def test_from_any_position_on_come_the_same_batches(corpus):
         start = stream.planner.after(Position(), done)
         assert [batch.keys for batch in take(stream, len(whole) - done, 2, start=start)] == whole[done:]
     assert stream.planner.after(Position(), length) == Position(1, 0)
+
+
+def test_views_show_the_same_clips_in_the_same_order(corpus):
+    settings = data.AugmentSettings(flip=1.0, crop=False, video_mask=0.0)
+    stream = replace(stream_of(corpus), views=(show, partial(augmented, settings=settings)))
+    for plain, mirrored in data.Loader(stream, 0, Position(), 5, workers=1):
+        assert plain.keys == mirrored.keys and torch.equal(plain.lengths, mirrored.lengths)
+        assert torch.equal(plain.video.flip(3), mirrored.video)
 
 
 def test_an_epoch_has_every_clip_once_and_knows_its_number(corpus):

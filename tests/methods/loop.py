@@ -1,21 +1,32 @@
-"""What the tests of methods share: a network of 14,000 weights, batches of noise, and a real Lightning loop."""
+"""What the tests of methods share: a network of 14,000 weights, batches of noise, and the training loop itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.fabric import Fabric
 from torch import Tensor
-from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import DataLoader
+from torch.optim import Optimizer
 
+from avsr_bench.data import BatchSettings, Planner
 from avsr_bench.methods.method import Method
 from avsr_bench.nn import AVSR, Batch, FrontendSettings, LossSettings, NetworkSettings
+from avsr_bench.objectives import Batches, Recognise
+from avsr_bench.text import TokenizerSettings, learn_tokenizer
+from avsr_bench.training import loop
+from avsr_bench.training.checkpoint import CHECKPOINT, read_checkpoint
+from avsr_bench.training.recipe import TrainSettings
+from avsr_bench.training.report import read_metrics
+from avsr_bench.training.signals import Stopped
 
 LOSS = LossSettings(ctc=0.3)
 NARROW = FrontendSettings(channels=(4, 6, 8, 10), blocks=1, stem=(3, 3, 3))
@@ -33,7 +44,7 @@ SETTINGS = NetworkSettings(
 
 
 def make_network(seed: int = 1, **changes: Any) -> AVSR:
-    """A small network that reads video, with first weights of its own for each seed."""
+    """A small network that takes video, with initial weights of its own for each seed."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return AVSR("video", replace(SETTINGS, **changes), 12)
@@ -49,43 +60,42 @@ def make_batches(count: int) -> list[Batch]:
     ]
 
 
-class Recogniser(LightningModule):
-    """Trains a network with a method as the real one does, and keeps what each update logged."""
+@dataclass(frozen=True)
+class Noise:
+    """Batches in turn, in place of a corpus; there is nothing to validate on."""
 
-    def __init__(self, network: AVSR, method: Method, batches: Sequence[Batch], clip: float) -> None:
-        super().__init__()
-        self.network, self.method, self.batches, self.clip = network, method, batches, clip
-        self.losses: list[dict[str, float]] = []
+    batches: Sequence[Batch]
+    planner = Planner((9, 6, 7), (0, 0, 0), BatchSettings(frames=27), 0)
 
-    def training_step(self, _: Tensor, index: int) -> Tensor:
-        number = self.trainer.fit_loop.total_batch_idx
-        torch.manual_seed(number)  # dropout, the same again in a resumed run
-        batch = self.batches[(number * self.trainer.world_size + self.trainer.global_rank) % len(self.batches)]
-        losses, added = self.method.loss(self.network, batch.to(self.device), LOSS)
-        self.losses.append({"loss": losses.total.item()} | {name: value.item() for name, value in added.items()})
-        return losses.total + sum(added.values())
+    @contextmanager
+    def feed(self, rank: int, done: int, count: int, workers: int) -> Iterator[Iterator[Batches]]:
+        ranks = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+        numbers = (number * ranks + rank for number in range(done, done + count))
+        yield ({"labelled": (self.batches[number % len(self.batches)],)} for number in numbers)
 
-    def configure_optimizers(self) -> Any:
-        groups = [{"params": list(self.network.parameters())}, *self.method.parameter_groups(self.network)]
-        optimizer = AdamW(groups, lr=1e-2, betas=(0.9, 0.98), weight_decay=0.03, fused=True)
-        schedule = LambdaLR(optimizer, lambda step: 1 / (1 + 0.1 * step))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:
-        torch.nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], self.clip)
+    def validation(self, rank: int, ranks: int) -> list[Batch]:
+        return []
 
 
-class Watch(Callback):
-    """Calls a function after every batch, and saves the run after some updates."""
+@dataclass(frozen=True)
+class Moment:
+    """What there is to see after an update."""
 
-    def __init__(self, look: Callable[[Trainer], None] | None, save: dict[int, Path]) -> None:
-        self.look, self.save = look, dict(save)
+    update: int
+    optimizer: Optimizer
 
-    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        if self.look is not None:
-            self.look(trainer)
-        if trainer.global_step in self.save:
-            trainer.save_checkpoint(self.save.pop(trainer.global_step))
+
+Look = Callable[[Moment], None]
+
+
+class View:
+    """Of a loop that nobody watches."""
+
+    def say(self, line: str) -> None: ...
+
+    def begin(self, what: str, total: int, unit: str = "clips", before: int = 0) -> None: ...
+
+    def step(self, outcome: None, status: str = "") -> None: ...
 
 
 def fit(
@@ -93,36 +103,61 @@ def fit(
     method: Method,
     steps: int,
     *,
+    folder: Path | None = None,
     batches: Sequence[Batch] | None = None,
-    look: Callable[[Trainer], None] | None = None,
-    save: dict[int, Path] | None = None,
-    resume: Path | None = None,
-    clip: float = 1.0,
-    **trainer: Any,
-) -> Trainer:
-    """Attach a method and train `steps` updates; `save` names files for checkpoints by update."""
+    look: Look | None = None,
+    resume: bool = False,
+    objective: Recognise | None = None,
+    strategy: str = "auto",
+    devices: int = 1,
+    **settings: Any,
+) -> loop.Trained:
+    """Train `steps` updates with the settings of a run, in `folder`; `look` is called after each."""
+    folder = folder or Path(tempfile.mkdtemp(prefix="avsr-loop-"))
+    objective = objective or Recognise(network, LOSS)
+    folder.mkdir(exist_ok=True)
+    state = read_checkpoint(folder / CHECKPOINT) if resume else {}
+    if state:
+        objective.restore(state["objective"])
+        method.load_state_dict(state["method"])
     method.attach(network, steps)
-    settings = {
-        "max_steps": steps,
-        "max_epochs": -1,
-        "accelerator": "cpu",
-        "devices": 1,
-        "callbacks": [method, Watch(look, save or {})],
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "num_sanity_val_steps": 0,
-    }
-    run = Trainer(**settings | trainer)
-    data = DataLoader(torch.arange(4), batch_size=None)  # type: ignore[arg-type]  # what is in it, the module knows
-    module = Recogniser(network, method, batches or make_batches(4), clip)
-    run.fit(module, data, ckpt_path=resume, weights_only=True if resume else None)
-    return run
+    after_step, done = method.after_step, state.get("update", 0)
+
+    def watched(optimizer: Optimizer) -> None:
+        nonlocal done
+        after_step(optimizer)
+        done += 1
+        if look is not None:
+            look(Moment(done, optimizer))
+
+    method.after_step = watched  # type: ignore[method-assign]
+    options = {"lr": 1e-2, "warmup": 0.0, "clip": 1.0, "average": 1, "save_minutes": 1e6, **settings}
+    tokenizer, _ = learn_tokenizer(["bin blue at f two now"], TokenizerSettings(kind="characters"))
+    material: Any = Noise(batches or make_batches(4))
+    work = loop.Work(folder, TrainSettings(**options), steps, objective, method, material, tokenizer, state)
+    if not state:
+        torch.manual_seed(0)
+    return loop.fit(work, Fabric(accelerator="cpu", devices=devices, strategy=strategy), View())
 
 
-def moments(trainer: Trainer, network: AVSR, name: str) -> list[Tensor]:
+def stop_after(update: int) -> Look:
+    """Asks the loop to save and to stop after an update."""
+    return lambda moment: os.kill(os.getpid(), signal.SIGTERM) if moment.update == update else None
+
+
+def stopped(network: AVSR, method: Method, steps: int, update: int, folder: Path, **settings: Any) -> None:
+    """Train as far as an update."""
+    with pytest.raises(Stopped):
+        fit(network, method, steps, folder=folder, look=stop_after(update), **settings)
+
+
+def logged(folder: Path) -> list[dict[str, str]]:
+    """The figures of every update."""
+    return read_metrics(folder / "metrics.csv")
+
+
+def moments(optimizer: Optimizer, network: AVSR, name: str) -> list[Tensor]:
     """What the optimiser remembers of each single weight of a layer."""
     weight = network.get_parameter(name)
-    state = trainer.optimizers[0].state[weight]
+    state = optimizer.state[weight]
     return [of for of in state.values() if isinstance(of, Tensor) and of.shape == weight.shape]

@@ -10,9 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lightning.pytorch import Trainer
-from lightning.pytorch.plugins.precision import MixedPrecision
-from methods.loop import fit, make_batches, make_network, moments
+from methods.loop import Moment, fit, logged, make_batches, make_network, moments, stopped
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,7 +19,7 @@ from avsr_bench.methods.continuous import MSRSSettings
 from avsr_bench.methods.gates import Gated, Gates, Open
 from avsr_bench.methods.masks import draw, kept, size
 from avsr_bench.nn import AVSR, prunable
-from avsr_bench.records import Misused, Refused
+from avsr_bench.records import Misused
 
 QUICK = MSRSSettings(search=0.5, lr=0.05, initial=0.05, rescale=True, penalty_weight=1e-3, norm_batches=2)
 
@@ -203,24 +201,23 @@ def test_removed_weights_of_a_dense_network_restart_where_the_setting_says(resta
 
 
 @pytest.mark.parametrize(
-    "trainer", [{}, {"precision": "bf16-mixed"}, {"accumulate_grad_batches": 2}], ids=["plain", "bf16", "accumulated"]
+    "settings", [{}, {"precision": "bf16"}, {"accumulate": 2}], ids=["plain", "bf16", "accumulated"]
 )
-def test_a_run_searches_switches_and_holds_exact_zeros(trainer: dict[str, Any]) -> None:
+def test_a_run_searches_switches_and_holds_exact_zeros(settings: dict[str, Any]) -> None:
     network = make_network()
     method = MSRS(replace(QUICK, after="sparse"))
     course: list[dict[str, float]] = []
 
-    def look(run: Trainer) -> None:
+    def look(moment: Moment) -> None:
         course.append(method.figures() | {"searching": method.searching})
         for name, mask in method.masks.items():
             assert bool((network.get_parameter(name)[~mask] == 0).all())
-            remembered = moments(run, network, name)
+            remembered = moments(moment.optimizer, network, name)
             assert remembered
             assert all(bool((of[~mask] == 0).all()) for of in remembered)
 
-    fit(network, method, 12, look=look, **trainer)
-    batches = 6 * trainer.get("accumulate_grad_batches", 1)
-    assert [figures["searching"] for figures in course] == [True] * batches + [False] * batches
+    fit(network, method, 12, look=look, **settings)
+    assert [figures["searching"] for figures in course] == [True] * 6 + [False] * 6
     assert 0.02 < course[-1]["sparsity"] < 0.98
     assert course[-1]["sparsity"] == 1 - kept(method.masks) / size(method.masks)
     zeros = sum(int((weight == 0).sum()) for weight in prunable(network).values())
@@ -235,10 +232,10 @@ def test_a_wanted_sparsity_is_met_exactly() -> None:
     assert kept(method.masks) == round(0.3 * size(method.masks))
 
 
-def test_phi_moves_and_the_penalty_is_in_the_loss_only_in_the_search() -> None:
+def test_phi_moves_and_the_penalty_is_in_the_loss_only_in_the_search(tmp_path: Path) -> None:
     network, method = make_network(), MSRS(QUICK)
-    run = fit(network, method, 8)
-    penalties = ["penalty" in losses for losses in run.lightning_module.losses]
+    fit(network, method, 8, folder=tmp_path)
+    penalties = [bool(row["penalty"]) for row in logged(tmp_path)]
     assert penalties == [True] * 4 + [False] * 4
     assert not method.gates.phi
     assert method.figures()["sparsity"] == 0
@@ -256,16 +253,27 @@ def test_a_constant_penalty_shuts_gates_that_the_loss_does_not_defend() -> None:
     assert found[-1] > 0.95
 
 
-def test_phi_is_clipped_alone_and_decays_not() -> None:
+def test_phi_is_a_group_of_its_own_that_is_clipped_alone_and_does_not_decay() -> None:
     network, method = make_network(), MSRS(replace(QUICK, search=8, clip=1e-6, penalty_weight=100.0))
-    run = fit(network, method, 2)
-    groups = run.optimizers[0].param_groups
-    assert len(groups) == 1
-    ours = {id(of) for of in method.gates.phi.values()}
-    assert not ours & {id(of) for of in groups[0]["params"]}
-    assert method._optimizer is not None
-    (group,) = method._optimizer.param_groups
-    assert (group["lr"], group["weight_decay"]) == (0.05, 0)
+    seen: list[tuple[float, float, int]] = []
+
+    def look(moment: Moment) -> None:
+        weights, phi = moment.optimizer.param_groups
+        assert phi["params"] == list(method.gates.phi.values())
+        assert not {id(of) for of in weights["params"]} & {id(of) for of in phi["params"]}
+        seen.append((phi["lr"], phi["weight_decay"], len(moment.optimizer.state)))
+
+    fit(network, method, 2, look=look)
+    count = len(list(network.parameters())) + len(prunable(network))
+    assert seen == [(0.05, 0.0, count)] * 2
+
+
+def test_nothing_is_left_of_phi_after_the_search() -> None:
+    network, method = make_network(), MSRS(QUICK)
+    left: list[int] = []
+    fit(network, method, 8, look=lambda moment: left.append(len(moment.optimizer.state)))
+    own = len(list(network.parameters()))
+    assert left == [own + len(prunable(network))] * 4 + [own] * 4
 
 
 @pytest.mark.parametrize(
@@ -276,10 +284,10 @@ def test_a_resumed_run_ends_bit_equal(tmp_path: Path, after: str, step: int) -> 
     """Saved in the search, on its last update, while batch norms average anew, and later."""
     settings = replace(QUICK, after=after)  # type: ignore[arg-type]
     whole, resumed = make_network(), make_network(seed=9)
-    file = tmp_path / "last.ckpt"
-    fit(whole, MSRS(settings), 12, save={step: file})
+    fit(whole, MSRS(settings), 12)
+    stopped(make_network(), MSRS(settings), 12, step, tmp_path)
     method = MSRS(settings)
-    fit(resumed, method, 12, resume=file)
+    fit(resumed, method, 12, folder=tmp_path, resume=True)
     assert all(torch.equal(resumed.state_dict()[name], of) for name, of in whole.state_dict().items())
     assert not method.searching
 
@@ -290,9 +298,8 @@ def test_batch_norms_average_over_the_batches_after_the_switch_and_then_as_befor
     means: list[Tensor] = []
     running: list[Tensor] = []
 
-    def look(run: Trainer) -> None:
+    def look(moment: Moment) -> None:
         running.append(norm.running_mean.clone())
-        assert norm.momentum == 0.1
 
     norm.register_forward_hook(lambda layer, inputs, out: means.append(inputs[0].detach().mean((0, 2, 3))))
     fit(network, MSRS(replace(QUICK, search=2, norm_batches=3)), 7, look=look)
@@ -305,12 +312,13 @@ def test_batch_norms_average_over_the_batches_after_the_switch_and_then_as_befor
 def test_moments_are_those_of_the_larger_weights_after_the_switch() -> None:
     """The gradient of a weight that its scale was folded into is smaller by that scale."""
     network, method = make_network(), MSRS(replace(QUICK, search=8))
-    run = fit(network, method, 3)
-    name = "ctc.weight"
-    state = run.optimizers[0].state[network.get_parameter(name)]
+    seen: list[Moment] = []
+    fit(network, method, 3, look=seen.append)
+    name, optimizer = "ctc.weight", seen[-1].optimizer
+    state = optimizer.state[network.get_parameter(name)]
     first, second = state["exp_avg"].clone(), state["exp_avg_sq"].clone()
     mask, scale = method.found()[name], method.gates.scale
-    method.switch(run.optimizers[0])
+    method.switch(optimizer)
     assert scale == 1 + math.exp(-0.05)
     assert torch.allclose(state["exp_avg"], first / scale * mask)
     assert torch.allclose(state["exp_avg_sq"], second / scale**2 * mask)
@@ -323,9 +331,3 @@ def test_undecided_counts_gates_within_four_of_the_middle() -> None:
     expected = F.sigmoid(2 * torch.cat(list(gates.phi.values()))).sum()
     assert torch.allclose(gates.sum_of_gates(), expected)
     assert gates.sum_of_phi().item() == pytest.approx(6.1)
-
-
-def test_float16_is_refused() -> None:
-    plugin = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))
-    with pytest.raises(Refused, match="use bf16"):
-        fit(make_network(), MSRS(QUICK), 4, plugins=[plugin])

@@ -1,26 +1,24 @@
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
-from methods.loop import fit, make_batches, make_network, moments
+from methods.loop import Look, Moment, fit, make_batches, make_network, moments, stopped
 from torch import Tensor
 from torch.optim import Optimizer
 
 from avsr_bench import recipes
-from avsr_bench.methods import build
+from avsr_bench.methods import METHODS, build
 from avsr_bench.methods.channels import allowed, find_groups
-from avsr_bench.methods.dynamic import METHODS, Chase, Dynamic, Gmp, Granet, Rigl, Set, StaticErk
+from avsr_bench.methods.dynamic import Chase, Dynamic, Gmp, Granet, Rigl, Set, StaticErk
 from avsr_bench.methods.erk import erk
 from avsr_bench.methods.masks import Masks, kept, size
 from avsr_bench.methods.updates import cubic, rewire
 from avsr_bench.nn import AVSR, prunable
 from avsr_bench.records import Misused, Refused
 
-Look = Callable[[Trainer], None]
+SYSTEMS = [name for name, entry in METHODS.items() if issubclass(entry.method, StaticErk)]
 
 
 def make(name: str, seed: int = 0, **settings: Any) -> Any:
@@ -36,10 +34,10 @@ def counts(masks: Masks) -> dict[str, int]:
 def holds(network: AVSR, method: StaticErk) -> Look:
     """Looks that removed weights and all that the optimiser knows of them are zero."""
 
-    def look(trainer: Trainer) -> None:
+    def look(moment: Moment) -> None:
         for name, mask in method.masks.items():
             assert bool((network.get_parameter(name)[~mask] == 0).all())
-            for of in moments(trainer, network, name):
+            for of in moments(moment.optimizer, network, name):
                 assert bool((of[~mask] == 0).all())
 
     return look
@@ -47,23 +45,23 @@ def holds(network: AVSR, method: StaticErk) -> Look:
 
 def history(method: StaticErk, into: list[Masks]) -> Look:
     """Keeps the masks after every batch."""
-    return lambda trainer: into.append(dict(method.masks))
+    return lambda moment: into.append(dict(method.masks))
 
 
 def spied(name: str, into: list[dict[str, Any]], **settings: Any) -> Any:
     """A method that notes what it saw and did where masks changed."""
-    settings_type, method = METHODS[name]
+    settings_type, method = METHODS[name].settings, METHODS[name].method
 
     class Spied(method):  # type: ignore[misc,valid-type]
-        def on_before_optimizer_step(self, trainer: Trainer, module: Any, optimizer: Optimizer) -> None:
-            due = self.window.due(trainer.global_step + 1)
+        def before_step(self, update: int, optimizer: Optimizer) -> None:
+            due = self.window.due(update)
             seen = {
-                "step": trainer.global_step + 1,
+                "step": update,
                 "masks": dict(self.masks),
                 "weights": {name: of.clone() for name, of in self.weights().items()},
                 "gradients": {name: of.clone() for name, of in self.gradients().items()},
             }
-            super().on_before_optimizer_step(trainer, module, optimizer)
+            super().before_step(update, optimizer)
             if due:
                 left = {name: of.clone() for name, of in self.gradients().items()}
                 into.append(seen | {"new": dict(self.masks), "left": left})
@@ -88,30 +86,30 @@ def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], message: 
         build(settings, "models/test.yaml")
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name != "static-erk"])
+@pytest.mark.parametrize("name", [name for name in SYSTEMS if name != "static-erk"])
 def test_a_run_too_short_for_an_update_is_refused(name: str) -> None:
     with pytest.raises(Refused, match="masks would never change"):
         make(name, every=100).attach(make_network(), 20)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_shipped_recipes_build_at_every_size_and_their_updates_fit_their_runs(name: str) -> None:
     recipe = recipes.load(recipes.shipped("models") / f"{name}.yaml")
     assert recipe["method"]["name"] == name
     for size_name in ("tiny", "small", "large"):
         section = recipe["method"] | recipe.get(size_name, {}).get("method", {})
         method = build(section, name)
-        assert isinstance(method, METHODS[name][1])
+        assert isinstance(method, METHODS[name].method)
         if isinstance(method, Dynamic) and size_name == "tiny":
             method.attach(make_network(), 400)
             assert sum(map(method.window.due, range(1, 401))) >= 10
 
 
-@pytest.mark.parametrize("trainer", [{}, {"precision": "bf16-mixed"}, {"accumulate_grad_batches": 2}], ids=str)
-@pytest.mark.parametrize("name", METHODS)
-def test_it_trains_to_the_sparsity_asked_for_and_removed_weights_are_zero(name: str, trainer: dict[str, Any]) -> None:
+@pytest.mark.parametrize("settings", [{}, {"precision": "bf16"}, {"accumulate": 2}], ids=str)
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_it_trains_to_the_sparsity_asked_for_and_removed_weights_are_zero(name: str, settings: dict[str, Any]) -> None:
     network, method = make_network(), make(name, sparsity=0.6)
-    fit(network, method, 8, look=holds(network, method), **trainer)
+    fit(network, method, 8, look=holds(network, method), **settings)
     wanted = 0.4 * size(method.masks)
     rounding = len(method.masks) / 2  # of each layer's density
     assert kept(method.masks) == pytest.approx(wanted, abs=0.5 if isinstance(method, Gmp | Chase) else rounding)
@@ -135,7 +133,7 @@ def test_every_layer_keeps_the_count_of_its_erk_density(name: str) -> None:
 def test_rigl_drops_the_smallest_and_grows_where_the_dense_gradient_is_largest(accumulate: int) -> None:
     updates: list[dict[str, Any]] = []
     method = spied("rigl", updates, sparsity=0.6, drop=0.4)
-    fit(make_network(), method, 8, accumulate_grad_batches=accumulate)
+    fit(make_network(), method, 8, accumulate=accumulate)
     assert [of["step"] for of in updates] == [2, 4, 6]
     for of, share in zip(updates, (0.3, 0.1, 0.0), strict=True):  # 0.4 along half a cosine
         scores = {name: gradient.abs() for name, gradient in of["gradients"].items()}
@@ -154,15 +152,15 @@ def test_new_weights_begin_at_zero_with_fresh_moments_and_then_learn(name: str) 
     grown: list[int] = []
     moved: list[float] = []
 
-    def look(trainer: Trainer) -> None:
-        if updates and trainer.global_step == updates[-1]["step"]:
+    def look(moment: Moment) -> None:
+        if updates and moment.update == updates[-1]["step"]:
             for layer, mask in updates[-1]["new"].items():
                 born = mask & ~updates[-1]["masks"][layer]
                 grown.append(int(born.sum()))
                 assert bool((updates[-1]["left"][layer][born] == 0).all())
                 assert bool((network.get_parameter(layer)[born] == 0).all())
-                assert all(bool((of[born] == 0).all()) for of in moments(trainer, network, layer))
-        elif updates and trainer.global_step == updates[-1]["step"] + 1:
+                assert all(bool((of[born] == 0).all()) for of in moments(moment.optimizer, network, layer))
+        elif updates and moment.update == updates[-1]["step"] + 1:
             for layer, mask in updates[-1]["new"].items():
                 born = mask & ~updates[-1]["masks"][layer]
                 moved.append(float((network.get_parameter(layer)[born] != 0).sum()))
@@ -246,7 +244,7 @@ def test_chase_removes_channels_for_good() -> None:
     assert isinstance(method, Chase)
     alive: list[Masks] = []
 
-    def look(trainer: Trainer) -> None:
+    def look(moment: Moment) -> None:
         places = allowed(find_groups(network), method.alive, method.masks)
         assert not any(bool((mask & ~places[name]).any()) for name, mask in method.masks.items())
         alive.append(dict(method.alive))
@@ -271,13 +269,13 @@ def test_chase_fills_what_channels_leave_where_that_is_less_than_wanted() -> Non
 
 
 @pytest.mark.parametrize("saved", [6, 7])  # with an update of the masks, and one without
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_a_resumed_run_ends_bit_equal(name: str, saved: int, tmp_path: Path) -> None:
-    whole, file = make_network(), tmp_path / "last.ckpt"
-    first = make(name, seed=5, sparsity=0.6)
-    fit(whole, first, 12, save={saved: file})
+    whole, first = make_network(), make(name, seed=5, sparsity=0.6)
+    fit(whole, first, 12)
+    stopped(make_network(), make(name, seed=5, sparsity=0.6), 12, saved, tmp_path)
     again, second = make_network(seed=2), make(name, seed=5, sparsity=0.6)
-    fit(again, second, 12, resume=file, look=holds(again, second))
+    fit(again, second, 12, folder=tmp_path, resume=True, look=holds(again, second))
     assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), again.state_dict().values(), strict=True))
     assert all(torch.equal(mask, second.masks[layer]) for layer, mask in first.masks.items())
     assert first.figures() == second.figures()
@@ -286,7 +284,7 @@ def test_a_resumed_run_ends_bit_equal(name: str, saved: int, tmp_path: Path) -> 
 def test_an_average_over_changing_masks_has_the_last_ones_zeros() -> None:
     network, method, states = make_network(), make("rigl", sparsity=0.6), []
 
-    def look(trainer: Trainer) -> None:
+    def look(moment: Moment) -> None:
         states.append({name: of.clone() for name, of in network.state_dict().items()})
 
     fit(network, method, 6, look=look)

@@ -1,11 +1,10 @@
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
-from methods.loop import fit, make_batches, make_network, moments
+from methods.loop import Look, Moment, fit, make_batches, make_network, moments, stopped
+from torch.optim import Optimizer
 
 from avsr_bench.methods import build
 from avsr_bench.methods.magnitude import Magnitude, MagnitudeSettings
@@ -22,15 +21,15 @@ def zeros(network: AVSR) -> int:
     return sum(int((weight == 0).sum()) for weight in prunable(network).values())
 
 
-def exactly_zero(network: AVSR, method: Magnitude) -> Callable[[Trainer], None]:
+def exactly_zero(network: AVSR, method: Magnitude) -> Look:
     """Looks that removed weights and their moments are zero, and that the others move."""
 
-    def look(trainer: Trainer) -> None:
+    def look(moment: Moment) -> None:
         for name, mask in method.masks.items():
             weight = network.get_parameter(name)
             assert bool((weight[~mask] == 0).all())
             assert bool((weight[mask] != 0).all())
-            for of in moments(trainer, network, name):
+            for of in moments(moment.optimizer, network, name):
                 assert bool((of[~mask] == 0).all())
 
     return look
@@ -50,17 +49,17 @@ def test_a_sparse_network_is_not_pruned_to_a_lower_sparsity() -> None:
 
 
 @pytest.mark.parametrize(
-    "trainer",
+    "settings",
     [
         {},
-        {"precision": "bf16-mixed"},
-        {"accumulate_grad_batches": 3},
+        {"precision": "bf16"},
+        {"accumulate": 3},
         {"clip": 1e-3},
     ],
 )
-def test_removed_weights_and_their_moments_are_zero_at_every_step(trainer: dict[str, Any]) -> None:
+def test_removed_weights_and_their_moments_are_zero_at_every_step(settings: dict[str, Any]) -> None:
     network, method = make_network(), pruned()
-    fit(network, method, 5, look=exactly_zero(network, method), **trainer)
+    fit(network, method, 5, look=exactly_zero(network, method), **settings)
     assert zeros(network) == size(method.masks) - kept(method.masks) == round(0.6 * size(method.masks))
     assert method.figures()["sparsity"] == pytest.approx(0.6, abs=1e-4)
 
@@ -70,10 +69,10 @@ def test_gradients_of_removed_weights_do_not_count_when_the_run_clips() -> None:
     network, norms = make_network(), []
 
     class Norms(Magnitude):
-        def on_before_zero_grad(self, *_: Any) -> None:
+        def after_step(self, optimizer: Optimizer) -> None:
             gradients = [of.grad for of in network.parameters() if of.grad is not None]
-            if gradients:
-                norms.append(torch.nn.utils.get_total_norm(gradients).item())
+            norms.append(torch.nn.utils.get_total_norm(gradients).item())
+            super().after_step(optimizer)
 
     method = Norms(MagnitudeSettings(0.9))
     fit(network, method, 4, clip=1e-3)
@@ -83,11 +82,10 @@ def test_gradients_of_removed_weights_do_not_count_when_the_run_clips() -> None:
 
 def test_a_resumed_run_ends_bit_equal(tmp_path: Path) -> None:
     whole, first, second = (make_network() for _ in range(3))
-    file = tmp_path / "last.ckpt"
     fit(whole, pruned(), 6)
-    fit(first, pruned(), 6, save={3: file})
+    stopped(first, pruned(), 6, 3, tmp_path)
     method = pruned()
-    fit(make_other(second), method, 6, resume=file, look=exactly_zero(second, method))
+    fit(make_other(second), method, 6, folder=tmp_path, resume=True, look=exactly_zero(second, method))
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), second.parameters(), strict=True))
 
 

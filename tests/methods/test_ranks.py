@@ -19,14 +19,17 @@ SYSTEMS: list[dict[str, Any]] = [
 ]
 
 
-def two_ranks(folder: Path, section: dict[str, Any], checkpoint: Path) -> list[dict[str, dict[str, Tensor]]]:
+def two_ranks(folder: Path, section: dict[str, Any], run: Path, *more: str) -> list[dict[str, dict[str, Tensor]]]:
     """What each of two processes had in the middle and at the end of a run."""
     folder.mkdir()
     script = Path(__file__).with_name("two_ranks.py")
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = os.environ | {"PYTHONPATH": str(script.parents[1]), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {
+        "PYTHONPATH": f"{script.parents[1]}{os.pathsep}{script.parents[2]}",
+        "OMP_NUM_THREADS": "1",
+    }
     done = subprocess.run(
-        [*launch, str(script), str(folder), json.dumps(section), str(checkpoint)],
+        [*launch, str(script), str(folder), json.dumps(section), str(run), *more],
         env=environment, cwd=script.parents[2], capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
@@ -38,8 +41,9 @@ def two_ranks(folder: Path, section: dict[str, Any], checkpoint: Path) -> list[d
 @pytest.mark.slow  # four processes that import torch
 @pytest.mark.parametrize("section", SYSTEMS, ids=lambda section: section["name"])
 def test_ranks_have_the_same_masks_and_zeros_and_a_resumed_run_too(tmp_path: Path, section: dict[str, Any]) -> None:
-    first, second = two_ranks(tmp_path / "whole", section, tmp_path / "last.ckpt")
-    resumed, _ = two_ranks(tmp_path / "resumed", section, tmp_path / "last.ckpt")
+    first, second = two_ranks(tmp_path / "whole", section, tmp_path / "run")
+    two_ranks(tmp_path / "stopped", section, tmp_path / "parts", "stop")
+    resumed, _ = two_ranks(tmp_path / "resumed", section, tmp_path / "parts")
     running = ("running_mean", "running_var")  # of batch norms: each rank's own where they are not synchronised
     for part, state in first.items():
         assert state.keys() == second[part].keys()

@@ -3,7 +3,8 @@ import torch
 from mouths import make_shards
 from training_settings import SMALL
 
-from avsr_bench.training.job import TrainRequest, train
+from avsr_bench.training.job import train
+from avsr_bench.training.plan import TrainRequest
 
 
 @pytest.fixture(autouse=True, scope="package")

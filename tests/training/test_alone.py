@@ -12,7 +12,8 @@ import pytest
 from training_settings import small
 
 from avsr_bench.records import Refused
-from avsr_bench.training.stop import CHECKPOINT, Stopped
+from avsr_bench.training.checkpoint import CHECKPOINT
+from avsr_bench.training.signals import Stopped
 
 
 def updates(folder):

@@ -18,7 +18,8 @@ def models(tmp_path):
     return write
 
 
-DISTILLED = "method: {name: distilled}\n"
+def taught_by(teacher):
+    return f"objective: {{name: distil, teacher: {teacher}}}\n"
 
 
 @pytest.mark.parametrize(
@@ -27,8 +28,8 @@ DISTILLED = "method: {name: distilled}\n"
         ({"a": "init: a"}, "a -> a"),
         ({"a": "init: b", "b": "init: {run: a}"}, "a -> b -> a"),
         ({"a": "init: b", "b": "init: c", "c": "init: b"}, "a -> b -> c -> b"),
-        ({"a": f"{DISTILLED}teacher: {{run: a}}"}, "a -> a"),
-        ({"a": f"{DISTILLED}init: b\nteacher: {{run: c}}", "b": "method: {}", "c": "init: a"}, "a -> c -> a"),
+        ({"a": taught_by("{run: a}")}, "a -> a"),
+        ({"a": taught_by("{run: c}") + "init: b", "b": "method: {}", "c": "init: a"}, "a -> c -> a"),
         ({"a": "init: b\nrounds: {sparsities: [0, 0]}", "b": "init: a\nrounds: {sparsities: [0, 0]}"}, "a -> b -> a"),
     ],
 )
@@ -40,11 +41,11 @@ def test_a_way_that_leads_back_is_shown_and_nothing_is_trained(run, models, tmp_
 
 
 def test_the_same_system_of_another_size_teaches(run, models):
-    models(a=f"{DISTILLED}teacher: {{run: a, size: large}}")
+    models(a=taught_by("{run: a, size: large}"))
     with pytest.raises(Refused, match=r"it needs itself first \(a -> a -> a\)"):  # whose teacher is large as well
         run("a")
     with pytest.raises(Refused, match=r"a, size tiny, cannot be trained"):
-        run("a", "init.run=a", "teacher.run=dense")
+        run("a", "init.run=a", "objective.teacher.run=dense")
 
 
 @pytest.mark.parametrize(

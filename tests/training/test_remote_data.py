@@ -19,7 +19,7 @@ from training_settings import small
 from avsr_bench import runs
 from avsr_bench.data import remote
 from avsr_bench.records import Refused
-from avsr_bench.training.stop import Stopped
+from avsr_bench.training.signals import Stopped
 
 
 def same(one, other):

@@ -11,7 +11,8 @@ import torch
 from training_settings import small
 
 from avsr_bench.records import Refused
-from avsr_bench.training.stop import CHECKPOINT, Stopped
+from avsr_bench.training.checkpoint import CHECKPOINT, seal
+from avsr_bench.training.signals import Stopped
 
 
 def rows(folder):
@@ -48,7 +49,7 @@ def test_stopped_and_resumed_is_as_if_nothing_had_happened(run, tmp_path, system
         assert (out / CHECKPOINT).exists() and not (out / "model.safetensors").exists()
         resume = True
     run(system, *method, steps=14, out=out, resume=True)
-    assert any("going on" in line for line in run.view.said)
+    assert any("resuming" in line for line in run.view.said)
     assert rows(out) == rows(undisturbed)
     assert same(weights(out), weights(undisturbed))
     assert not (out / CHECKPOINT).exists()
@@ -88,7 +89,7 @@ def test_a_run_that_is_there_is_not_touched(run, tmp_path):
     out = tmp_path / "run"
     with pytest.raises(Stopped):
         run("dense", out=out, act=stop_at(2))
-    with pytest.raises(Refused, match=r"is a run that was begun: go on with --resume, or choose another --out"):
+    with pytest.raises(Refused, match=r"is a run that was begun: resume it with --resume, or choose another --out"):
         run("dense", out=out)
     with pytest.raises(Refused, match=r"was begun with train\.lr=0\.001, not 0\.1: resume it as it was"):
         run("dense", "train.lr=0.1", out=out, resume=True)
@@ -109,23 +110,33 @@ def test_a_checkpoint_that_is_not_what_was_written(run, tmp_path, damage):
     path = out / CHECKPOINT
     whole = path.read_bytes()
     if damage == "code":
-        torch.save({"global_step": 2, "run": os.system}, path)
+        torch.save({"format": 2, "update": 2, "run": os.system}, path)
     elif damage == "a flipped bit":  # in the middle of a weight: torch itself would load it
         path.write_bytes(whole[: len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 1]) + whole[len(whole) // 2 + 1 :])
-        assert torch.load(path, weights_only=True)["global_step"] == 2
+        assert torch.load(path, weights_only=True)["update"] == 2
     elif damage == "moments of another shape":  # AdamW reads and writes past their ends
         content = torch.load(path, weights_only=True)
-        content["optimizer_states"][0]["state"][0]["exp_avg"] = torch.zeros(1)
+        content["optimizer"]["state"][0]["exp_avg"] = torch.zeros(1)
         torch.save(content, path)
     else:
         path.write_bytes(whole[: len(whole) // 2] if damage == "half" else b"")
     with pytest.raises(
-        Refused, match=r"last\.ckpt is not what was written .*: remove it to begin again, with --resume"
+        Refused, match=r"last\.ckpt is not what was written .*: delete it to start again, with --resume"
     ):
         run("dense", out=out, resume=True)
     path.unlink()
     run("dense", out=out, resume=True)
     assert any("no checkpoint yet: it begins again" in line for line in run.view.said)
+
+
+def test_a_checkpoint_of_an_earlier_version_is_refused(run, tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(Stopped):
+        run("dense", out=out, act=stop_at(2))
+    torch.save({"global_step": 2, "state_dict": {}, "pytorch-lightning_version": "2.6.0"}, out / CHECKPOINT)
+    seal(out / CHECKPOINT)
+    with pytest.raises(Refused, match=r"last\.ckpt was written by an earlier version of avsr-bench: .* delete the"):
+        run("dense", out=out, resume=True)
 
 
 def test_nothing_to_resume_begins(run, tmp_path):

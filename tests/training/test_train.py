@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from types import SimpleNamespace
 
 import cv2
 import pytest
@@ -20,7 +19,7 @@ from avsr_bench import runs
 from avsr_bench.records import Misused, Refused
 from avsr_bench.training.average import Average
 from avsr_bench.training.figures import draw
-from avsr_bench.training.module import rate
+from avsr_bench.training.optimiser import rate
 from avsr_bench.training.report import read_metrics
 
 
@@ -84,14 +83,12 @@ def test_the_average_is_the_mean_of_evenly_spaced_moments():
     assert Average(8, 1, 0.5).moments == Average(8, 3, 0).moments == {8}
     assert Average(2, 5, 1).moments == {1, 2}
     average, module, seen = Average(8, 3, 0.5), torch.nn.BatchNorm1d(2), []
-    holder = torch.nn.ModuleDict({"network": module})
     for step in range(1, 9):
         with torch.no_grad():
             module.weight += step
             module.running_mean -= step
             module.num_batches_tracked += 1
-        for _ in range(2):  # two batches an update
-            average.on_train_batch_end(SimpleNamespace(global_step=step), holder)
+        average.add(step, module)
         if step in (5, 7, 8):
             seen.append({name: tensor.clone() for name, tensor in module.state_dict().items()})
     mean = average.weights()
@@ -198,7 +195,7 @@ class TestNeededRuns:
         content["units"][2:-1] = reversed(content["units"][2:-1])
         (teacher / "tokenizer.json").write_text(json.dumps(content))
         with pytest.raises(Refused, match="writes other tokens"):
-            run("distilled", assignments=(f"teacher.run={teacher}",), out=tmp_path / "student")
+            run("distilled", assignments=(f"objective.teacher.run={teacher}",), out=tmp_path / "student")
 
 
 def test_the_rate_rises_and_falls():
@@ -272,7 +269,7 @@ def test_a_corpus_without_validation_or_with_another_tokenizer(run, tmp_path):
 
 
 def test_a_run_is_not_resumed_on_another_state_of_its_corpus(run, tmp_path):
-    from avsr_bench.training.stop import Stopped
+    from avsr_bench.training.signals import Stopped
 
     def stop(step):
         raise Stopped(2)
@@ -292,7 +289,7 @@ def test_a_disk_that_is_full_keeps_what_is_there(corpus, tmp_path):
     command += ["--out", "run", *small("network.width=32", "train.steps=3", "train.save_minutes=0")]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, preexec_fn=small_files)
     assert done.returncode == 1, done.stderr
-    assert "last.ckpt" in done.stderr and "there is none to go on from yet" in done.stderr
+    assert "last.ckpt" in done.stderr and "there is none to resume from yet" in done.stderr
     assert done.stderr.strip().splitlines()[-1].startswith("avsr-bench: cannot write run/model.safetensors")
     assert "Traceback" not in done.stderr
     assert not list((tmp_path / "run").glob(".*.tmp"))
@@ -331,6 +328,6 @@ def test_two_processes_that_were_stopped_go_on_as_if_nothing_had_happened(corpus
     stopped.send_signal(signal.SIGTERM)
     assert stopped.wait(PATIENCE) == 143 and (tmp_path / "parts/last.ckpt").is_file()
     rest = subprocess.run([*command, "parts"], **ask)
-    assert rest.returncode == 0 and "going on with" in rest.stderr, rest.stderr
+    assert rest.returncode == 0 and "resuming" in rest.stderr, rest.stderr
     one, two = weights(tmp_path / "whole"), weights(tmp_path / "parts")
     assert all(torch.equal(one[name], two[name]) for name in one)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 from .. import data, voices
-from ..data import AugmentSettings, Clip, Example, Place, Planner, Prepared, Stream
+from ..data import AugmentSettings, Clip, Example, Place, Planner, Position, Prepared, Stream
 from ..files import write_whole
 from ..nn import Batch, Modality
 from ..noise.sound import SoundSettings, Source
+from ..objectives import Batches
 from ..records import FPS, Refused
 from ..text import Tokenizer, check_coverage
 from .recipe import TrainRecipe
@@ -27,21 +29,37 @@ class Material:
     """The clips of a run."""
 
     corpus: Prepared
-    stream: Stream
+    streams: Mapping[str, Stream]
     valid: Stream
-    planner: Planner
     hours: float  # of training clips
     left_out: tuple[tuple[str, str], ...]  # key and reason of clips that are not trained on
 
-    def looked_at(self, rank: int) -> Iterator[Batch]:
+    @property
+    def planner(self) -> Planner:
+        """That of the first stream, whose epochs the run counts."""
+        return next(iter(self.streams.values())).planner
+
+    @contextmanager
+    def feed(self, rank: int, done: int, count: int, workers: int) -> Iterator[Iterator[Batches]]:
+        """The next `count` batches of every stream, after `done` of each; leaving it ends the workers."""
+        with ExitStack() as held:
+            loaders = {
+                name: held.enter_context(
+                    data.Loader(stream, rank, stream.planner.after(Position(), done), count, workers)
+                )
+                for name, stream in self.streams.items()
+            }
+            yield (dict(zip(loaders, views, strict=True)) for views in zip(*loaders.values(), strict=True))
+
+    def validation(self, rank: int, ranks: int) -> Iterator[Batch]:
         """The validation batches of a rank."""
-        plan = data.plan_split(self.valid.planner.frames, self.valid.planner.settings, self.planner.ranks)[rank]
+        plan = data.plan_split(self.valid.planner.frames, self.valid.planner.settings, ranks)[rank]
         corpus, tokens = self.valid.corpus, self.valid.tokens
+        (show,) = self.valid.views
         for batch in plan:
             places = [self.valid.places[number] for number in batch.clips]
             examples = data.examples(corpus, places, self.valid.modality)
-            shown = (self.valid.show(e, tokens[k], 0) for e, k in zip(examples, batch.clips, strict=True))
-            yield data.collate(list(shown))
+            yield data.collate([show(e, tokens[k], 0) for e, k in zip(examples, batch.clips, strict=True)])
 
 
 def gather(
@@ -80,9 +98,8 @@ def gather(
     show = partial(_augmented, side=side, settings=recipe.augment, seed=seed, crowd=crowd)
     return Material(
         corpus=corpus,
-        stream=Stream(corpus, places, tokens, modality, planner, show),
+        streams={"labelled": Stream(corpus, places, tokens, modality, planner, (show,))},
         valid=_valid(corpus, recipe, modality, tokenizer),
-        planner=planner,
         hours=sum(frames) / FPS / 3600,
         left_out=tuple(out),
     )
@@ -123,7 +140,7 @@ def _valid(corpus: Prepared, recipe: TrainRecipe, modality: Modality, tokenizer:
     tokens = [tuple(tokenizer.encode(place.entry.text or "")) for place in places]
     frames = tuple(place.entry.frames for place in places)
     planner = Planner(frames, tuple(place.shard for place in places), recipe.data, 0)
-    return Stream(corpus, places, tokens, modality, planner, partial(_tested, side=recipe.network.mouth))
+    return Stream(corpus, places, tokens, modality, planner, (partial(_tested, side=recipe.network.mouth),))
 
 
 def _crowd(corpus: Prepared, modality: Modality, settings: AugmentSettings, seed: int) -> Source | None:

@@ -1,0 +1,61 @@
+"""What is learnt in training, and with which helpers: one module with one forward pass an update."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ..nn import Batch, Group
+
+Batches = Mapping[str, tuple[Batch, ...]]  # of each stream one batch a view
+
+
+class Objective(nn.Module):
+    """Holds what is trained, what is frozen, and what follows as a moving average.
+
+    The loop calls `forward` once a batch, through DDP where there are several ranks, and `after_update` after each
+    update. What is frozen has `requires_grad=False`; DDP neither averages nor broadcasts it.
+    """
+
+    network: nn.Module  # the method acts on this one, and its mean over the last snapshots is saved
+    frozen: tuple[str, ...] = ()  # names of submodules that training leaves as they are
+
+    def forward(self, batches: Batches) -> dict[str, Tensor]:
+        """Losses by name: `total` is what gradients are taken of; `clips` has the loss of each clip, without gradient.
+
+        All others are scalars for people.
+        """
+        raise NotImplementedError
+
+    def groups(self) -> list[Group]:
+        """What is trained."""
+        return [Group("network", tuple(p for p in self.network.parameters() if p.requires_grad))]
+
+    def after_update(self, update: int) -> None:
+        """Let moving averages follow the update that was just taken."""
+
+    def artefacts(self) -> dict[str, nn.Module]:
+        """What the run leaves behind: modules by kind (recogniser, encoder, enhancer)."""
+        return {"recogniser": self.network}
+
+    def frames(self, batches: Batches) -> tuple[Tensor, Tensor]:
+        """Valid frames that go through trained networks, and those that go through frozen ones beside them."""
+        trained = torch.stack([batch.lengths.sum() for views in batches.values() for batch in views]).sum()
+        return trained, torch.zeros_like(trained)
+
+    def kept(self) -> dict[str, Tensor]:
+        """The state that a checkpoint holds: all but what is frozen, which is loaded from where it came from."""
+        return {name: of for name, of in self.state_dict().items() if not self.is_frozen(name)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take the state of a checkpoint."""
+        unlike = self.load_state_dict(dict(state), strict=False)
+        missing = [name for name in unlike.missing_keys if not self.is_frozen(name)]
+        if missing or unlike.unexpected_keys:
+            raise ValueError(f"state without {missing[:1]} or with {unlike.unexpected_keys[:1]}")
+
+    def is_frozen(self, name: str) -> bool:
+        """Whether a parameter or buffer belongs to a frozen part."""
+        return name.startswith(tuple(f"{part}." for part in self.frozen))

@@ -1,0 +1,202 @@
+"""From a request to a plan: everything that is decided before anything is read or trained.
+
+A plan is a list of runs in the order in which they are trained: those that others begin with or learn from, then what
+was asked for, its rounds among it.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from .. import data, nn, provenance, recipes, runs
+from ..data import Prepared
+from ..nn import Modality
+from ..records import Refused
+from ..runs import About
+from .machine import check_started_outside, devices_for
+from .recipe import TrainRecipe, load_recipe, rounds_of
+
+FORM = {"init": ("network", "text"), "helper": ("text",)}  # sections in which a run must be like the one it needs
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """What the command line asks for."""
+
+    system: str
+    data: str | None = None
+    size: str | None = None
+    modality: Modality = "video"
+    seed: int = 0
+    out: Path | None = None
+    resume: bool = False
+    assignments: tuple[str, ...] = ()
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """One run, decided."""
+
+    title: str  # the line that announces it
+    about: About
+    recipe: TrainRecipe
+    path: Path  # of its recipe
+    origins: Mapping[str, str]  # of its settings
+    folder: Path
+    resume: bool
+    initial: Path | None = None  # a run, or a file of weights, that it begins with
+    helpers: Mapping[str, Path] = field(default_factory=dict)  # runs by the setting of the objective
+    given: tuple[str, ...] = ()  # the user's own settings
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a request comes to."""
+
+    corpus: Prepared
+    runs: tuple[PlannedRun, ...]
+    asked: tuple[Path, ...]  # folders of the runs that were asked for
+
+
+def make_plan(request: TrainRequest) -> Plan:
+    """Decide everything about a request; what cannot be trained is refused here, by name."""
+    corpus = data.find_data(request.data)
+    planner = _Planner(request, corpus)
+    asked = planner.add(request, ())
+    if planner.unlike:
+        raise Refused(planner.unlike[0])
+    if len(planner.runs) > 1:
+        for run in planner.runs:
+            check_started_outside(run.recipe.train)
+    return Plan(corpus, tuple(planner.runs), asked)
+
+
+@dataclass(slots=True)
+class _Planner:
+    request: TrainRequest
+    corpus: Prepared
+    runs: list[PlannedRun] = field(default_factory=list)
+    unlike: list[str] = field(default_factory=list)  # why runs that would be trained first would not do
+
+    def add(self, request: TrainRequest, chain: tuple[tuple[str, str], ...], why: str = "") -> tuple[Path, ...]:
+        """Plan what a request needs and then its own run, or its rounds; their folders."""
+        size = request.size or self.corpus.default_size
+        loaded = load_recipe(request.system, size, request.assignments)
+        devices = devices_for(loaded.recipe.train)[1]
+        # The epoch plan is made for so many ranks: a run is resumed with as many.
+        recipe = replace(loaded.recipe, train=replace(loaded.recipe.train, devices=devices))
+        about = About(
+            system=request.system,
+            corpus=self.corpus.name,
+            size=size,
+            modality=request.modality,
+            seed=request.seed,
+            corpus_fingerprint=self.corpus.fingerprint,
+            command=request.command,
+            commit=provenance.commit(),
+        )
+        nn.check_size(about.modality, recipe.network, recipe.text.units)
+        chain = (*chain, (request.system, size))
+        initial = None
+        if recipe.init.run is not None:
+            initial = self.needed(recipe.init.run, size, FORM["init"], request, about, chain)
+            own_text = [given for given in request.assignments if given.startswith("text.")]
+            if own_text and recipe.init.part == "all" and not initial.is_file():
+                self.unlike.append(f"{own_text[0]} is for new tokens, and {initial} comes with its own: leave it out")
+        helpers = {
+            name: self.needed(run, its_size, FORM["helper"], request, about, chain)
+            for name, (run, its_size) in recipe.helpers(size).items()
+        }
+        folder = request.out or runs.default_folder(about)
+        title = f"{request.system}: {loaded.path}, size {size}, {request.modality}, seed {request.seed},"
+        run = PlannedRun(
+            title=f"{why}{title} corpus {self.corpus.location}",
+            about=about,
+            recipe=recipe,
+            path=loaded.path,
+            origins=loaded.origins,
+            folder=folder,
+            resume=request.resume,
+            initial=initial,
+            helpers=helpers,
+            given=request.assignments,
+        )
+        rounds = rounds_of(recipe, folder)
+        if not rounds:
+            self.runs.append(run)
+            return (folder,)
+        for number, (home, its_recipe) in enumerate(rounds, start=1):
+            sparsity = recipe.rounds.sparsities[number - 1]
+            begun = request.resume and (home / runs.RECIPE).is_file()
+            self.runs.append(
+                replace(
+                    run,
+                    title=f"{run.title}; round {number} of {len(rounds)}, sparsity {sparsity:.0%}",
+                    recipe=its_recipe,
+                    folder=home,
+                    resume=begun,
+                    initial=rounds[number - 2][0] if number > 1 else initial,
+                )
+            )
+        return tuple(home for home, _ in rounds)
+
+    def needed(
+        self,
+        name: str,
+        size: str,
+        form: tuple[str, ...],
+        request: TrainRequest,
+        about: About,
+        chain: tuple[tuple[str, str], ...],
+    ) -> Path:
+        """A run's folder, a file of weights, or the run of a system, which is planned first where it is missing."""
+        runs.check_name(name)
+        if Path(name).is_file():
+            return Path(name)
+        folder = runs.default_folder(replace(about, system=name, size=size))
+        is_system = name in recipes.names("models")
+        if is_folder := (Path(name) / runs.RECIPE).is_file():
+            folder = Path(name)
+        elif not is_system:
+            folder = runs.find_run(name, about.corpus)
+        elif rounds := rounds_of(load_recipe(name, size, ()).recipe, folder):
+            folder = rounds[-1][0]
+        if (folder / runs.WEIGHTS).is_file():
+            before = runs.open_run(folder).about
+            if before.corpus == about.corpus and before.corpus_fingerprint not in ("", about.corpus_fingerprint):
+                raise Refused(
+                    f"{folder} was trained on another state of {about.corpus}, whose training clips may be test clips"
+                    " now: move it away and train it again, or give the --data it was trained on"
+                )
+            return folder
+        if is_folder or not is_system:
+            raise Refused(
+                f"{folder} has no {runs.WEIGHTS}: the run is not finished; resume it with its train command and"
+                " --resume"
+            )
+        if (name, size) in chain:
+            way = " -> ".join(system for system, _ in (*chain, (name, size)))
+            raise Refused(
+                f"{name}, size {size}, cannot be trained: it needs itself first ({way}); name a finished run in its"
+                " init.run or objective.teacher.run, or nothing"
+            )
+        if any(run.folder == folder for run in self.runs):  # planned already
+            return folder
+        # By its own recipe: a run of this name must be the same whoever asked for it.
+        where = data.without_secrets(self.request.data or f"data/{about.corpus}")
+        words = ["train", name, "--data", where, "--size", size]
+        words += ["--modality", request.modality, "--seed", str(request.seed)]
+        command = shlex.join(["avsr-bench", *words])
+        first = TrainRequest(name, self.request.data, size, request.modality, request.seed, None, True, (), command)
+        why = f"{request.system} needs {name}, which is not trained yet on {about.corpus}: first {folder}\n"
+        trained = self.add(first, chain, why)[-1]
+        if given := [given for given in request.assignments if given.partition(".")[0] in form]:
+            self.unlike.append(
+                f"{request.system} needs {name}, which is not trained yet on {about.corpus}; by its own recipe it would"
+                f" not fit {given[0]}: train it first, with `{command} {shlex.join(given)}`"
+            )
+        return trained

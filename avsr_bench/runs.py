@@ -43,6 +43,7 @@ class About:
     modality: Modality = "video"
     seed: Seed | None = None  # of training; none for weights that others trained
     corpus_fingerprint: str = ""  # of the training data
+    labels: str = ""  # a fingerprint of the automatic labels it was trained on, and of what was hidden
     sparsity: Fraction = 0.0  # share of the prunable weights that are exactly zero
     parameters: Count = 0
     nonzero: Count = 0  # parameters that are not zero

@@ -41,14 +41,17 @@ def train(
         str | None, typer.Option(help="tiny, small or large.  [default: what the corpus recipe says]")
     ] = None,
     modality: Annotated[Modality, typer.Option(help="Lips, sound, or both.")] = Modality.video,
-    seed: Annotated[int, typer.Option(min=0, help="Of first weights, order of clips and augmentation.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for initialisation, data order and augmentation.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run.  [default: runs/CORPUS/MODEL-SIZE-sSEED]")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run stopped.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue where the run stopped.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and what it would cost; train nothing.")
+    ] = False,
     figures: Annotated[bool, typer.Option("--figures", help="Draw the run's figures when it is finished.")] = False,
 ) -> None:
-    """Train a recogniser from prepared shards. Ctrl-C stops after an update; --resume goes on from there."""
+    """Train a recogniser from prepared shards. Ctrl-C stops after an update; --resume continues from there."""
     quiet_threads()
     from ..training.job import train as run
     from ..training.plan import TrainRequest
@@ -66,12 +69,19 @@ def train(
         assignments=tuple(settings or ()),
         command=command_line(),
     )
+    if dry_run:
+        from .plan import print_plan
+
+        print_plan(request)
+        return
     try:
         with shown() as progress:
             folders = run(request, progress)
     except Stopped as stopped:
         where = "the last checkpoint" if stopped.at_once else "here"
-        print(f"avsr-bench: stopped by {stopped}; the same command with --resume goes on from {where}", file=sys.stderr)
+        print(
+            f"avsr-bench: stopped by {stopped}; the same command with --resume continues from {where}", file=sys.stderr
+        )
         raise typer.Exit(128 + stopped.number) from None
     if figures:
         from ..training.figures import draw

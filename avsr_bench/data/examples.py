@@ -43,8 +43,8 @@ def members_of(modality: Modality) -> tuple[str, ...]:
     return tuple(MEMBERS[name] for name in (("video", "audio") if modality == "av" else (modality,)))
 
 
-def places(corpus: Prepared, split: str, modality: Modality) -> list[Place]:
-    """Every clip of a split that has text and all that the modality takes, in plan order; others are refused."""
+def places(corpus: Prepared, split: str, modality: Modality, need_text: bool = True) -> list[Place]:
+    """Every clip of a split, in plan order; one without a file that the modality takes, or without text, is refused."""
     found = [Place(split, number, entry) for number, entries in enumerate(corpus.shards(split)) for entry in entries]
     for extension in members_of(modality):
         lacking = [place for place in found if extension not in place.entry.members]
@@ -53,13 +53,19 @@ def places(corpus: Prepared, split: str, modality: Modality) -> list[Place]:
                 f"{corpus.location}, {split}: {len(lacking):,} of {len(found):,} clips have no {extension}, the first"
                 f" is {lacking[0].entry.key}: they cannot be used with --modality {modality}"
             )
+    if need_text:
+        check_text(f"{corpus.location}, {split}", found)
+    return found
+
+
+def check_text(where: str, found: Sequence[Place]) -> None:
+    """Refuse clips without text."""
     mute = [place for place in found if not (place.entry.text or "").strip()]
     if mute:
         raise Refused(
-            f"{corpus.location}, {split}: {len(mute):,} of {len(found):,} clips have no text, the first is"
-            f" {mute[0].entry.key}: `avsr-bench prep ... corpus.need_text=true --force` leaves them out"
+            f"{where}: {len(mute):,} of {len(found):,} clips have no text, the first is {mute[0].entry.key}:"
+            " `avsr-bench prep ... corpus.need_text=true --force` leaves them out"
         )
-    return found
 
 
 def read_members(corpus: Prepared, chosen: Sequence[Place], extensions: Sequence[str]) -> dict[str, dict[str, bytes]]:

@@ -85,8 +85,8 @@ class Prepared:
             raise Refused(f"{self.location}: the split {split} is empty: no clip came through prep (see skipped.jsonl)")
         return tuple(found)
 
-    def read(self, name: str) -> bytes:
-        """A whole file of the corpus."""
+    def read(self, name: str, missing: str | None = None) -> bytes:
+        """A whole file of the corpus; `missing` is the line where it is not there."""
         try:
             if self.is_remote:
                 with waiting():
@@ -94,9 +94,8 @@ class Prepared:
             return read_file(Path(self.location) / name)
         except (Missing, FileNotFoundError):
             what = "shard" if name.endswith(".jsonl") else "file"
-            raise Refused(
-                f"{self.location}/{name} is not there: the {what} is not finished; run the same prep command again"
-            ) from None
+            unfinished = f"the {what} is not finished; run the same prep command again"
+            raise Refused(missing or f"{self.location}/{name} is not there: {unfinished}") from None
         except OSError as error:
             raise Refused(f"cannot read {self.location}/{name}: {error.strerror}") from error
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .. import recipes
+from ..data import DataSettings
 from ..nn import AVSR, LossSettings
 from ..records import Misused
 from .distil import Distil, DistilSettings
@@ -51,6 +52,19 @@ def whole_section(section: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {"name": section.get("name", "recognise"), **asdict(settings_of(section, where))}
 
 
+def check_streams(section: Mapping[str, Any], settings: DataSettings, where: str) -> None:
+    """Refuse streams that the objective cannot learn from: all of today's need text."""
+    name = section.get("name", "recognise")
+    for stream, its in settings.streams.items():
+        if its.take in ("unlabelled", "all"):
+            raise Misused(
+                f"{where}: data.streams.{stream}.take={its.take}: {name} learns from transcripts alone; take labelled,"
+                " own or automatic clips"
+            )
+        if its.take == "automatic" and settings.labels is None:
+            raise Misused(f"{where}: data.streams.{stream}.take=automatic: give data.labels, the name of an overlay")
+
+
 def build(
     section: Mapping[str, Any], where: str, network: AVSR, loss: LossSettings, helpers: Mapping[str, AVSR]
 ) -> Recognise:
@@ -69,6 +83,7 @@ __all__ = [
     "Objective",
     "Recognise",
     "build",
+    "check_streams",
     "entry_of",
     "settings_of",
     "whole_section",

@@ -5,33 +5,51 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 from .. import data, voices
-from ..data import AugmentSettings, Clip, Example, Place, Planner, Position, Prepared, Stream
+from ..data import (
+    TRAIN,
+    AugmentSettings,
+    BatchSettings,
+    Chosen,
+    Clip,
+    Example,
+    Kind,
+    Place,
+    Planner,
+    Position,
+    Prepared,
+    Show,
+    Stream,
+    StreamSettings,
+    TrainingClip,
+)
 from ..files import write_whole
 from ..nn import Batch, Modality
 from ..noise.sound import SoundSettings, Source
 from ..objectives import Batches
-from ..records import FPS, Refused
+from ..records import Refused
 from ..text import Tokenizer, check_coverage
+from .plan import PlannedRun
 from .recipe import TrainRecipe
 
-TRAIN, VALID = "train", "valid"
+VALID = "valid"
 MOST_LEFT_OUT = 0.1  # share of the clips
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class TrainingData:
     """The clips of a run."""
 
     corpus: Prepared
     streams: Mapping[str, Stream]
     valid: Stream
-    hours: float  # of training clips
+    chosen: Chosen  # the clips of all streams, each once
     left_out: tuple[tuple[str, str], ...]  # key and reason of clips that are not trained on
 
     @property
@@ -62,47 +80,65 @@ class Material:
             yield data.collate([show(e, tokens[k], 0) for e, k in zip(examples, batch.clips, strict=True)])
 
 
-def gather(
-    corpus: Prepared, recipe: TrainRecipe, modality: Modality, tokenizer: Tokenizer, seed: int, ranks: int
-) -> Material:
+def open_training_data(run: PlannedRun, corpus: Prepared, chosen: Chosen, tokenizer: Tokenizer) -> TrainingData:
     """Everything about the clips of a run; what cannot be trained on is refused, or left out with its reason."""
-    places = data.places(corpus, TRAIN, modality)
-    check_coverage(tokenizer, (place.entry.text or "" for place in places), f"{corpus.location}, {TRAIN}")
-    tokens = [tuple(tokenizer.encode(place.entry.text or "")) for place in places]
-    out = _left_out(places, tokens, recipe)
-    if len(out) > MOST_LEFT_OUT * len(places):
-        key, why = out[0]
-        raise Refused(
-            f"{len(out):,} of the {len(places):,} clips of {corpus.location}, {TRAIN}, cannot be trained on (the first"
-            f" is {key}: {why}): use another tokenizer (text.kind, text.units), or raise data.longest"
-        )
-    gone = {key for key, _ in out}
-    kept = [number for number, place in enumerate(places) if place.entry.key not in gone]
-    places, tokens = [places[k] for k in kept], [tokens[k] for k in kept]
-    frames = tuple(place.entry.frames for place in places)
-    planner = Planner(
-        frames,
-        tuple(place.shard for place in places),
-        recipe.data,
-        seed,
-        ranks,
-        recipe.curriculum.epochs,
-        recipe.curriculum.frames,
-    )
-    if recipe.curriculum.epochs and min(frames) > recipe.curriculum.frames:
-        raise Refused(
-            f"curriculum.frames={recipe.curriculum.frames}: no clip is that short, the shortest has {min(frames)}"
-        )
-    side = recipe.network.mouth
+    recipe, modality, seed = run.recipe, run.about.modality, run.about.seed or 0
+    where = f"{corpus.location}, {TRAIN}"
+    if not chosen.fingerprint:
+        data.check_text(where, [clip.place for clip in chosen.clips])
+    check_coverage(tokenizer, (clip.text for clip in chosen.clips if clip.text), where)
     crowd = _crowd(corpus, modality, recipe.augment, seed)
-    show = partial(_augmented, side=side, settings=recipe.augment, seed=seed, crowd=crowd)
-    return Material(
+    side = recipe.network.mouth
+    shows: dict[str, Show] = {
+        "augmented": partial(_augmented, side=side, settings=recipe.augment, seed=seed, crowd=crowd),
+        "plain": partial(_tested, side=side),
+    }
+    out: dict[str, str] = {}
+    streams: dict[str, Stream] = {}
+    used: dict[str, TrainingClip] = {}
+    for name, settings in recipe.streams().items():
+        clips = [clip for clip in chosen.clips if takes(settings, clip)]
+        if not clips:
+            raise Refused(f"data.streams.{name}.take={settings.take}: {where} has no such clip")
+        frames = max(1, round(settings.fraction * recipe.data.frames))
+        batches = replace(recipe.data, frames=frames)
+        tokens = [tuple(tokenizer.encode(clip.text or "")) for clip in clips]
+        gone = dict(_left_out(clips, tokens, batches))
+        if len(gone) > MOST_LEFT_OUT * len(clips):
+            key, why = next(iter(gone.items()))
+            raise Refused(
+                f"{len(gone):,} of the {len(clips):,} clips of {where}, cannot be trained on (the first is {key}:"
+                f" {why}): use another tokenizer (text.kind, text.units), or raise data.longest"
+            )
+        out |= gone
+        kept = [number for number, clip in enumerate(clips) if clip.place.entry.key not in gone]
+        places = [clips[number].place for number in kept]
+        used |= {clips[number].place.entry.key: clips[number] for number in kept}
+        views = tuple(shows[view] for view in settings.views)
+        planner = _planner(places, batches, recipe, seed)
+        streams[name] = Stream(corpus, places, [tokens[number] for number in kept], modality, planner, views)
+    return TrainingData(
         corpus=corpus,
-        streams={"labelled": Stream(corpus, places, tokens, modality, planner, (show,))},
+        streams=streams,
         valid=_valid(corpus, recipe, modality, tokenizer),
-        hours=sum(frames) / FPS / 3600,
-        left_out=tuple(out),
+        chosen=replace(chosen, clips=tuple(used.values())),
+        left_out=tuple(out.items()),
     )
+
+
+def takes(settings: StreamSettings, clip: TrainingClip) -> bool:
+    """Whether a stream has a clip."""
+    kinds = {"labelled": ("labelled", "automatic"), "own": ("labelled",), "all": get_args(Kind)}
+    return clip.kind in kinds.get(settings.take, (settings.take,))
+
+
+def _planner(places: Sequence[Place], batches: BatchSettings, recipe: TrainRecipe, seed: int) -> Planner:
+    frames = tuple(place.entry.frames for place in places)
+    curriculum = recipe.curriculum
+    if curriculum.epochs and min(frames) > curriculum.frames:
+        raise Refused(f"curriculum.frames={curriculum.frames}: no clip is that short, the shortest has {min(frames)}")
+    shards = tuple(place.shard for place in places)
+    return Planner(frames, shards, batches, seed, recipe.train.ranks, curriculum.epochs, curriculum.frames)
 
 
 def write_left_out(folder: Path, left_out: Sequence[tuple[str, str]]) -> None:
@@ -111,20 +147,20 @@ def write_left_out(folder: Path, left_out: Sequence[tuple[str, str]]) -> None:
     write_whole(folder / "left_out.jsonl", "".join(lines))
 
 
-def _left_out(places: Sequence[Place], tokens: Sequence[tuple[int, ...]], recipe: TrainRecipe) -> list[tuple[str, str]]:
-    frames, keys = [place.entry.frames for place in places], [place.entry.key for place in places]
-    longest = set(data.left_out(frames, keys, recipe.data))
-    found = []
-    for number, (place, spelled) in enumerate(zip(places, tokens, strict=True)):
+def _left_out(
+    clips: Sequence[TrainingClip], tokens: Sequence[tuple[int, ...]], batches: BatchSettings
+) -> Iterator[tuple[str, str]]:
+    entries = [clip.place.entry for clip in clips]
+    longest = set(data.left_out([entry.frames for entry in entries], [entry.key for entry in entries], batches))
+    for number, (entry, clip, spelled) in enumerate(zip(entries, clips, tokens, strict=True)):
         # CTC needs a frame for each token, and one for the blank between two that are the same.
         needed = len(spelled) + sum(a == b for a, b in pairwise(spelled))
         if number in longest:
-            found.append((place.entry.key, f"{place.entry.frames} frames, data.longest is {recipe.data.longest}"))
-        elif needed > place.entry.frames:
-            found.append((place.entry.key, f"{place.entry.frames} frames for {needed} tokens"))
-        elif not spelled:
-            found.append((place.entry.key, f"its text {place.entry.text!r} has no letter or digit in it"))
-    return found
+            yield entry.key, f"{entry.frames} frames, data.longest is {batches.longest}"
+        elif needed > entry.frames:
+            yield entry.key, f"{entry.frames} frames for {needed} tokens"
+        elif clip.text is not None and not spelled:
+            yield entry.key, f"its text {clip.text!r} has no letter or digit in it"
 
 
 def _valid(corpus: Prepared, recipe: TrainRecipe, modality: Modality, tokenizer: Tokenizer) -> Stream:

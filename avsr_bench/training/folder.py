@@ -11,6 +11,7 @@ from .. import runs
 from ..files import make_folder, sweep_temporaries
 from ..locks import hold_part
 from ..records import Refused
+from ..runs import Run
 from .checkpoint import CHECKPOINT
 from .plan import PlannedRun
 from .recipe import differences, read_sections
@@ -38,15 +39,15 @@ def _claim(folder: Path, held: ExitStack) -> None:
         raise Refused(f"{folder} was begun by another process a moment ago: resume it, or choose another --out")
 
 
-def is_resumed(run: PlannedRun, say: Callable[[str], None]) -> bool:
-    """Whether the run is resumed from its checkpoint; a folder that must not be touched is refused."""
+def resumable(run: PlannedRun, say: Callable[[str], None]) -> Run | None:
+    """The run as it began, where it resumes from its checkpoint; a folder that must not be touched is refused."""
     folder = run.folder
     if not (folder / runs.RECIPE).is_file():
         if run.resume:
             say(f"nothing to resume in {folder}: it begins")
         if folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
             raise Refused(f"{folder} holds files and is not a run: choose another --out")
-        return False
+        return None
     finished = (folder / runs.WEIGHTS).is_file()
     if not run.resume:
         state = "finished" if finished else "begun"
@@ -59,8 +60,8 @@ def is_resumed(run: PlannedRun, say: Callable[[str], None]) -> bool:
         raise Refused(f"{folder} was begun with {'; '.join(changed[:3])}: resume it as it was, or choose another --out")
     if finished:
         say(f"{folder} is finished already")
-        return False
+        return None
     if not (folder / CHECKPOINT).is_file():
         say(f"{folder} has no checkpoint yet: it begins again")
-        return False
-    return True
+        return None
+    return before

@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from lightning.fabric import seed_everything
 
-from .. import methods, nn, objectives, runs
-from ..data import Prepared
+from .. import data, methods, nn, objectives, runs
+from ..data import Chosen, Kind, Prepared
 from ..methods import Method
 from ..nn import AVSR
 from ..objectives import Recognise
@@ -20,8 +20,8 @@ from ..records import Ancestor, Budget, Refused
 from ..runs import About
 from ..text import Tokenizer, load_tokenizer, make_tokenizer
 from .checkpoint import CHECKPOINT, read_checkpoint
-from .clips import TRAIN, Material, gather, write_left_out
-from .folder import hold_run, is_resumed
+from .clips import TrainingData, open_training_data, write_left_out
+from .folder import hold_run, resumable
 from .loop import Trained, Work, fit
 from .machine import make_fabric, rank
 from .plan import PlannedRun, TrainRequest, make_plan
@@ -46,30 +46,36 @@ def train_run(run: PlannedRun, corpus: Prepared, view: View) -> None:
     for line in run.title.splitlines():
         say(line)
     with hold_run(folder, main) as claim:
-        resumed = is_resumed(run, say) if main else run.resume and (folder / CHECKPOINT).is_file()
+        before = resumable(run, say) if main else None
+        resumed = before is not None or (not main and run.resume and (folder / CHECKPOINT).is_file())
         if run.resume and (folder / runs.WEIGHTS).is_file():
             return
         state = read_checkpoint(folder / CHECKPOINT) if resumed else {}
         if state:
             say(f"resuming {folder} after {state['update']:,} updates")
-        tokenizer = tokenizer_of(run, corpus, resumed, say)
+        chosen = data.choose(corpus, run.about.modality, run.recipe.data)
+        if before is not None and before.about.labels != chosen.fingerprint:
+            raise Refused(
+                f"{folder} was begun with other labels of this name: resume it with those, or choose another --out"
+            )
+        tokenizer = tokenizer_of(run, chosen, resumed, say)
         fabric = make_fabric(settings, folder)
-        ranks = int(settings.devices) * settings.nodes
-        material = gather(corpus, run.recipe, run.about.modality, tokenizer, run.about.seed or 0, ranks)
-        steps = updates_of(settings, material)
+        clips = open_training_data(run, corpus, chosen, tokenizer)
+        steps = updates_of(settings, clips)
         objective, method = learner_of(run, tokenizer, steps, state, fabric.device, say)
-        about = replace(run.about, hours=round(material.hours, 3))
+        hours = {kind: round(clips.chosen.hours(kind), 3) for kind in get_args(Kind)}
+        about = replace(run.about, hours=round(sum(hours.values()), 3), labels=clips.chosen.fingerprint)
         if main and not resumed:
             claim()
             runs.write_recipe(folder, about, run.recipe.sections())  # first: the folder is a run from here on
             tokenizer.save(folder)
-            write_left_out(folder, material.left_out)
-        if material.left_out:
-            say(f"{len(material.left_out):,} clips are left out, with the reasons in {folder}/left_out.jsonl")
+            write_left_out(folder, clips.left_out)
+        if clips.left_out:
+            say(f"{len(clips.left_out):,} clips are left out, with the reasons in {folder}/left_out.jsonl")
         parameters = sum(parameter.numel() for parameter in objective.network.parameters())
-        say(f"{parameters:,} parameters, {len(tokenizer)} tokens, {material.hours:.2f} h of clips, {steps:,} updates")
+        say(f"{parameters:,} parameters, {len(tokenizer)} tokens, {about.hours:.2f} h of clips, {steps:,} updates")
         say(f"run: {folder}")
-        trained = fit(Work(folder, settings, steps, objective, method, material, tokenizer, state), fabric, view)
+        trained = fit(Work(folder, settings, steps, objective, method, clips, tokenizer, state), fabric, view)
         if main:
             budget = Budget(
                 frames=trained.frames,
@@ -77,22 +83,23 @@ def train_run(run: PlannedRun, corpus: Prepared, view: View) -> None:
                 teacher_frames=trained.teacher_frames,
                 updates=steps,
                 seconds=round(trained.seconds, 1),
-                labelled_hours=about.hours,
+                labelled_hours=hours["labelled"],
+                automatic_hours=hours["automatic"],
+                unlabelled_hours=hours["unlabelled"],
             )
             finish(run, replace(about, budget=budget), trained, objective.network)
             say(f"weights: {folder / runs.WEIGHTS}")
         fabric.barrier()  # the next run may begin with these weights
 
 
-def tokenizer_of(run: PlannedRun, corpus: Prepared, resumed: bool, say: Say) -> Tokenizer:
+def tokenizer_of(run: PlannedRun, chosen: Chosen, resumed: bool, say: Say) -> Tokenizer:
     """That of the run that is resumed or begun with, else one made as the recipe says."""
     begun_with = run.initial if run.recipe.init.part == "all" else None
     folder = run.folder if resumed else begun_with
     if folder is not None and folder.is_dir():
         tokenizer = load_tokenizer(folder)
     else:
-        texts = (entry.text or "" for shard in corpus.shards(TRAIN) for entry in shard)
-        tokenizer, notes = make_tokenizer(texts, run.recipe.text)
+        tokenizer, notes = make_tokenizer((clip.text or "" for clip in chosen.clips), run.recipe.text)
         for note in notes:
             say(note)
     for helper in run.helpers.values():
@@ -101,11 +108,11 @@ def tokenizer_of(run: PlannedRun, corpus: Prepared, resumed: bool, say: Say) -> 
     return tokenizer
 
 
-def updates_of(settings: TrainSettings, material: Material) -> int:
+def updates_of(settings: TrainSettings, clips: TrainingData) -> int:
     """How many updates a run has."""
     if settings.steps is not None:
         return settings.steps
-    planner, whole = material.planner, int(settings.epochs)
+    planner, whole = clips.planner, int(settings.epochs)
     batches = planner.batches(whole)
     if settings.epochs > whole:
         batches += round((settings.epochs - whole) * len(planner.plan(whole)[0]))

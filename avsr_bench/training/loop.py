@@ -23,7 +23,7 @@ from ..records import Refused
 from ..text import Tokenizer
 from .average import Average
 from .checkpoint import CHECKPOINT, random_state, set_random_state, write_checkpoint
-from .clips import Material
+from .clips import TrainingData
 from .machine import in_precision, rank
 from .optimiser import clip, gradient_norms, make_optimizer, rate, set_rates
 from .recipe import TrainSettings
@@ -41,7 +41,7 @@ class Work:
     steps: int
     objective: Recognise
     method: Method
-    material: Material
+    clips: TrainingData
     tokenizer: Tokenizer
     state: Mapping[str, Any] = field(default_factory=dict)  # of the checkpoint that is resumed from
 
@@ -86,7 +86,7 @@ def fit(work: Work, fabric: Fabric, view: View) -> Trained:
     model = fabric.setup_module(Learner(objective, method))
     optimizer = make_optimizer([*objective.groups(), *method.groups()], settings)
     average = Average(steps, settings.average, settings.average_share)
-    report = Report(work.folder, view if rank() == 0 else None, work.material.planner, settings.accumulate, device)
+    report = Report(work.folder, view if rank() == 0 else None, work.clips.planner, settings.accumulate, device)
     frames = torch.zeros(2, dtype=torch.long, device=device)  # of this rank: trained on, and through frozen networks
     done = 0
     if work.state:
@@ -100,7 +100,7 @@ def fit(work: Work, fabric: Fabric, view: View) -> Trained:
     saved = time.monotonic()
 
     left = (steps - done) * settings.accumulate
-    with Signals() as signals, work.material.feed(own, done * settings.accumulate, left, settings.workers) as feed:
+    with Signals() as signals, work.clips.feed(own, done * settings.accumulate, left, settings.workers) as feed:
         if work.state:
             set_random_state(work.state["ranks"][own]["random"])
         for update in range(done, steps):
@@ -130,7 +130,7 @@ def fit(work: Work, fabric: Fabric, view: View) -> Trained:
 
             average.add(update + 1, objective.network)
             if (update + 1) % every == 0 or update + 1 == steps:
-                looked_at = work.material.validation(own, ranks)
+                looked_at = work.clips.validation(own, ranks)
                 report.validated = validate(objective, looked_at, work.tokenizer, fabric, settings.precision == "bf16")
             report.update(update + 1, losses, optimizer.param_groups[0]["lr"], norms, method.figures())
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from .. import data, nn, provenance, recipes, runs
+from .. import data, methods, nn, objectives, provenance, recipes, runs
 from ..data import Prepared
 from ..nn import Modality
 from ..records import Refused
@@ -100,6 +100,7 @@ class _Planner:
             commit=provenance.commit(),
         )
         nn.check_size(about.modality, recipe.network, recipe.text.units)
+        objectives.check_streams(recipe.objective, recipe.data, str(loaded.path))
         chain = (*chain, (request.system, size))
         initial = None
         if recipe.init.run is not None:
@@ -107,6 +108,7 @@ class _Planner:
             own_text = [given for given in request.assignments if given.startswith("text.")]
             if own_text and recipe.init.part == "all" and not initial.is_file():
                 self.unlike.append(f"{own_text[0]} is for new tokens, and {initial} comes with its own: leave it out")
+            self.check_initial(initial, recipe)
         helpers = {
             name: self.needed(run, its_size, FORM["helper"], request, about, chain)
             for name, (run, its_size) in recipe.helpers(size).items()
@@ -143,6 +145,18 @@ class _Planner:
                 )
             )
         return tuple(home for home, _ in rounds)
+
+    def check_initial(self, initial: Path, recipe: TrainRecipe) -> None:
+        """Refuse a method that would undo what the run it begins with was trained for."""
+        planned = next((run.recipe.method for run in self.runs if run.folder == initial), None)
+        if planned is None and initial.is_dir():
+            planned = runs.open_run(initial).recipe.get("method") or {}
+        before, now = ((said or {}).get("name", "") for said in (planned, recipe.method))
+        if before == "int8" and now in methods.METHODS and methods.METHODS[now].sparse and recipe.init.part == "all":
+            raise Refused(
+                f"{now} cannot begin with {initial}, an 8-bit run: training would undo the rounding of its weights;"
+                " begin with a dense run"
+            )
 
     def needed(
         self,

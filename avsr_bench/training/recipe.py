@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Interval, Len
 
 from .. import methods, objectives, recipes
-from ..data import AugmentSettings, BatchSettings
+from ..data import AugmentSettings, DataSettings, StreamSettings
 from ..decoding import DecodeSettings
 from ..nn import LossSettings, NetworkSettings
 from ..records import Fraction, Misused, PartOfAll
@@ -51,6 +51,11 @@ class TrainSettings:
     save_minutes: Annotated[float, Interval(ge=0, le=10_000)] = 5.0  # between two checkpoints to go on from
     log: Annotated[tuple[Literal["tensorboard", "wandb"], ...], Len(0, 2)] = ()  # beside metrics.csv
 
+    @property
+    def ranks(self) -> int:
+        """Processes that train together, once it is known how many devices there are."""
+        return int(self.devices) * self.nodes
+
 
 @dataclass(frozen=True, slots=True)
 class CurriculumSettings:
@@ -84,7 +89,7 @@ class TrainRecipe:
     objective: dict[str, Any] = field(default_factory=lambda: {"name": "recognise"})
     loss: LossSettings = field(default_factory=LossSettings)
     text: TokenizerSettings = field(default_factory=TokenizerSettings)
-    data: BatchSettings = field(default_factory=BatchSettings)
+    data: DataSettings = field(default_factory=DataSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     curriculum: CurriculumSettings = field(default_factory=CurriculumSettings)
@@ -99,6 +104,15 @@ class TrainRecipe:
         settings = objectives.settings_of(self.objective, "objective")
         named = {name: getattr(settings, name) for name in entry.helpers}
         return {name: (helper.run, helper.size or size) for name, helper in named.items()}
+
+    def alone(self) -> TrainRecipe:
+        """The same recipe without helpers, for which there may be no run yet."""
+        return replace(self, objective={"name": "recognise"})
+
+    def streams(self) -> dict[str, StreamSettings]:
+        """The streams of clips that feed an update; those that are not set are of all clips with text."""
+        entry = objectives.entry_of(self.objective, "objective")
+        return {**dict.fromkeys(entry.streams, StreamSettings()), **self.data.streams}
 
     def sections(self) -> dict[str, Any]:
         """All settings as plain values: what stands in a run's recipe.yaml."""

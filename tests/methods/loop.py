@@ -133,8 +133,8 @@ def fit(
     method.after_step = watched  # type: ignore[method-assign]
     options = {"lr": 1e-2, "warmup": 0.0, "clip": 1.0, "average": 1, "save_minutes": 1e6, **settings}
     tokenizer, _ = learn_tokenizer(["bin blue at f two now"], TokenizerSettings(kind="characters"))
-    material: Any = Noise(batches or make_batches(4))
-    work = loop.Work(folder, TrainSettings(**options), steps, objective, method, material, tokenizer, state)
+    clips: Any = Noise(batches or make_batches(4))
+    work = loop.Work(folder, TrainSettings(**options), steps, objective, method, clips, tokenizer, state)
     if not state:
         torch.manual_seed(0)
     return loop.fit(work, Fabric(accelerator="cpu", devices=devices, strategy=strategy), View())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -68,11 +68,10 @@ def build(settings_type: type[T], content: Mapping[str, Any], where: str) -> T:
     Nothing is taken for something else: true is no number, "12" is no 12, and 3.0 no whole number. `where` names the
     origin of the content in the message.
     """
-    known = list(_dotted_names(settings_type))
-    sections = {name.rsplit(".", 1)[0] for name in known if "." in name}
-    for dotted in _dotted_keys(content, sections):
-        if dotted not in known and dotted not in sections:
-            raise Misused(f"{where}: unknown setting {dotted[:100]}.{nearest(dotted, [*known, *sections])}")
+    for dotted in _unknown_keys(settings_type, content):
+        known = list(_dotted_names(settings_type))
+        sections = {name.rsplit(".", 1)[0] for name in known if "." in name}
+        raise Misused(f"{where}: unknown setting {dotted[:100]}.{nearest(dotted, [*known, *sections])}")
     try:
         # By way of JSON, for which alone strictness leaves lists to be tuples, text paths and mappings dataclasses.
         adapter: TypeAdapter[T] = _adapter(settings_type)  # type: ignore[arg-type]  # a type can be hashed
@@ -170,6 +169,8 @@ def _hint_below(hint: Any, step: Any) -> Any:
     for each in _plain_hints(hint):
         if is_dataclass(each) and isinstance(each, type):
             return get_type_hints(each, include_extras=True).get(str(step))
+        if get_origin(each) is dict and is_dataclass(get_args(each)[1]):
+            return get_args(each)[1]
         if get_origin(each) in (list, tuple) and is_dataclass(get_args(each)[0]):
             return get_args(each)[0]
     return None
@@ -202,9 +203,16 @@ def _dotted_names(settings_type: Any, prefix: str = "") -> Iterator[str]:
             yield prefix + field.name
 
 
-def _dotted_keys(content: Mapping[str, Any], sections: Collection[str], prefix: str = "") -> Iterator[str]:
-    """All keys of a nested mapping, going down only where the settings have a section."""
+def _unknown_keys(settings_type: Any, content: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The keys of a nested mapping that are no settings, going down into sections, those with names of their own too."""
+    hints = get_type_hints(settings_type)
     for key, value in content.items():
-        yield f"{prefix}{key}"
-        if isinstance(value, Mapping) and f"{prefix}{key}" in sections:
-            yield from _dotted_keys(value, sections, f"{prefix}{key}.")
+        hint = hints.get(key)
+        if hint is None:
+            yield f"{prefix}{key}"
+        elif is_dataclass(hint) and isinstance(value, Mapping):
+            yield from _unknown_keys(hint, value, f"{prefix}{key}.")
+        elif get_origin(hint) is dict and is_dataclass(get_args(hint)[1]) and isinstance(value, Mapping):
+            for name, inner in value.items():
+                if isinstance(inner, Mapping):
+                    yield from _unknown_keys(get_args(hint)[1], inner, f"{prefix}{key}.{name}.")

@@ -98,8 +98,6 @@ def open_training_data(run: PlannedRun, corpus: Prepared, chosen: Chosen, tokeni
     used: dict[str, TrainingClip] = {}
     for name, settings in recipe.streams().items():
         clips = [clip for clip in chosen.clips if takes(settings, clip)]
-        if not clips:
-            raise Refused(f"data.streams.{name}.take={settings.take}: {where} has no such clip")
         frames = max(1, round(settings.fraction * recipe.data.frames))
         batches = replace(recipe.data, frames=frames)
         tokens = [tuple(tokenizer.encode(clip.text or "")) for clip in clips]
@@ -124,6 +122,13 @@ def open_training_data(run: PlannedRun, corpus: Prepared, chosen: Chosen, tokeni
         chosen=replace(chosen, clips=tuple(used.values())),
         left_out=tuple(out.items()),
     )
+
+
+def check_streams(run: PlannedRun, chosen: Chosen) -> None:
+    """Refuse a stream that would have no clip."""
+    for name, settings in run.recipe.streams().items():
+        if not any(takes(settings, clip) for clip in chosen.clips):
+            raise Refused(f"data.streams.{name}.take={settings.take}: {run.about.corpus}, {TRAIN} has no such clip")
 
 
 def takes(settings: StreamSettings, clip: TrainingClip) -> bool:

@@ -12,7 +12,7 @@ from typing import get_args
 
 from .. import data
 from ..data import Kind, Prepared
-from .clips import open_training_data
+from .clips import check_streams, open_training_data
 from .job import learner_of, tokenizer_of, updates_of
 from .loop import Work, fit
 from .machine import make_fabric
@@ -38,7 +38,7 @@ class Forecast:
 
 
 def dry_run(request: TrainRequest) -> tuple[Plan, tuple[Forecast, ...]]:
-    """The plan of a request, and the forecast of each of its runs; of rounds, which are alike, the last one is tried."""
+    """The plan of a request, and the forecast of each of its runs; of rounds, the last one is tried."""
     plan = make_plan(request)
     forecasts = []
     for number, run in enumerate(plan.runs, start=1):
@@ -53,6 +53,7 @@ def forecast(run: PlannedRun, corpus: Prepared, tried: bool) -> Forecast:
     if lacking:
         run = replace(run, initial=None if run.initial in lacking else run.initial)
     chosen = data.choose(corpus, run.about.modality, run.recipe.data)
+    check_streams(run, chosen)
     present = {name: place for name, place in run.helpers.items() if place not in lacking}
     absent = run.helpers.keys() - present.keys()
     tokenizer = tokenizer_of(replace(run, helpers=present), chosen, False, _silent)

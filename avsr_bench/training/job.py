@@ -20,7 +20,7 @@ from ..records import Ancestor, Budget, Refused
 from ..runs import About
 from ..text import Tokenizer, load_tokenizer, make_tokenizer
 from .checkpoint import CHECKPOINT, read_checkpoint
-from .clips import TrainingData, open_training_data, write_left_out
+from .clips import TrainingData, check_streams, open_training_data, write_left_out
 from .folder import hold_run, resumable
 from .loop import Trained, Work, fit
 from .machine import make_fabric, rank
@@ -55,9 +55,8 @@ def train_run(run: PlannedRun, corpus: Prepared, view: View) -> None:
             say(f"resuming {folder} after {state['update']:,} updates")
         chosen = data.choose(corpus, run.about.modality, run.recipe.data)
         if before is not None and before.about.labels != chosen.fingerprint:
-            raise Refused(
-                f"{folder} was begun with other labels of this name: resume it with those, or choose another --out"
-            )
+            raise Refused(f"{folder} was begun with other labels: resume it with those, or choose another --out")
+        check_streams(run, chosen)
         tokenizer = tokenizer_of(run, chosen, resumed, say)
         fabric = make_fabric(settings, folder)
         clips = open_training_data(run, corpus, chosen, tokenizer)

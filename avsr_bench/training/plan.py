@@ -19,6 +19,7 @@ from ..runs import About
 from .machine import check_started_outside, devices_for
 from .recipe import TrainRecipe, load_recipe, rounds_of
 
+PLACEMENT = ("train.device", "train.devices", "train.nodes")
 FORM = {"init": ("network", "text"), "helper": ("text",)}  # sections in which a run must be like the one it needs
 
 
@@ -200,12 +201,13 @@ class _Planner:
             )
         if any(run.folder == folder for run in self.runs):  # planned already
             return folder
-        # By its own recipe: a run of this name must be the same whoever asked for it.
+        # By its own recipe, since a run of this name must be the same whoever asked for it; but by the same processes.
+        placed = tuple(given for given in request.assignments if given.partition("=")[0] in PLACEMENT)
         where = data.without_secrets(self.request.data or f"data/{about.corpus}")
         words = ["train", name, "--data", where, "--size", size]
-        words += ["--modality", request.modality, "--seed", str(request.seed)]
+        words += ["--modality", request.modality, "--seed", str(request.seed), *placed]
         command = shlex.join(["avsr-bench", *words])
-        first = TrainRequest(name, self.request.data, size, request.modality, request.seed, None, True, (), command)
+        first = TrainRequest(name, self.request.data, size, request.modality, request.seed, None, True, placed, command)
         why = f"{request.system} needs {name}, which is not trained yet on {about.corpus}: first {folder}\n"
         trained = self.add(first, chain, why)[-1]
         if given := [given for given in request.assignments if given.partition(".")[0] in form]:

@@ -1,0 +1,144 @@
+"""Overlays of automatic labels: joined by key, with a fingerprint of their own; what does not belong is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mouths import make_shards
+
+from avsr_bench import data, recipes
+from avsr_bench.data import DataSettings, HideSettings, Label, LabelHeader
+from avsr_bench.records import Misused, Refused
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Clips 0, 5, 10 ... have no text of their own."""
+    silent = lambda number: None if number % 5 == 0 else f"word {number}"  # noqa: E731
+    return make_shards(tmp_path_factory.mktemp("labels") / "small", {"train": 20, "valid": 4, "test": 3}, text=silent)
+
+
+def header(corpus, **changes):
+    known = {"labeller": "synth/dense-tiny-s0-audio", "licence": "CC0", "weights": "ab12", "decoding": {"kind": "ctc"}}
+    return LabelHeader(**{**known, "corpus": corpus.fingerprint, **changes})
+
+
+def write(corpus, labels, name="asr", **changes):
+    return data.write_labels(corpus, name, header(corpus, **changes), labels)
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
+
+
+def test_a_clips_own_text_goes_first_then_labels_above_the_threshold(corpus):
+    write(corpus, {"train000": Label("from asr", 0.9), "train005": Label("unsure", 0.3), "train001": Label("no", 1.0)})
+    chosen = data.choose(corpus, "video", DataSettings(labels="asr", min_confidence=0.6))
+    found = {clip.place.entry.key: (clip.text, clip.kind) for clip in chosen.clips}
+    assert found["train000"] == ("from asr", "automatic") and found["train001"] == ("word 1", "labelled")
+    assert found["train005"] == found["train010"] == (None, "unlabelled")
+    assert sum(map(chosen.hours, ("labelled", "automatic", "unlabelled"))) == pytest.approx(
+        sum(clip.place.entry.frames for clip in chosen.clips) / 25 / 3600
+    )
+
+
+def test_what_decides_about_texts_has_a_fingerprint(corpus):
+    def fingerprint(**settings):
+        return data.choose(corpus, "video", DataSettings(**settings)).fingerprint
+
+    write(corpus, {"train000": Label("a", 0.9)}, "one")
+    write(corpus, {"train000": Label("b", 0.9)}, "other")
+    hide = HideSettings(speakers=0.5)
+    all_of_them = [
+        fingerprint(labels="one"),
+        fingerprint(labels="other"),
+        fingerprint(labels="one", min_confidence=0.5),
+        fingerprint(labels="one", hide=hide),
+        fingerprint(hide=hide),
+        fingerprint(hide=HideSettings(speakers=0.5, seed=1)),
+    ]
+    assert len(set(all_of_them)) == 6 and fingerprint(labels="one") == all_of_them[0]
+    assert fingerprint() == fingerprint(hide=HideSettings(speakers=0.1)) == ""  # 3 speakers: nobody is hidden
+
+
+def test_hidden_speakers_are_whole_speakers_and_nested(corpus):
+    def hidden(fraction, seed=0):
+        chosen = data.choose(corpus, "video", DataSettings(hide=HideSettings(speakers=fraction, seed=seed)))
+        return {clip.place.entry.speaker for clip in chosen.clips if clip.text is None and clip.place.entry.text}
+
+    assert len(hidden(1 / 3)) == 1 and len(hidden(2 / 3)) == 2 and len(hidden(1.0)) == 3
+    assert hidden(1 / 3) < hidden(2 / 3) < hidden(1.0)
+    assert len({frozenset(hidden(1 / 3, seed)) for seed in range(8)}) > 1
+
+
+def damaged(content, number, **changes):
+    rows = [json.loads(line) for line in content.splitlines()]
+    rows[number] |= changes
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text[:-9], "asr.jsonl is truncated in its last line"),
+        (lambda text: damaged(text, 0, corpus="0123"), "was made for another corpus, or another state of this one"),
+        (lambda text: damaged(text, 0, format=2), "line 1, is not the header of an overlay: format 2: this version"),
+        (lambda text: damaged(text, 0, text_rule=9), "follows text rule 9, and this is rule 1"),
+        (lambda text: text[text.index("\n") + 1 :], "line 1, is not the header of an overlay: it has no format"),
+        (lambda text: damaged(text, 1, key="nobody"), "labels nobody, and 1 keys in all, that the corpus does not"),
+        (
+            lambda text: damaged(text, 1, key="test001"),
+            "labels test001 of the split test: overlays are for",
+        ),
+        (lambda text: damaged(text, 1, key="valid001"), "labels valid001 of the split valid"),
+        (lambda text: damaged(text, 1, key="train001"), "line 3: train001 has a label already"),
+        (lambda text: damaged(text, 2, confidence=1.5), "line 3: confidence is 1.5: it lies between 0 and 1"),
+        (lambda text: damaged(text, 2, confidence="high"), "line 3: confidence is 'high', not a number"),
+        (lambda text: text.replace("0.5", "NaN"), "line 3: NaN is not a number"),
+        (lambda text: damaged(text, 1, text=3), "line 2: text is 3, not a text"),
+        (lambda text: "", "is truncated in its last line"),
+        (lambda text: "[" * 99 + "\n", "line 1, is not the header of an overlay"),
+    ],
+)
+def test_an_overlay_that_does_not_belong_is_refused_in_one_line(corpus, damage, message):
+    path = write(corpus, {"train000": Label("a", 0.9), "train001": Label("b", 0.5)})
+    path.write_text(damage(path.read_text()))
+    with pytest.raises(Refused, match=message) as caught:
+        data.choose(corpus, "video", DataSettings(labels="asr"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["asr,other", "../asr", "asr.jsonl", "", "a" * 101, "[asr, other]"])
+def test_names_that_are_none_and_two_overlays(corpus, name):
+    with pytest.raises(Refused, match="two overlays cannot be joined"):
+        data.read_labels(corpus, name)
+
+
+def test_an_overlay_that_is_not_there(corpus):
+    with pytest.raises(Refused, match=r"labels/none\.jsonl is not there: give the name of an overlay"):
+        data.choose(corpus, "video", DataSettings(labels="none"))
+    with pytest.raises(Misused, match=r"labels = \['asr', 'two'\]: it should be text, or null"):
+        recipes.build(DataSettings, {"labels": ["asr", "two"]}, "x")
+
+
+def test_hiding_needs_speakers(tmp_path):
+    bare = make_shards(tmp_path / "bare", {"train": 3, "valid": 1})
+    index = next((Path(bare.location) / "train").glob("*.jsonl"))
+    index.write_text("".join(json.dumps(row | {"speaker": ""}) + "\n" for row in lines(index)))
+    with pytest.raises(Refused, match="does not say who speaks in every clip"):
+        data.choose(data.Prepared(bare.location), "video", DataSettings(hide=HideSettings(speakers=0.5)))
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.dictionaries(
+        st.sampled_from([f"train{number:03d}" for number in range(20)]),
+        st.builds(Label, st.text(max_size=20), st.floats(0, 1)),
+    )
+)
+def test_what_is_written_is_read_back(corpus, labels):
+    path = write(corpus, labels, "law")
+    assert data.read_labels(corpus, "law")[0] == labels
+    assert [row["key"] for row in lines(path)[1:]] == sorted(labels)

@@ -6,19 +6,19 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from .. import media, recipes, runs
-from ..evaluation import pick_device
+from .. import media, runs
+from ..decoding import Kind
+from ..evaluation import open_reader, pick_device
 from ..files import STDOUT, Ours, anything, check_target, make_folder, marked, nothing, write_whole
 from ..inert import line
 from ..records import FPS, Misused, Refused, Unusable
 from .formats import FORMATS, as_json
 from .job import TranscribeSettings, transcribe
 from .preview import preview
-from .reader import Reader
 from .transcript import Transcript
 
 Format = Literal["txt", "json", "srt", "vtt"]
@@ -33,7 +33,7 @@ class TranscribeRequest:
     format: Format | None = None  # none: what the name of `out` says, else txt
     out: Path | None = None  # a file; of several videos, or where it is there as one, a folder
     preview: Path | None = None
-    decode: Literal["beam", "ctc", "attention"] | None = None  # none: what the run says
+    decode: Kind | None = None  # none: what the run says
     beam: int | None = None
     device: str = "auto"
     force: bool = False  # replace files that exist
@@ -64,7 +64,8 @@ class Failure:
 def transcribe_files(request: TranscribeRequest, progress: Progress, show: Callable[[str], None]) -> list[Failure]:
     """Transcribe videos into files, or onto `show`; the failures."""
     form, targets = _targets(request)
-    reader = open_reader(request)
+    device = pick_device(request.device)
+    reader = open_reader(runs.open_run(runs.find_run(request.model)), device, request.decode, request.beam)
     failures = []
     for video in request.videos:
         try:
@@ -87,21 +88,6 @@ def transcribe_files(request: TranscribeRequest, progress: Progress, show: Calla
             continue
         progress.say(f"avsr-bench: {failures[-1].video}: {failures[-1].why}")
     return failures
-
-
-def open_reader(request: TranscribeRequest) -> Reader:
-    """The run that was asked for, ready to read."""
-    device = pick_device(request.device)
-    folder = runs.find_run(request.model)
-    if not (folder / runs.WEIGHTS).is_file():
-        raise Refused(f"{folder} is not finished (no {runs.WEIGHTS}): go on with `avsr-bench train ... --resume`")
-    run = runs.open_run(folder)
-    settings = replace(run.decode, nbest=1)
-    if request.decode is not None:
-        settings = replace(settings, kind=request.decode)
-    if request.beam is not None:
-        settings = recipes.checked(replace(settings, beam=request.beam), "--beam")
-    return Reader.of(run, settings, device)
 
 
 def _ours(form: Format, request: TranscribeRequest) -> Ours:

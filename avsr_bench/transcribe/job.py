@@ -10,20 +10,21 @@ import gc
 import importlib.metadata
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .. import faces, media
+from ..evaluation import Reader
 from ..faces import FaceSettings, People, Stretch
 from ..media import Picture, Video
 from ..records import FPS, SAMPLES_PER_FRAME, Refused, Unusable
 from ..samples import ClipSettings, face_facts
 from ..text import TEXT_VERSION
-from .reader import Reader
 from .transcript import Gap, Take, Transcript, Utterance, utterances
-from .windows import Reading, WindowSettings
+from .windows import Reading, WindowSettings, read_window
 
 MIN_FRAMES = ClipSettings().min_frames
 MIN_SEEN = 1.0  # seconds in view, below which one of several faces is not followed: passers-by, and what is no face
@@ -49,7 +50,7 @@ def transcribe(
 ) -> Transcript:
     """Read one video. One that cannot be read raises `Unusable`, or `Refused` where it lacks what the model takes."""
     try:
-        if not reader.sees:
+        if reader.network.modality == "audio":
             return _listen(path, reader, settings, report)
         return _watch(path, reader, settings, report)
     finally:
@@ -58,8 +59,8 @@ def transcribe(
 
 def _watch(path: Path, reader: Reader, settings: TranscribeSettings, report: Report) -> Transcript:
     video = Video(path, keep_bytes=KEPT)
-    if reader.hears and not video.info.has_sound:
-        raise Refused(f"{path} has no sound, and {reader.run.name} listens: use a model of --modality video")
+    if reader.network.modality == "av" and not video.info.has_sound:
+        raise Refused(f"{path} has no sound, and {reader.name} listens: use a model of --modality video")
     people = faces.find_people(_Counted(video, "faces", report), settings.faces)
     if people.frames < MIN_FRAMES:
         raise Unusable("too-short", f"{people.frames} frames, and the shortest word takes {MIN_FRAMES}")
@@ -123,7 +124,7 @@ def _read(
     pictures: _Counted, path: Path, origin: float, takes: tuple[Take, ...], reader: Reader, settings: TranscribeSettings
 ) -> list[Utterance]:
     """Cut the mouths of all takes in one pass and read each window as soon as it is full."""
-    sounds = media.sound_by_frames(path, origin) if reader.hears else None
+    sounds = media.sound_by_frames(path, origin) if reader.network.modality == "av" else None
     silence = np.zeros(SAMPLES_PER_FRAME, np.int16)
     waiting = list(reversed(takes))
     running: list[tuple[Take, Reading]] = []
@@ -131,7 +132,7 @@ def _read(
     for t, picture in enumerate(pictures):
         sound = next(sounds, silence) if sounds is not None else None
         while waiting and waiting[-1].start == t:
-            running.append((waiting.pop(), Reading(reader.read, settings.windows, t)))
+            running.append((waiting.pop(), Reading(partial(read_window, reader), settings.windows, t)))
         for take, reading in running:
             mouth = picture.warp(take.matrices[t - take.start], faces.MOUTH, "grey")
             reading.add(mouth, sound)
@@ -149,14 +150,14 @@ def _listen(path: Path, reader: Reader, settings: TranscribeSettings, report: Re
         if unusable.reason.code != "no-video-stream":
             raise
         origin = None
-    reading = Reading(reader.read, settings.windows, 0)
+    reading = Reading(partial(read_window, reader), settings.windows, 0)
     frames = 0
     for sound in media.sound_by_frames(path, origin):
         reading.add(None, sound)
         frames += 1
         report("listening", frames, None)
     if not frames:
-        raise Refused(f"{path} has no sound, and {reader.run.name} listens: use a model of --modality video")
+        raise Refused(f"{path} has no sound, and {reader.name} listens: use a model of --modality video")
     if frames < MIN_FRAMES:
         raise Unusable("too-short", f"{frames / FPS:.2f} s of sound, and the shortest word takes {MIN_FRAMES / FPS} s")
     return Transcript(
@@ -204,7 +205,7 @@ def clock(seconds: float) -> str:
 
 def _about(reader: Reader, settings: TranscribeSettings) -> dict[str, Any]:
     return {
-        "model": {"run": reader.run.name, **asdict(reader.run.about)},
+        "model": {"run": reader.name, **(asdict(reader.about) if reader.about else {})},
         "decode": asdict(reader.settings),
         "settings": asdict(settings),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES} | {"text": TEXT_VERSION},

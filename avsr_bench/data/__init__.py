@@ -1,6 +1,7 @@
 """From shards to what a network reads: prepared corpora, decoded clips, epoch plans, augmentation and batches."""
 
 from .augment import AugmentSettings, augmented, masked, tested
+from .dataset import dataset
 from .examples import Example, Place, decode, examples, members_of, places, read_members
 from .inputs import Clip, collate, levelled, margin, shown
 from .loader import Loader, Planner, Position, Stream
@@ -24,6 +25,7 @@ __all__ = [
     "Stream",
     "augmented",
     "collate",
+    "dataset",
     "decode",
     "examples",
     "find_data",

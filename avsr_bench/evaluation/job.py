@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from .. import data, noise, recipes, runs
 from ..data import Place, Prepared
 from ..decoding import Kind
 from ..nn import Modality
 from ..noise.sound import SoundSettings
-from ..records import Misused, Refused
+from ..records import Misused, Progress, Refused
 from ..runs import Run
 from ..scoring import Result, Utterance
 from ..text import check_coverage
@@ -27,19 +27,6 @@ from .reading import Reader, open_reader
 from .results import Provenance, check_results, make_result, result_path, weights_digest, write_result
 
 RESULTS = "results"  # inside the folder of a run
-
-
-class Progress(Protocol):
-    """Who hears how the work goes."""
-
-    def say(self, line: str) -> None:
-        """A line for the user."""
-
-    def begin(self, what: str, total: int, unit: str = "clips") -> None:
-        """Work on so many of these starts."""
-
-    def step(self, outcome: None) -> None:
-        """One of them is done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from .. import media, runs
 from ..decoding import Kind
 from ..evaluation import open_reader, pick_device
 from ..files import STDOUT, Ours, anything, check_target, make_folder, marked, nothing, write_whole
 from ..inert import line
-from ..records import FPS, Misused, Refused, Unusable
+from ..records import Misused, Progress, Refused, Unusable
 from .formats import FORMATS, as_json
 from .job import TranscribeSettings, transcribe
 from .preview import preview
@@ -40,19 +39,6 @@ class TranscribeRequest:
     settings: TranscribeSettings = field(default_factory=TranscribeSettings)
 
 
-class Progress(Protocol):
-    """Who hears how the work goes."""
-
-    def say(self, line: str) -> None:
-        """A line for the user."""
-
-    def begin(self, what: str, total: int, unit: str = "clips") -> None:
-        """Work on `total` seconds of a video starts."""
-
-    def step(self, outcome: None, status: str = "") -> None:
-        """One of them is done."""
-
-
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A video that gave no transcript, and why."""
@@ -69,7 +55,7 @@ def transcribe_files(request: TranscribeRequest, progress: Progress, show: Calla
     failures = []
     for video in request.videos:
         try:
-            transcript = transcribe(video, reader, request.settings, _reporter(progress, video))
+            transcript = transcribe(video, reader, request.settings, progress)
             for note in transcript.notes:
                 progress.say(f"{video}: {note}")
             if not transcript.utterances:
@@ -79,7 +65,7 @@ def transcribe_files(request: TranscribeRequest, progress: Progress, show: Calla
             else:
                 show(_shown(transcript, form, len(request.videos) > 1))
             if request.preview is not None:
-                preview(transcript, request.preview, _reporter(progress, video), anything if request.force else nothing)
+                preview(transcript, request.preview, progress, anything if request.force else nothing)
         except Unusable as unusable:
             failures.append(Failure(video, f"cannot be used: {unusable}"))
         except Refused as refused:
@@ -150,21 +136,3 @@ def _shown(transcript: Transcript, form: Format, several: bool) -> str:
         return json.dumps(as_json(transcript), ensure_ascii=False) + "\n"
     head = f"==> {line(str(transcript.video))} <==\n" if several else ""
     return head + FORMATS[form](transcript)
-
-
-def _reporter(progress: Progress, video: Path) -> Callable[[str, int, int | None], None]:
-    """Tells progress of every second of a video, one bar a pass."""
-    passing, begun = "", 0.0
-
-    def report(what: str, done: int, total: int | None) -> None:
-        nonlocal passing, begun
-        if total is None:
-            return
-        if what != passing or done == 1:
-            passing, begun = what, time.monotonic()
-            progress.begin(f"{video.name}: {what}", max(total // FPS, 1), "s")
-        if done % FPS == 0 and done <= total:
-            speed = done / FPS / max(time.monotonic() - begun, 1e-3)
-            progress.step(None, f"{speed:.0f}x real time")
-
-    return report

@@ -6,6 +6,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from heard import Silence
 from people import clip, place, talking
 from small_runs import small_network, small_run
 from videos import tone, write_sound, write_video
@@ -208,8 +209,9 @@ def test_sound_shorter_than_the_picture_is_filled_with_silence(tmp_path):
     assert transcribe(path, both, TranscribeSettings()).seconds == 2.4
 
 
-def test_progress_is_heard_frame_by_frame(stranger, tmp_path):
-    heard = []
-    path = write_video(tmp_path / "talk.mp4", talking(30))
-    transcribe(path, reader(stranger), TranscribeSettings(), lambda *said: heard.append(said))
-    assert heard == [(what, n, 30) for what in ("faces", "reading") for n in range(1, 31)]
+def test_progress_is_told_second_by_second(stranger, tmp_path):
+    heard = Silence()
+    path = write_video(tmp_path / "talk.mp4", talking(60))
+    transcribe(path, reader(stranger), TranscribeSettings(), heard)
+    assert heard.begun == [("talk.mp4: faces", 2, "s"), ("talk.mp4: reading", 2, "s")]
+    assert heard.steps == 4

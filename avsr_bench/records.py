@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 from urllib.parse import quote
 
 import numpy as np
@@ -207,6 +207,30 @@ class Skipped:
     key: str
     split: str
     reason: Reason
+
+
+class Progress(Protocol):
+    """Who is told how work goes; `cli.progress` has a bar for terminals and lines for logs."""
+
+    def say(self, line: str) -> None:
+        """A line for the user."""
+
+    def begin(self, what: str, total: int, unit: str = "clips", before: int = 0) -> None:
+        """Work on so many of these starts, `before` of them done earlier."""
+
+    def step(self, outcome: Sample | Skipped | None, status: str = "") -> None:
+        """One of them is done, and how it goes in words."""
+
+
+class _Silence:
+    def say(self, line: str) -> None: ...
+
+    def begin(self, what: str, total: int, unit: str = "clips", before: int = 0) -> None: ...
+
+    def step(self, outcome: Sample | Skipped | None, status: str = "") -> None: ...
+
+
+SILENCE: Progress = _Silence()  # for those who want none, and for output that programs read
 
 
 @dataclass(frozen=True, slots=True)

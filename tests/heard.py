@@ -27,12 +27,14 @@ class Silence:
 
     def __init__(self) -> None:
         self.said: list[str] = []
+        self.begun: list[tuple[str, int, str]] = []
         self.total = self.steps = 0
 
     def say(self, line: str) -> None:
         self.said.append(line)
 
     def begin(self, what: str, total: int, unit: str = "clips", before: int = 0) -> None:
+        self.begun.append((what, total, unit))
         self.total = total
 
     def step(self, outcome: object, status: str = "") -> None:

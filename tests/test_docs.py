@@ -191,7 +191,7 @@ def test_the_blocks_of_the_python_page_run(small, capsys):
     names = {}
     for block in blocks:
         exec(compile(block, "docs/python.md", "exec"), names)
-    assert len(blocks) == 9
+    assert len(blocks) == 10
     assert names["blurred"].shape == names["mouth"].shape and (names["blurred"] != names["mouth"]).any()
     assert names["log_probs"].shape[0] == 4 and names["losses"].total > 0
     assert [len(hypotheses) for hypotheses in names["found"]] == [3] * 4

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .shared import Decode, command_line, quiet_threads
+from .shared import ApplyTo, Decode, command_line, quiet_threads
 
 if TYPE_CHECKING:
     from ..evaluation import Evaluated
 
 SHOWN = 3  # utterances, the worst
-
-
-class ApplyTo(StrEnum):
-    """Where visual noise falls."""
-
-    mouth = "mouth"
-    frame = "frame"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,9 +36,7 @@ def evaluate(
     beam: Annotated[int | None, typer.Option(min=1, help="Hypotheses of a beam search.")] = None,
     noise: Annotated[str | None, typer.Option(metavar="FAMILY:LEVEL", help="Visual noise, such as jpeg:7.")] = None,
     sound: Annotated[str | None, typer.Option(metavar="KIND:DB", help="Noise for the ear, such as babble:0.")] = None,
-    apply_to: Annotated[
-        ApplyTo, typer.Option(help="Visual noise on mouths, or on frames: detects anew.")
-    ] = ApplyTo.mouth,
+    apply_to: Annotated[ApplyTo, typer.Option(help="Visual noise on mouths, or on frames: detects anew.")] = "mouth",
     root: Annotated[Path | None, typer.Option(metavar="DIR", help="Source videos, for noise on frames.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
@@ -66,12 +56,12 @@ def evaluate(
         run=run,
         data=data,
         split=split,
-        decode=decode.value if decode else None,
+        decode=decode,
         beam=beam,
         noise=noise,
         sound=sound,
         assignments=tuple(settings or ()),
-        apply_to=apply_to.value,
+        apply_to=apply_to,
         root=root,
         seed=seed,
         device=device,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,13 +13,6 @@ if TYPE_CHECKING:
     from ..export import SparseExport
 
 
-class Format(StrEnum):
-    """What a run can be exported as."""
-
-    onnx = "onnx"
-    sparse = "sparse"
-
-
 def add_to(app: typer.Typer) -> None:
     """Add this module's verb."""
     app.command("export")(export)
@@ -28,7 +20,9 @@ def add_to(app: typer.Typer) -> None:
 
 def export(
     run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or the name of its system.")],
-    format_: Annotated[Format, typer.Option("--format", help="ONNX of encoder and CTC head, or packed weights.")],
+    format_: Annotated[
+        Literal["onnx", "sparse"], typer.Option("--format", help="ONNX of encoder and CTC head, or packed weights.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option(help="The file; - is standard output.  [default: RUN/model.onnx, RUN/model.sparse.safetensors]"),
@@ -42,7 +36,7 @@ def export(
     ours = replaceable(force, marked)
 
     folder = find_run(run)
-    if format_ is Format.onnx:
+    if format_ == "onnx":
         from ..export import export_onnx
 
         written = export_onnx(folder, out, ours)

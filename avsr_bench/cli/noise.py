@@ -76,23 +76,15 @@ def apply(
     force: Force = False,
 ) -> None:
     """Write a video with noise on its full frames, its sound kept."""
-    from rich.progress import Progress
-
     from ..files import nothing
     from ..noise import parse
     from ..noise_jobs.video import harm_video
-    from .terminal import console as open_console
+    from .progress import shown
 
     family, level = parse(noise)
-    console = open_console(stderr=True)
     try:
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
-            bar = bars.add_task(noise, total=None)
-
-            def show(done: float, total: float | None) -> None:
-                bars.update(bar, completed=done, total=total)
-
-            written = harm_video(source, target, family, level, seed, show, replaceable(force, nothing))
+        with shown() as progress:
+            written = harm_video(source, target, family, level, seed, progress, replaceable(force, nothing))
     except KeyboardInterrupt:
         print("avsr-bench: stopped; nothing was written", file=sys.stderr)
         raise typer.Exit(130) from None

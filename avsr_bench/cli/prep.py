@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,19 +16,6 @@ from .words import check_twice
 
 if TYPE_CHECKING:
     from ..prep.job import PrepReport
-
-
-class Engine(StrEnum):
-    """Where the work is done."""
-
-    local = "local"
-    ray = "ray"
-
-
-class Only(StrEnum):
-    """Where the work stops."""
-
-    detect = "detect"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -58,11 +44,13 @@ def prep(
         Path | None, typer.Option(help="Folder of ready landmarks (or of an earlier prep): nothing is detected.")
     ] = None,
     already_cropped: Annotated[bool, typer.Option("--already-cropped", help="The videos are mouths.")] = False,
-    only: Annotated[Only | None, typer.Option(help="Stop after the face tracks.")] = None,
+    only: Annotated[Literal["detect"] | None, typer.Option(help="Stop after the face tracks.")] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes of the local engine.  [default: all cores]")
     ] = None,
-    engine: Annotated[Engine, typer.Option(help="Processes of this machine, or a Ray cluster.")] = Engine.local,
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="Processes of this machine, or a Ray cluster.")
+    ] = "local",
     address: Annotated[str | None, typer.Option(help="Address of the Ray cluster.  [default: start one here]")] = None,
     part: Annotated[str, typer.Option(help="Part i of n, such as 2/4: every machine makes its own shards.")] = "1/1",
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many clips of each split.")] = None,
@@ -75,7 +63,7 @@ def prep(
     from ..prep.job import prep as prepare
     from .progress import shown
 
-    if address is not None and engine is not Engine.ray:
+    if address is not None and engine != "ray":
         raise Misused(f"--address {address} is that of a Ray cluster: add --engine ray, or leave it out")
     assignments = list(settings or [])
     if noise is not None:
@@ -91,9 +79,9 @@ def prep(
         out=out,
         splits=tuple(split or ()),
         landmarks=landmarks,
-        only_detect=only is Only.detect,
+        only_detect=only == "detect",
         workers=workers or len(os.sched_getaffinity(0)),
-        engine=engine.value,
+        engine=engine,
         address=address,
         part=shards.parse_part(part),
         limit=limit,

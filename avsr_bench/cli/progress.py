@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich import progress as rich
 
 from ..inert import line as one_line
-from ..records import FPS, Sample, Skipped
+from ..records import FPS, SILENCE, Progress, Sample, Skipped
 from .terminal import console as open_console
 
 LINE_SECONDS = 10.0  # between two plain lines
@@ -70,22 +70,12 @@ class _Lines:
             self.say(f"{self.what} {done}, {status or self.meter.rates(now)}{left}")
 
 
-class _Silence:
-    """For output that programs read."""
-
-    def say(self, line: str) -> None: ...
-
-    def begin(self, what: str, total: int, unit: str = "clips", before: int = 0) -> None: ...
-
-    def step(self, outcome: Sample | Skipped | None, status: str = "") -> None: ...
-
-
 class _Bar:
     """For people at a terminal: one bar a piece of work."""
 
-    def __init__(self, bars: Progress) -> None:
+    def __init__(self, bars: rich.Progress) -> None:
         self.bars, self.meter = bars, Meter(0.0)
-        self.task: TaskID | None = None
+        self.task: rich.TaskID | None = None
 
     def say(self, line: str) -> None:
         self.bars.console.print(one_line(line), soft_wrap=True)
@@ -101,20 +91,20 @@ class _Bar:
 
 
 @contextmanager
-def shown(quiet: bool = False) -> Iterator[_Lines | _Bar | _Silence]:
+def shown(quiet: bool = False) -> Iterator[Progress]:
     """The progress view that suits where the output goes; it writes to standard error."""
     console = open_console(stderr=True)
     if quiet:
-        yield _Silence()
+        yield SILENCE
     elif not console.is_terminal:
         yield _Lines()
     else:
         columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rates]}", markup=False),
-            TimeRemainingColumn(),
+            rich.TextColumn("{task.description}", markup=False),
+            rich.BarColumn(bar_width=None),
+            rich.MofNCompleteColumn(),
+            rich.TextColumn("{task.fields[rates]}", markup=False),
+            rich.TimeRemainingColumn(),
         )
-        with Progress(*columns, console=console) as bars:
+        with rich.Progress(*columns, console=console) as bars:
             yield _Bar(bars)

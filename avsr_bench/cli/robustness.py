@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .evaluate import ApplyTo
-from .shared import Decode, listed, quiet_threads
+from .shared import ApplyTo, Decode, listed, quiet_threads
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,9 +45,7 @@ def robustness(
         str | None, typer.Option(metavar="DIR", help="Prepared corpus.  [default: the one in data/]")
     ] = None,
     split: Annotated[str, typer.Option(help="Which clips.")] = "test",
-    apply_to: Annotated[
-        ApplyTo, typer.Option(help="Noise on mouths, or on frames: faces are sought anew.")
-    ] = ApplyTo.mouth,
+    apply_to: Annotated[ApplyTo, typer.Option(help="Noise on mouths, or on frames: faces are sought anew.")] = "mouth",
     root: Annotated[Path | None, typer.Option(metavar="DIR", help="Source videos, for noise on frames.")] = None,
     decode: Annotated[Decode | None, typer.Option(help="How to decode.  [default: as each recipe says]")] = None,
     beam: Annotated[int | None, typer.Option(min=1, help="Hypotheses of a beam search.")] = None,
@@ -79,9 +76,9 @@ def robustness(
         reference=reference,
         data=data,
         split=split,
-        apply_to=apply_to.value,
+        apply_to=apply_to,
         root=root,
-        decode=decode.value if decode else None,
+        decode=decode,
         beam=beam,
         part=shards.parse_part(part),
         limit=limit,

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO
 
 import typer
 
@@ -16,15 +15,9 @@ from ..records import Misused
 if TYPE_CHECKING:
     from ..files import Ours
 
+Decode = Literal["beam", "ctc", "attention"]  # decoding.Kind, without torch
+ApplyTo = Literal["mouth", "frame"]  # where visual noise is applied
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that exists, whoever made it.")]
-
-
-class Decode(StrEnum):
-    """How tokens are found."""
-
-    beam = "beam"
-    ctc = "ctc"
-    attention = "attention"
 
 
 def replaceable(force: bool, kept: Ours) -> Ours:

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from .shared import Decode, Force, quiet_threads
-
-
-class Format(StrEnum):
-    """What a transcript is written as."""
-
-    txt = "txt"
-    json = "json"
-    srt = "srt"
-    vtt = "vtt"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -30,7 +20,8 @@ def transcribe(
     videos: Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="Videos of any format and length.")],
     model: Annotated[str, typer.Option(metavar="RUN", help="A run's folder, or the name of its system.")],
     format_: Annotated[
-        Format | None, typer.Option("--format", help="Text, all that is known, or subtitles.  [default: txt]")
+        Literal["txt", "json", "srt", "vtt"] | None,
+        typer.Option("--format", help="Text, all that is known, or subtitles.  [default: txt]"),
     ] = None,
     out: Annotated[
         Path | None,
@@ -67,10 +58,10 @@ def transcribe(
     request = TranscribeRequest(
         videos=tuple(videos),
         model=model,
-        format=format_.value if format_ is not None else None,
+        format=format_,
         out=out,
         preview=preview,
-        decode=decode.value if decode is not None else None,
+        decode=decode,
         beam=beam,
         device=device,
         force=force,

@@ -1,6 +1,7 @@
 """From shards to what a network reads: prepared corpora, decoded clips, epoch plans, augmentation and batches."""
 
 from .augment import AugmentSettings, augmented, masked, tested
+from .dataset import dataset
 from .examples import Example, Place, check_text, decode, examples, members_of, places, read_members
 from .inputs import Clip, collate, levelled, margin, shown
 from .labels import (
@@ -50,6 +51,7 @@ __all__ = [
     "check_text",
     "choose",
     "collate",
+    "dataset",
     "decode",
     "examples",
     "find_data",

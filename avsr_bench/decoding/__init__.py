@@ -9,13 +9,14 @@ from torch import Tensor
 
 from .beam import beam_search
 from .ctc import CtcPrefixes, best_path
-from .settings import DecoderState, DecodeSettings, Hypothesis, Network, State
+from .settings import DecoderState, DecodeSettings, Hypothesis, Kind, Network, State
 
 __all__ = [
     "CtcPrefixes",
     "DecodeSettings",
     "DecoderState",
     "Hypothesis",
+    "Kind",
     "Network",
     "beam_search",
     "best_path",

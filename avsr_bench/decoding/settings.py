@@ -10,6 +10,8 @@ from torch import Tensor
 
 from ..records import Fraction
 
+Kind = Literal["beam", "ctc", "attention"]  # ctc and attention take the best token each time, far faster
+
 NOT_A_NUMBER = "the network's answer is not a number (NaN): its weights are damaged, or training diverged"
 
 
@@ -17,7 +19,7 @@ NOT_A_NUMBER = "the network's answer is not a number (NaN): its weights are dama
 class DecodeSettings:
     """How tokens are found; the defaults are those of the published figures."""
 
-    kind: Literal["beam", "ctc", "attention"] = "beam"  # ctc and attention take the best token each time, far faster
+    kind: Kind = "beam"
     beam: Annotated[int, Interval(ge=1, le=1000)] = 40  # hypotheses that go on after each step
     ctc_weight: Fraction = 0.1  # the rest is attention's
     length_bonus: Annotated[float, Interval(ge=-100, le=100)] = 0.0  # nats a token

@@ -15,12 +15,13 @@ from .clips import Clips
 from .conditions import CLEAN, Condition, harmed, open_sound, visual
 from .device import pick_device
 from .engine import Heard, Task, sweep
-from .job import Evaluated, EvaluateRequest, evaluate, open_reader
-from .reading import Reader, read
+from .job import Evaluated, EvaluateRequest, evaluate
+from .reading import Answer, Reader, answers, open_reader, read, read_clips, score_batch, view_of
 from .results import Provenance, check_results, make_result, result_path, stored_result, weights_digest, write_result
 
 __all__ = [
     "CLEAN",
+    "Answer",
     "Clips",
     "Condition",
     "EvaluateRequest",
@@ -29,6 +30,7 @@ __all__ = [
     "Provenance",
     "Reader",
     "Task",
+    "answers",
     "check_results",
     "evaluate",
     "harmed",
@@ -37,9 +39,12 @@ __all__ = [
     "open_sound",
     "pick_device",
     "read",
+    "read_clips",
     "result_path",
+    "score_batch",
     "stored_result",
     "sweep",
+    "view_of",
     "visual",
     "weights_digest",
     "write_result",

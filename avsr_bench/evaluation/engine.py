@@ -162,6 +162,6 @@ def _work(batch: list[_Job], show: Show, turn: contextlib.AbstractContextManager
             for place in mine:
                 part = done.setdefault((batch[place].task, reader), _Part([]))
                 part.seconds += seconds
-                part.utterances.append(utterance(examples[place], *(("", None) if lost[place] else next(heard))))
+                part.utterances.append(utterance(examples[place], None if lost[place] else next(heard)))
                 part.lost += lost[place]
     return done

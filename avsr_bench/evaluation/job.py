@@ -7,16 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
-
-import torch
+from typing import Literal
 
 from .. import data, noise, recipes, runs
 from ..data import Place, Prepared
-from ..decoding import DecodeSettings
+from ..decoding import Kind
 from ..nn import Modality
 from ..noise.sound import SoundSettings
-from ..records import Misused, Refused
+from ..records import Misused, Progress, Refused
 from ..runs import Run
 from ..scoring import Result, Utterance
 from ..text import check_coverage
@@ -25,24 +23,10 @@ from .conditions import CLEAN, Condition, harmed, open_sound, visual
 from .device import pick_device
 from .engine import Show, Task, sweep
 from .frames import NoisyFrames
-from .reading import Reader
+from .reading import Reader, open_reader
 from .results import Provenance, check_results, make_result, result_path, weights_digest, write_result
 
-Kind = Literal["beam", "ctc", "attention"]
 RESULTS = "results"  # inside the folder of a run
-
-
-class Progress(Protocol):
-    """Who hears how the work goes."""
-
-    def say(self, line: str) -> None:
-        """A line for the user."""
-
-    def begin(self, what: str, total: int, unit: str = "clips") -> None:
-        """Work on so many of these starts."""
-
-    def step(self, outcome: None) -> None:
-        """One of them is done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,32 +152,6 @@ def check_met(modalities: Sequence[Modality], conditions: Sequence[Condition]) -
         if not any(condition.met_by(modality) for modality in modalities):
             what, option = ("only sees", "--noise") if condition.sound else ("only hears", "--sound")
             raise Misused(f"{condition.name} means nothing to a network that {what}: use {option}, or another run")
-
-
-def open_reader(run: Run, device: torch.device, kind: Kind | None = None, beam: int | None = None) -> Reader:
-    """A run's network, ready to read, and how it is decoded: by its recipe where nothing else is asked for."""
-    if not (run.folder / runs.WEIGHTS).is_file():
-        raise Refused(
-            f"{run.folder} has no {runs.WEIGHTS}: the run is not finished; go on with its train command and --resume"
-        )
-    settings = decoding(run.decode, kind, beam)
-    loss = run.recipe.get("loss") or {}
-    untrained = isinstance(loss, dict) and loss.get("ctc") == 1
-    if untrained and (settings.kind == "attention" or (settings.kind == "beam" and settings.ctc_weight < 1)):
-        raise Refused(
-            f"{run.name} was trained by CTC alone (loss.ctc is 1), so it has no decoder to ask: use --decode ctc"
-        )
-    return Reader(run.name, run.load(device), run.tokenizer(), settings)
-
-
-def decoding(settings: DecodeSettings, kind: Kind | None, beam: int | None) -> DecodeSettings:
-    """The decoding of a recipe with what was asked for laid over it."""
-    if beam is not None and (kind or settings.kind) != "beam":
-        raise Misused(
-            f"--beam {beam} is for beam search, and this decodes by {kind or settings.kind}: add --decode beam"
-        )
-    settings = replace(settings, kind=kind or settings.kind, beam=settings.beam if beam is None else beam)
-    return recipes.checked(settings, "--beam")
 
 
 def chosen(corpus: Prepared, split: str, modality: Modality, limit: int | None) -> tuple[list[Place], str]:

@@ -1,4 +1,7 @@
-"""What a network reads in a batch of clips: encoded together, decoded together, as text."""
+"""The one way from a run to text: how it is decoded, what it recognises in a batch of clips, and how that is scored.
+
+`evaluate`, `robustness`, `transcribe` and validation during training all decode here.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,15 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from .. import recipes, runs, scoring
 from ..data import Clip, Example, collate, tested
-from ..decoding import DecodeSettings, decode
+from ..decoding import DecodeSettings, Kind, decode
 from ..nn import AVSR, Modality
-from ..records import Refused
-from ..scoring import Utterance
+from ..records import Misused, Refused
+from ..runs import About, Run
+from ..scoring import Score, Utterance
 from ..text import Tokenizer
 
 T = TypeVar("T")
@@ -24,12 +30,13 @@ LONGEST = 6_000  # frames, 4 min: attention over more takes gigabytes (12 heads 
 
 @dataclass(frozen=True, eq=False)
 class Reader:
-    """A network that reads, its tokenizer, and how its answers are decoded."""
+    """A network, its tokenizer, and how its output is decoded."""
 
     name: str  # for messages
     network: AVSR
     tokenizer: Tokenizer
     settings: DecodeSettings
+    about: About | None = None  # of the run; none of a network in training
 
     @property
     def device(self) -> torch.device:
@@ -40,6 +47,54 @@ class Reader:
     def view(self) -> tuple[Modality, int]:
         """What it is shown: readers of one view are given the same arrays."""
         return self.network.modality, self.network.settings.mouth
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The best hypothesis for one clip."""
+
+    tokens: tuple[int, ...]
+    text: str
+    score: float | None  # none where the search found nothing
+    memory: Tensor  # T, D: the encoder's output
+
+
+def open_reader(run: Run, device: torch.device, kind: Kind | None = None, beam: int | None = None) -> Reader:
+    """A finished run on its device, and how it is decoded: by its recipe where nothing else is asked for.
+
+    A run that was trained by CTC alone is decoded by CTC: its decoder has the weights that it was initialised with.
+    """
+    if not (run.folder / runs.WEIGHTS).is_file():
+        raise Refused(
+            f"{run.folder} is not finished (no {runs.WEIGHTS}): resume it with its train command and --resume"
+        )
+    loss = run.recipe.get("loss")
+    ctc_alone = isinstance(loss, dict) and loss.get("ctc") == 1
+    if ctc_alone and kind is None and _asks_decoder(run.decode):
+        if beam is not None:
+            raise Misused(f"--beam {beam} is for beam search, and {run.name} is decoded by ctc: leave it out")
+        kind = "ctc"
+    settings = decoding(run.decode, kind, beam)
+    if ctc_alone and _asks_decoder(settings):
+        raise Refused(
+            f"{run.name} was trained by CTC alone (loss.ctc is 1), so its decoder is untrained: use --decode ctc"
+        )
+    return Reader(run.name, run.load(device), run.tokenizer(), settings, run.about)
+
+
+def decoding(settings: DecodeSettings, kind: Kind | None, beam: int | None) -> DecodeSettings:
+    """The decoding of a recipe with what was asked for laid over it."""
+    kind = kind or settings.kind
+    if beam is not None and kind != "beam":
+        raise Misused(
+            f"--beam {beam} is for beam search, and this decodes by {kind}: add --decode beam, or leave it out"
+        )
+    settings = replace(settings, kind=kind, beam=settings.beam if beam is None else beam)
+    return recipes.checked(settings, "--beam")
+
+
+def _asks_decoder(settings: DecodeSettings) -> bool:
+    return settings.kind == "attention" or (settings.kind == "beam" and settings.ctc_weight < 1)
 
 
 def view_of(example: Example, view: tuple[Modality, int]) -> Clip:
@@ -67,27 +122,27 @@ def read(
     try:
         for batch in batches(examples, lambda example: example.frames, TOGETHER[reader.device.type]):
             heard = read_clips(reader, [view_of(example, reader.view) for example in batch])
-            found |= {example.key: utterance(example, *each) for example, each in zip(batch, heard, strict=True)}
+            found |= {example.key: utterance(example, each) for example, each in zip(batch, heard, strict=True)}
     finally:
         for module, training in modes:
             module.training = training
     return tuple(found[example.key] for example in examples)
 
 
-def utterance(example: Example, text: str, score: float | None) -> Utterance:
-    """What was heard in a clip, beside what was said."""
+def utterance(example: Example, answer: Answer | None) -> Utterance:
+    """The hypothesis for a clip, beside its reference; an empty one where there was nothing to decode."""
+    text, score = ("", None) if answer is None else (answer.text, answer.score)
     return Utterance(example.key, example.text, text, example.speaker, example.source, score)
 
 
 @torch.inference_mode()
-def read_clips(reader: Reader, clips: Sequence[Clip]) -> list[tuple[str, float | None]]:
-    """The text and score of each clip, in one batch. A network that lets padding in reads them one by one."""
+def read_clips(reader: Reader, clips: Sequence[Clip]) -> list[Answer]:
+    """The answer for each clip, in one batch. A network that lets padding in decodes them one by one."""
     if not reader.network.settings.mask_padding and len(clips) > 1:
         return [each for clip in clips for each in read_clips(reader, [clip])]
     batch = collate(clips).to(reader.device)
     try:
-        memory, lengths = reader.network.encode(batch.inputs, batch.lengths)
-        found = decode(reader.network, memory, lengths, reader.settings)
+        return answers(reader, *reader.network.encode(batch.inputs, batch.lengths))
     except Refused as refused:
         raise Refused(f"{reader.name}, {clips[0].key}: {refused}") from None
     except (MemoryError, RuntimeError) as error:
@@ -97,7 +152,30 @@ def read_clips(reader: Reader, clips: Sequence[Clip]) -> list[tuple[str, float |
             f"{reader.name}: memory ran out on {len(clips)} clips of up to {max(clip.frames for clip in clips):,}"
             f" frames, {clips[0].key} among them: cut it shorter, decode with a smaller --beam, or use --device cpu"
         ) from None
-    return [(reader.tokenizer.decode(best[0].tokens), best[0].score) if best else ("", None) for best in found]
+
+
+@torch.inference_mode()
+def answers(reader: Reader, memory: Tensor, lengths: Tensor) -> list[Answer]:
+    """The answer for each clip of an encoded batch: `memory` is B, T, D, and `lengths` (B) counts its frames."""
+    memory = memory.float()  # decoding is in 32-bit floats, whatever training computes in
+    found = decode(reader.network, memory, lengths, reader.settings)
+    return [
+        Answer(best[0].tokens, reader.tokenizer.decode(best[0].tokens), best[0].score, row[:length])
+        if best
+        else Answer((), "", None, row[:length])
+        for best, row, length in zip(found, memory, lengths.tolist(), strict=True)
+    ]
+
+
+def score_batch(
+    reader: Reader, memory: Tensor, lengths: Tensor, keys: Sequence[str], references: Sequence[str]
+) -> list[Score]:
+    """Scores of a batch that is encoded already, as validation has it: counted as `evaluate` counts them.
+
+    `references` are transcripts as the corpus has them, not decoded tokens: a tokenizer may not be able to spell them.
+    """
+    pairs = zip(keys, references, answers(reader, memory, lengths), strict=True)
+    return [scoring.score(Utterance(key, reference, answer.text)) for key, reference, answer in pairs]
 
 
 def batches(items: Sequence[T], frames: Callable[[T], int], together: int) -> Iterator[list[T]]:

@@ -17,9 +17,10 @@ from typing import get_args
 
 from .. import data, noise, runs
 from ..data import Prepared
+from ..decoding import Kind
 from ..evaluation import weights_digest
 from ..evaluation.conditions import sound_name
-from ..evaluation.job import Kind, decoding
+from ..evaluation.reading import decoding
 from ..noise import sound as ear
 from ..noise.sound import Babble, Over, SoundNoise, SoundSettings
 from ..records import Misused, Refused

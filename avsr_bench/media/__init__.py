@@ -6,11 +6,12 @@ from .mouth import decode_mouth, encode_mouth
 from .picture import Picture, Upright
 from .rewrite import Rewriting, check_rewrite, rewrite
 from .sound import Sound, decode_flac, encode_flac, read_sound, sound_by_frames
-from .video import Video, VideoInfo, probe
+from .video import Counted, Video, VideoInfo, probe
 
 __all__ = [
     "SOUND_SUFFIXES",
     "VIDEO_SUFFIXES",
+    "Counted",
     "Picture",
     "Rewriting",
     "Sound",

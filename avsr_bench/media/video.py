@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, dropwhile
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from av.error import FFmpegError
 
-from ..records import FPS, LONGEST, Unusable
-from .clock import constant_rate
+from ..records import FPS, LONGEST, Progress, Unusable
+from .clock import constant_rate, frame_count
 from .container import UNINDEXED, open_media, picture_stream
 from .decode import Tally, Timed, check_whole, decode, single_threaded, with_times
 from .frames import to_picture, upright_of
@@ -174,6 +175,27 @@ class Video:
         outside = self.start >= tally.finish or (self.end is not None and tally.finish < self.end - END_SLACK)
         if tally.ended and outside:
             raise Unusable("bad-times", f"from {self.start} s to {self.end} s, in a video of {tally.finish:.2f} s")
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The pictures of a video, as often as they are wanted: each pass is work of its own, counted in seconds."""
+
+    video: Video
+    what: str
+    progress: Progress
+
+    def __iter__(self) -> Iterator[Picture]:
+        announced = self.video.info.seconds
+        frames = self.video.frames or (0 if announced is None else frame_count(announced))
+        if frames:
+            self.progress.begin(f"{self.video.path.name}: {self.what}", max(frames // FPS, 1), "s")
+        started = time.monotonic()
+        for done, picture in enumerate(self.video, 1):
+            yield picture
+            if done % FPS == 0 and done <= frames:
+                speed = done / FPS / max(time.monotonic() - started, 1e-3)
+                self.progress.step(None, f"{speed:.0f}x real time")
 
 
 def _describe(container: InputContainer, stream: VideoStream, first: VideoFrame) -> tuple[VideoInfo, Upright]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 
 from .. import media, noise
 from ..files import Ours, nothing
-from ..records import FPS, Refused, Unusable, draws, make_key
+from ..records import SILENCE, Progress, Refused, Unusable, draws, make_key
 
 _CRF = 8  # nearly lossless, for what the encoder loses is not the noise that was asked for
 _CHUNK_BYTES = 16 << 20  # of frames held at once: memory does not grow with length
@@ -33,13 +32,13 @@ def harm_video(
     family: str,
     level: int,
     seed: int = 0,
-    report: Callable[[float, float | None], None] = lambda done, total: None,
+    progress: Progress = SILENCE,
     ours: Ours = nothing,
 ) -> HarmedVideo:
     """Write `source` with noise on its full frames, as `prep --noise` harms them: upright, 25 a second.
 
-    The draw is that of (seed, name of the file without its extension, family). `report` hears how many seconds are done
-    and how many the video says it has. `target` is there when it is whole; one that exists is replaced if it is `ours`.
+    The draw is that of (seed, name of the file without its extension, family). `target` is there when it is whole; one
+    that exists is replaced if it is `ours`.
     """
     noise.check(family, level)
     media.check_rewrite(source, target, ours)
@@ -48,13 +47,12 @@ def harm_video(
     try:
         info = video.info
         harm = noise.begin(family, level, rng, (info.height, info.width, 3), "frame")
-        pictures = (picture.rgb() for picture in video)
+        pictures = (picture.rgb() for picture in media.Counted(video, f"{family}:{level}", progress))
         step = max(1, _CHUNK_BYTES // (info.width * info.height * 3))
         with media.rewrite(source, target, info, _CRF, ours) as out:
             while chunk := list(islice(pictures, step)):
                 for frame in harm(np.stack(chunk)):
                     out.add(frame)
-                report(out.frames / FPS, info.seconds)
     except Unusable as unusable:
         raise Refused(f"{source} cannot be used: {unusable}") from None
     return HarmedVideo(out.frames, info.width, info.height, out.sound)

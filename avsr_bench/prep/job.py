@@ -10,11 +10,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 
 from .. import corpora, recipes, shards, synth
 from ..locks import Hold, hold_part
-from ..records import Clip, Misused, Reason, Refused, Sample, Skipped
+from ..records import Clip, Misused, Progress, Reason, Refused, Sample, Skipped
 from ..samples import ClipJob, SampleSettings, make_sample
 from .engine import Engine, run_local
 from .landmarks import Ready, find_ready, path_in_corpus
@@ -40,19 +40,6 @@ class PrepRequest:
     limit: int | None = None  # clips of each split
     force: bool = False
     assignments: tuple[str, ...] = ()
-
-
-class Progress(Protocol):
-    """Who hears how the work goes."""
-
-    def say(self, line: str) -> None:
-        """A line for the user."""
-
-    def begin(self, what: str, total: int, unit: str = "clips") -> None:
-        """Work on `total` clips, or whatever else the unit is, starts."""
-
-    def step(self, outcome: Sample | Skipped | None) -> None:
-        """One of them is done."""
 
 
 @dataclass(frozen=True, slots=True)

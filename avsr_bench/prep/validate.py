@@ -8,9 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from .. import media, shards
-from ..records import FPS, SAMPLES_PER_FRAME, Reason, Refused, Unusable
+from ..records import FPS, SAMPLES_PER_FRAME, Progress, Reason, Refused, Unusable
 from .engine import run_local
-from .job import Progress
 
 
 def validate(out: Path, progress: Progress, workers: int) -> shards.Report:

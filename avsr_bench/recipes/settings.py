@@ -204,7 +204,7 @@ def _dotted_names(settings_type: Any, prefix: str = "") -> Iterator[str]:
 
 
 def _unknown_keys(settings_type: Any, content: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """The keys of a nested mapping that are no settings, going down into sections, those with names of their own too."""
+    """The keys of a nested mapping that are no settings, going down into sections, named ones too."""
     hints = get_type_hints(settings_type)
     for key, value in content.items():
         hint = hints.get(key)

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+import jiwer
 from pydantic import Field
-from rapidfuzz.distance import Levenshtein
 
 MOST = 10**12  # of anything that is counted: a hundred thousand years of speech have fewer words
 Count = Annotated[int, Field(ge=0, le=MOST)]
 
 Kind = Literal["hit", "substitution", "deletion", "insertion"]
-KINDS: dict[str, Kind] = {"equal": "hit", "replace": "substitution", "delete": "deletion", "insert": "insertion"}
+KINDS: dict[str, Kind] = {"equal": "hit", "substitute": "substitution", "delete": "deletion", "insert": "insertion"}
 MARKS: dict[Kind, str] = {"hit": "", "substitution": "S", "deletion": "D", "insertion": "I"}
 
 
@@ -67,23 +67,35 @@ class Alignment:
     steps: tuple[Step, ...]
 
 
+class _Units(jiwer.AbstractTransform):
+    """The units of one text as they are: jiwer's own transforms cut text into words and strip spaces."""
+
+    def process_list(self, inp: list[str]) -> list[list[str]]:
+        return [inp]
+
+
+_UNITS = _Units()
+
+
 def count(reference: Sequence[str], hypothesis: Sequence[str]) -> Edits:
     """The edits alone."""
-    edits = {"equal": 0, "replace": 0, "delete": 0, "insert": 0}
-    for code in Levenshtein.opcodes(reference, hypothesis):
-        edits[code.tag] += max(code.src_end - code.src_start, code.dest_end - code.dest_start)
-    return Edits(edits["equal"], edits["replace"], edits["delete"], edits["insert"])
+    found = _processed(reference, hypothesis)
+    return Edits(found.hits, found.substitutions, found.deletions, found.insertions)
 
 
 def align(reference: Sequence[str], hypothesis: Sequence[str]) -> Alignment:
-    """Reference and hypothesis unit by unit; where several ways are as short, the one that jiwer takes."""
+    """Reference and hypothesis unit by unit, as jiwer aligns them."""
     steps: list[Step] = []
-    for code in Levenshtein.opcodes(reference, hypothesis):
-        said = reference[code.src_start : code.src_end]
-        heard = hypothesis[code.dest_start : code.dest_end]
-        kind = KINDS[code.tag]
+    for chunk in _processed(reference, hypothesis).alignments[0]:
+        said = reference[chunk.ref_start_idx : chunk.ref_end_idx]
+        heard = hypothesis[chunk.hyp_start_idx : chunk.hyp_end_idx]
+        kind = KINDS[chunk.type]
         steps += [Step(kind, *pair) for pair in itertools.zip_longest(said, heard, fillvalue="")]
     return Alignment(tuple(steps))
+
+
+def _processed(reference: Sequence[str], hypothesis: Sequence[str]) -> jiwer.WordOutput:
+    return jiwer.process_words([*reference], [*hypothesis], _UNITS, _UNITS)
 
 
 def show(alignment: Alignment, width: int = 100) -> str:

@@ -65,16 +65,9 @@ class Report:
         return {"whole": not self.problems, **counts, "problems": problems, "mend": list(self.mend)}
 
 
-def validate(
-    out: Path, decode: Decode | None = None, progress: Callable[[int, int], None] = lambda done, total: None
-) -> Report:
-    """Check every shard of `out`, and its media where `decode` is given; `progress` hears (shards done, of all)."""
-    shards = planned_shards(out)
-    reports = []
-    for done, (split, number, keys) in enumerate(shards, start=1):
-        reports.append(check_shard(out, split, number, keys, decode))
-        progress(done, len(shards))
-    return join_reports(reports)
+def validate(out: Path, decode: Decode | None = None) -> Report:
+    """Check every shard of `out`, one after another, and its media where `decode` is given."""
+    return join_reports(check_shard(out, *shard, decode) for shard in planned_shards(out))
 
 
 def planned_shards(out: Path) -> tuple[tuple[str, int, str], ...]:

@@ -69,15 +69,16 @@ class TrainingData:
             }
             yield (dict(zip(loaders, views, strict=True)) for views in zip(*loaders.values(), strict=True))
 
-    def validation(self, rank: int, ranks: int) -> Iterator[Batch]:
-        """The validation batches of a rank."""
+    def validation(self, rank: int, ranks: int) -> Iterator[tuple[Batch, list[str]]]:
+        """The validation batches of a rank, with the transcripts of their clips."""
         plan = data.plan_split(self.valid.planner.frames, self.valid.planner.settings, ranks)[rank]
         corpus, tokens = self.valid.corpus, self.valid.tokens
         (show,) = self.valid.views
         for batch in plan:
             places = [self.valid.places[number] for number in batch.clips]
             examples = data.examples(corpus, places, self.valid.modality)
-            yield data.collate([show(e, tokens[k], 0) for e, k in zip(examples, batch.clips, strict=True)])
+            shown = data.collate([show(e, tokens[k], 0) for e, k in zip(examples, batch.clips, strict=True)])
+            yield shown, [place.entry.text or "" for place in places]
 
 
 def open_training_data(run: PlannedRun, corpus: Prepared, chosen: Chosen, tokenizer: Tokenizer) -> TrainingData:

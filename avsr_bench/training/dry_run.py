@@ -12,6 +12,7 @@ from typing import get_args
 
 from .. import data
 from ..data import Kind, Prepared
+from ..records import Sample, Skipped
 from .clips import check_streams, open_training_data
 from .job import learner_of, tokenizer_of, updates_of
 from .loop import Work, fit
@@ -88,5 +89,5 @@ class _Clock:
 
     def begin(self, what: str, total: int, unit: str = "clips", before: int = 0) -> None: ...
 
-    def step(self, outcome: None, status: str = "") -> None:
+    def step(self, outcome: Sample | Skipped | None, status: str = "") -> None:
         self.times.append(time.monotonic())

@@ -16,7 +16,7 @@ from ..data import Chosen, Kind, Prepared
 from ..methods import Method
 from ..nn import AVSR
 from ..objectives import Recognise
-from ..records import Ancestor, Budget, Refused
+from ..records import Ancestor, Budget, Progress, Refused
 from ..runs import About
 from ..text import Tokenizer, load_tokenizer, make_tokenizer
 from .checkpoint import CHECKPOINT, read_checkpoint
@@ -26,12 +26,11 @@ from .loop import Trained, Work, fit
 from .machine import make_fabric, rank
 from .plan import PlannedRun, TrainRequest, make_plan
 from .recipe import TrainSettings
-from .report import View
 
 Say = Callable[[str], None]
 
 
-def train(request: TrainRequest, view: View) -> tuple[Path, ...]:
+def train(request: TrainRequest, view: Progress) -> tuple[Path, ...]:
     """Train a system, and first what it needs; the folders of the runs that came of it, the last one last."""
     plan = make_plan(request)
     for run in plan.runs:
@@ -39,7 +38,7 @@ def train(request: TrainRequest, view: View) -> tuple[Path, ...]:
     return plan.asked
 
 
-def train_run(run: PlannedRun, corpus: Prepared, view: View) -> None:
+def train_run(run: PlannedRun, corpus: Prepared, view: Progress) -> None:
     """One run, new or resumed. Rank 0 keeps other trainers out of its folder."""
     main, folder, settings = rank() == 0, run.folder, run.recipe.train
     say: Say = view.say if main else lambda line: None

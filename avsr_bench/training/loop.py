@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..methods import Method
 from ..objectives import Batches, Recognise
-from ..records import Refused
+from ..records import Progress, Refused
 from ..text import Tokenizer
 from .average import Average
 from .checkpoint import CHECKPOINT, random_state, set_random_state, write_checkpoint
@@ -27,7 +27,7 @@ from .clips import TrainingData
 from .machine import in_precision, rank
 from .optimiser import clip, gradient_norms, make_optimizer, rate, set_rates
 from .recipe import TrainSettings
-from .report import Report, View
+from .report import Report
 from .signals import Signals, Stopped
 from .validate import validate
 
@@ -73,7 +73,7 @@ class Learner(nn.Module):
         return {**losses, **added, "total": losses["total"] + sum(added.values(), losses["total"].new_zeros(()))}
 
 
-def fit(work: Work, fabric: Fabric, view: View) -> Trained:
+def fit(work: Work, fabric: Fabric, view: Progress) -> Trained:
     """Train from the checkpoint, or from the beginning, to the last update."""
     settings, steps, objective, method = work.settings, work.steps, work.objective, work.method
     fabric.launch()

@@ -7,7 +7,7 @@ import resource
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from lightning.fabric import Fabric
@@ -16,28 +16,16 @@ from torch import Tensor
 
 from ..data import Planner, Position
 from ..files import whole
+from ..records import Progress
 
 METRICS = "metrics.csv"
-
-
-class View(Protocol):
-    """How progress is shown; `cli.progress` has several."""
-
-    def say(self, line: str) -> None:
-        """A line of its own."""
-
-    def begin(self, what: str, total: int, unit: str = "clips", before: int = 0) -> None:
-        """A piece of work of `total` units, `before` of them done earlier."""
-
-    def step(self, outcome: None, status: str = "") -> None:
-        """One more is done, and how it stands."""
 
 
 class Report:
     """Gathers the figures of every update: losses, rate, gradient norms, what the method says, speed and memory."""
 
     def __init__(
-        self, folder: Path, view: View | None, planner: Planner, accumulate: int, device: torch.device
+        self, folder: Path, view: Progress | None, planner: Planner, accumulate: int, device: torch.device
     ) -> None:
         self.path, self.view = folder / METRICS, view  # no view: of a rank that does not report
         self.planner, self.accumulate, self.device = planner, accumulate, device

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from lightning.fabric import Fabric
 
-from .. import decoding, scoring
+from .. import scoring
 from ..decoding import DecodeSettings
+from ..evaluation import Reader, score_batch
 from ..nn import Batch, joint_loss
 from ..objectives import Recognise
 from ..text import Tokenizer
@@ -19,26 +20,28 @@ GREEDY = DecodeSettings(kind="ctc")
 
 @torch.no_grad()
 def validate(
-    objective: Recognise, batches: Iterable[Batch], tokenizer: Tokenizer, fabric: Fabric, bf16: bool
+    objective: Recognise,
+    batches: Iterable[tuple[Batch, Sequence[str]]],  # with their transcripts
+    tokenizer: Tokenizer,
+    fabric: Fabric,
+    bf16: bool,
 ) -> dict[str, float]:
     """Loss a clip and word error rate; each rank validates its batches, and the counts are added up."""
     network = objective.network
+    reader = Reader("validation", network, tokenizer, GREEDY)
     network.eval()
     sums = torch.zeros(4, dtype=torch.float64)  # clips, loss, errors, words
-    for batch in batches:
+    for batch, transcripts in batches:
         batch = batch.to(fabric.device)
         with in_precision(fabric.device, bf16):
             memory, lengths = network.encode(batch.inputs, batch.lengths)
             answers = network.answers(memory, lengths, batch.tokens, objective.loss.ctc < 1)
             losses = joint_loss(answers, batch.tokens, objective.loss)
-        best = decoding.decode(network, memory.float(), lengths, GREEDY)
-        for row, hypotheses in zip(batch.tokens, best, strict=True):
-            said = tokenizer.decode(token for token in row.tolist() if token >= 0)
-            edits = scoring.count(said.split(), tokenizer.decode(hypotheses[0].tokens).split())
-            sums += torch.tensor([1.0, 0.0, edits.errors, edits.length], dtype=torch.float64)
-        sums[1] += losses.clips.double().sum().cpu()
+        words, _ = scoring.total(score_batch(reader, memory, lengths, batch.keys, transcripts))
+        loss = float(losses.clips.double().sum())
+        sums += torch.tensor([len(transcripts), loss, words.errors, words.length], dtype=torch.float64)
     network.train()
     total = fabric.all_reduce(sums.to(fabric.device, torch.float32), reduce_op="sum")
     assert isinstance(total, torch.Tensor)
-    clips, loss, errors, words = total.tolist()
-    return {"loss": loss / max(clips, 1), "wer": errors / max(words, 1)}
+    clips, loss, errors, length = total.tolist()
+    return {"loss": loss / max(clips, 1), "wer": errors / max(length, 1)}

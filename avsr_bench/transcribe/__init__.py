@@ -4,7 +4,6 @@ from .cues import Cue, cues, srt, vtt
 from .formats import FORMATS, as_json, txt
 from .job import TranscribeSettings, transcribe
 from .preview import preview
-from .reader import Reader
 from .transcript import Gap, Take, Transcript, Utterance
 from .windows import Window, WindowSettings
 from .words import Word, join, words_of
@@ -13,7 +12,6 @@ __all__ = [
     "FORMATS",
     "Cue",
     "Gap",
-    "Reader",
     "Take",
     "TranscribeSettings",
     "Transcript",

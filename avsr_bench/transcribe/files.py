@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import tempfile
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
-from .. import media, recipes, runs
-from ..evaluation import pick_device
+from .. import media, runs
+from ..decoding import Kind
+from ..evaluation import open_reader, pick_device
 from ..files import STDOUT, Ours, anything, check_target, make_folder, marked, nothing, write_whole
 from ..inert import line
-from ..records import FPS, Misused, Refused, Unusable
+from ..records import Misused, Progress, Refused, Unusable
 from .formats import FORMATS, as_json
 from .job import TranscribeSettings, transcribe
 from .preview import preview
-from .reader import Reader
 from .transcript import Transcript
 
 Format = Literal["txt", "json", "srt", "vtt"]
@@ -33,24 +32,11 @@ class TranscribeRequest:
     format: Format | None = None  # none: what the name of `out` says, else txt
     out: Path | None = None  # a file; of several videos, or where it is there as one, a folder
     preview: Path | None = None
-    decode: Literal["beam", "ctc", "attention"] | None = None  # none: what the run says
+    decode: Kind | None = None  # none: what the run says
     beam: int | None = None
     device: str = "auto"
     force: bool = False  # replace files that exist
     settings: TranscribeSettings = field(default_factory=TranscribeSettings)
-
-
-class Progress(Protocol):
-    """Who hears how the work goes."""
-
-    def say(self, line: str) -> None:
-        """A line for the user."""
-
-    def begin(self, what: str, total: int, unit: str = "clips") -> None:
-        """Work on `total` seconds of a video starts."""
-
-    def step(self, outcome: None, status: str = "") -> None:
-        """One of them is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +50,12 @@ class Failure:
 def transcribe_files(request: TranscribeRequest, progress: Progress, show: Callable[[str], None]) -> list[Failure]:
     """Transcribe videos into files, or onto `show`; the failures."""
     form, targets = _targets(request)
-    reader = open_reader(request)
+    device = pick_device(request.device)
+    reader = open_reader(runs.open_run(runs.find_run(request.model)), device, request.decode, request.beam)
     failures = []
     for video in request.videos:
         try:
-            transcript = transcribe(video, reader, request.settings, _reporter(progress, video))
+            transcript = transcribe(video, reader, request.settings, progress)
             for note in transcript.notes:
                 progress.say(f"{video}: {note}")
             if not transcript.utterances:
@@ -78,7 +65,7 @@ def transcribe_files(request: TranscribeRequest, progress: Progress, show: Calla
             else:
                 show(_shown(transcript, form, len(request.videos) > 1))
             if request.preview is not None:
-                preview(transcript, request.preview, _reporter(progress, video), anything if request.force else nothing)
+                preview(transcript, request.preview, progress, anything if request.force else nothing)
         except Unusable as unusable:
             failures.append(Failure(video, f"cannot be used: {unusable}"))
         except Refused as refused:
@@ -87,21 +74,6 @@ def transcribe_files(request: TranscribeRequest, progress: Progress, show: Calla
             continue
         progress.say(f"avsr-bench: {failures[-1].video}: {failures[-1].why}")
     return failures
-
-
-def open_reader(request: TranscribeRequest) -> Reader:
-    """The run that was asked for, ready to read."""
-    device = pick_device(request.device)
-    folder = runs.find_run(request.model)
-    if not (folder / runs.WEIGHTS).is_file():
-        raise Refused(f"{folder} is not finished (no {runs.WEIGHTS}): go on with `avsr-bench train ... --resume`")
-    run = runs.open_run(folder)
-    settings = replace(run.decode, nbest=1)
-    if request.decode is not None:
-        settings = replace(settings, kind=request.decode)
-    if request.beam is not None:
-        settings = recipes.checked(replace(settings, beam=request.beam), "--beam")
-    return Reader.of(run, settings, device)
 
 
 def _ours(form: Format, request: TranscribeRequest) -> Ours:
@@ -164,21 +136,3 @@ def _shown(transcript: Transcript, form: Format, several: bool) -> str:
         return json.dumps(as_json(transcript), ensure_ascii=False) + "\n"
     head = f"==> {line(str(transcript.video))} <==\n" if several else ""
     return head + FORMATS[form](transcript)
-
-
-def _reporter(progress: Progress, video: Path) -> Callable[[str, int, int | None], None]:
-    """Tells progress of every second of a video, one bar a pass."""
-    passing, begun = "", 0.0
-
-    def report(what: str, done: int, total: int | None) -> None:
-        nonlocal passing, begun
-        if total is None:
-            return
-        if what != passing or done == 1:
-            passing, begun = what, time.monotonic()
-            progress.begin(f"{video.name}: {what}", max(total // FPS, 1), "s")
-        if done % FPS == 0 and done <= total:
-            speed = done / FPS / max(time.monotonic() - begun, 1e-3)
-            progress.step(None, f"{speed:.0f}x real time")
-
-    return report

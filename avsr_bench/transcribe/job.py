@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import gc
 import importlib.metadata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .. import faces, media
+from ..evaluation import Reader
 from ..faces import FaceSettings, People, Stretch
-from ..media import Picture, Video
-from ..records import FPS, SAMPLES_PER_FRAME, Refused, Unusable
+from ..media import Counted, Picture, Video
+from ..records import FPS, SAMPLES_PER_FRAME, SILENCE, Progress, Refused, Unusable
 from ..samples import ClipSettings, face_facts
 from ..text import TEXT_VERSION
-from .reader import Reader
 from .transcript import Gap, Take, Transcript, Utterance, utterances
-from .windows import Reading, WindowSettings
+from .windows import Reading, WindowSettings, read_window
 
 MIN_FRAMES = ClipSettings().min_frames
 MIN_SEEN = 1.0  # seconds in view, below which one of several faces is not followed: passers-by, and what is no face
@@ -31,8 +32,6 @@ PACKAGES = ("avsr-bench", "torch", "torchaudio", "mediapipe", "av", "numpy")
 KEPT = 32 << 20  # bytes of pictures held between the passes: a clip's; a longer video is decoded again
 NO_FACE, OTHER_FACE, NO_MOUTH, READ = range(4)  # what is in a frame, the most useful of it
 WHY = ("no face in view", "another face in view (--all-faces)", "the face in view too shortly, or turned away")
-
-Report = Callable[[str, int, int | None], None]  # what is done, frames done, frames in all if known
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +43,21 @@ class TranscribeSettings:
     all_faces: bool = False  # everybody in view for `MIN_SEEN`, not only the face that `faces.face` asks for
 
 
-def transcribe(
-    path: Path, reader: Reader, settings: TranscribeSettings, report: Report = lambda what, done, total: None
-) -> Transcript:
+def transcribe(path: Path, reader: Reader, settings: TranscribeSettings, progress: Progress = SILENCE) -> Transcript:
     """Read one video. One that cannot be read raises `Unusable`, or `Refused` where it lacks what the model takes."""
     try:
-        if not reader.sees:
-            return _listen(path, reader, settings, report)
-        return _watch(path, reader, settings, report)
+        if reader.network.modality == "audio":
+            return _listen(path, reader, settings)
+        return _watch(path, reader, settings, progress)
     finally:
         gc.collect(1)  # PyAV's containers refer to one another: see samples.make_sample
 
 
-def _watch(path: Path, reader: Reader, settings: TranscribeSettings, report: Report) -> Transcript:
+def _watch(path: Path, reader: Reader, settings: TranscribeSettings, progress: Progress) -> Transcript:
     video = Video(path, keep_bytes=KEPT)
-    if reader.hears and not video.info.has_sound:
-        raise Refused(f"{path} has no sound, and {reader.run.name} listens: use a model of --modality video")
-    people = faces.find_people(_Counted(video, "faces", report), settings.faces)
+    if reader.network.modality == "av" and not video.info.has_sound:
+        raise Refused(f"{path} has no sound, and {reader.name} listens: use a model of --modality video")
+    people = faces.find_people(Counted(video, "faces", progress), settings.faces)
     if people.frames < MIN_FRAMES:
         raise Unusable("too-short", f"{people.frames} frames, and the shortest word takes {MIN_FRAMES}")
     chosen = [0]
@@ -69,7 +66,7 @@ def _watch(path: Path, reader: Reader, settings: TranscribeSettings, report: Rep
     takes, content = _takes(people, chosen)
     if not takes:
         raise Unusable("mouth-outside", f"the face is in view for {people.persons[0].frames} frames, its mouth in none")
-    found = _read(_Counted(video, "reading", report), path, video.info.origin, takes, reader, settings)
+    found = _read(Counted(video, "reading", progress), path, video.info.origin, takes, reader, settings)
     gaps = tuple(_gaps(content))
     notes = [_gap_note(gaps, people.frames)] if gaps else []
     if settings.all_faces and len(people.persons) > len(chosen):
@@ -120,10 +117,15 @@ def _takes_of(face: int, stretch: Stretch) -> Iterator[Take]:
 
 
 def _read(
-    pictures: _Counted, path: Path, origin: float, takes: tuple[Take, ...], reader: Reader, settings: TranscribeSettings
+    pictures: Iterable[Picture],
+    path: Path,
+    origin: float,
+    takes: tuple[Take, ...],
+    reader: Reader,
+    settings: TranscribeSettings,
 ) -> list[Utterance]:
     """Cut the mouths of all takes in one pass and read each window as soon as it is full."""
-    sounds = media.sound_by_frames(path, origin) if reader.hears else None
+    sounds = media.sound_by_frames(path, origin) if reader.network.modality == "av" else None
     silence = np.zeros(SAMPLES_PER_FRAME, np.int16)
     waiting = list(reversed(takes))
     running: list[tuple[Take, Reading]] = []
@@ -131,7 +133,7 @@ def _read(
     for t, picture in enumerate(pictures):
         sound = next(sounds, silence) if sounds is not None else None
         while waiting and waiting[-1].start == t:
-            running.append((waiting.pop(), Reading(reader.read, settings.windows, t)))
+            running.append((waiting.pop(), Reading(partial(read_window, reader), settings.windows, t)))
         for take, reading in running:
             mouth = picture.warp(take.matrices[t - take.start], faces.MOUTH, "grey")
             reading.add(mouth, sound)
@@ -141,7 +143,7 @@ def _read(
     return found
 
 
-def _listen(path: Path, reader: Reader, settings: TranscribeSettings, report: Report) -> Transcript:
+def _listen(path: Path, reader: Reader, settings: TranscribeSettings) -> Transcript:
     """For a model that only listens: the whole sound, whoever is in view. A file of sound alone will do."""
     try:
         origin: float | None = media.probe(path).origin
@@ -149,14 +151,13 @@ def _listen(path: Path, reader: Reader, settings: TranscribeSettings, report: Re
         if unusable.reason.code != "no-video-stream":
             raise
         origin = None
-    reading = Reading(reader.read, settings.windows, 0)
+    reading = Reading(partial(read_window, reader), settings.windows, 0)
     frames = 0
     for sound in media.sound_by_frames(path, origin):
         reading.add(None, sound)
         frames += 1
-        report("listening", frames, None)
     if not frames:
-        raise Refused(f"{path} has no sound, and {reader.run.name} listens: use a model of --modality video")
+        raise Refused(f"{path} has no sound, and {reader.name} listens: use a model of --modality video")
     if frames < MIN_FRAMES:
         raise Unusable("too-short", f"{frames / FPS:.2f} s of sound, and the shortest word takes {MIN_FRAMES / FPS} s")
     return Transcript(
@@ -165,20 +166,6 @@ def _listen(path: Path, reader: Reader, settings: TranscribeSettings, report: Re
         utterances=tuple(utterances(0, reading.finish())),
         about=_about(reader, settings),
     )
-
-
-class _Counted:
-    """The pictures of a video, as often as they are wanted, each pass reported."""
-
-    def __init__(self, video: Video, what: str, report: Report) -> None:
-        self.video, self.what, self.report = video, what, report
-
-    def __iter__(self) -> Iterator[Picture]:
-        announced = self.video.info.seconds
-        total = self.video.frames or (None if announced is None else media.frame_count(announced))
-        for number, picture in enumerate(self.video, 1):
-            yield picture
-            self.report(self.what, number, total)
 
 
 def _gaps(content: np.ndarray) -> Iterator[Gap]:
@@ -204,7 +191,7 @@ def clock(seconds: float) -> str:
 
 def _about(reader: Reader, settings: TranscribeSettings) -> dict[str, Any]:
     return {
-        "model": {"run": reader.run.name, **asdict(reader.run.about)},
+        "model": {"run": reader.name, **(asdict(reader.about) if reader.about else {})},
         "decode": asdict(reader.settings),
         "settings": asdict(settings),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES} | {"text": TEXT_VERSION},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from .. import media
 from ..faces import MOUTH
 from ..files import Ours, nothing
-from ..records import FPS
+from ..records import FPS, SILENCE, Progress
 from .cues import Cue, cues
 from .transcript import Take, Transcript
 
@@ -28,13 +28,11 @@ LEAST_TEXT = 11  # pixels
 FILL = 0.92  # of the picture's width that a caption may take
 LOW = 0.62  # of the picture's height: below it a mouth has its caption above
 
-Report = Callable[[str, int, int | None], None]
-
 
 def preview(
     transcript: Transcript,
     target: Path,
-    report: Report = lambda what, done, total: None,
+    progress: Progress = SILENCE,
     ours: Ours = nothing,
 ) -> None:
     """Write the video of a transcript with its words and mouth boxes; `target` is there when it is whole.
@@ -44,9 +42,8 @@ def preview(
     video = media.Video(transcript.video, keep_bytes=0)
     info = video.info
     captions = [_Caption.of(cue, transcript.takes, info.width, info.height) for cue in cues(transcript)]
-    total = round(transcript.seconds * FPS)
     with media.rewrite(transcript.video, target, info, CRF, ours) as out:
-        for t, picture in enumerate(video):
+        for t, picture in enumerate(media.Counted(video, "preview", progress)):
             frame = picture.rgb().copy()
             for take in transcript.takes:
                 if take.start <= t < take.end:
@@ -56,7 +53,6 @@ def preview(
                 if caption.cue.start <= t / FPS < caption.cue.end:
                     used[caption.edge] += caption.draw(frame, t / FPS, used[caption.edge])
             out.add(frame)
-            report("preview", t + 1, total)
 
 
 def draw_box(frame: np.ndarray, matrix: np.ndarray, colour: tuple[int, int, int]) -> None:

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
+from ..data import Example
+from ..evaluation import Reader, read_clips, view_of
 from ..records import FPS, SAMPLES_PER_FRAME, Misused
-from .words import Word, join
+from .words import Word, join, words_of
 
 REST = 5  # frames over which movement or loudness is averaged: 0.2 s, a short pause between words
 
@@ -40,6 +43,16 @@ class Window:
         if self.mouths is not None:
             return len(self.mouths)
         return 0 if self.sound is None else len(self.sound) // SAMPLES_PER_FRAME
+
+
+@torch.inference_mode()
+def read_window(reader: Reader, window: Window) -> tuple[Word, ...]:
+    """The words of one window, their times those of the video."""
+    start = window.start / FPS
+    example = Example(f"the window at {start:.2f} s", "", "", "", len(window), window.mouths, window.sound)
+    [answer] = read_clips(reader, [view_of(example, reader.view)])
+    log_probs = reader.network.ctc_log_probs(answer.memory)
+    return words_of(answer.tokens, log_probs, reader.tokenizer.units, start)
 
 
 @dataclass(slots=True)

@@ -39,7 +39,7 @@ def takes_value(option):
 
 
 def choices(param):
-    return [choice.value for choice in param.type_descriptor.choices or ()]
+    return [str(choice) for choice in param.type_descriptor.choices or ()]
 
 
 def value_for(param):

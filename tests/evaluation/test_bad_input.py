@@ -8,8 +8,8 @@ import torch
 from heard import Silence, make_run
 from safetensors.torch import load_file, save_file
 
-from avsr_bench import data, runs
-from avsr_bench.evaluation import EvaluateRequest, evaluate, pick_device
+from avsr_bench import data, recipes, runs
+from avsr_bench.evaluation import EvaluateRequest, evaluate, open_reader, pick_device
 from avsr_bench.evaluation.reading import LONGEST, check_lengths
 from avsr_bench.records import Misused, Refused
 
@@ -168,8 +168,14 @@ def test_a_sound_file_that_is_not_there(ask):
 def test_a_decoder_that_was_never_trained(ask, corpus, tmp_path):
     folder = make_run(tmp_path / "ctc", corpus, ctc=1.0)
     for decode in ("attention", "beam"):
-        with pytest.raises(Refused, match="--decode ctc"):
+        with pytest.raises(Refused, match=r"trained by CTC alone.*--decode ctc"):
             ask(folder, decode=decode)
+    recipe = recipes.load(folder / runs.RECIPE)
+    (folder / runs.RECIPE).write_text(recipes.dump({**recipe, "decode": {"kind": "beam", "beam": 3}}))
+    reader = open_reader(runs.open_run(folder), torch.device("cpu"))
+    assert reader.settings.kind == "ctc"  # the beam search of its recipe would ask the decoder
+    with pytest.raises(Misused, match=r"--beam 5 .* by ctc: leave it out"):
+        ask(folder, beam=5)
     ask(folder)
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -6,7 +8,7 @@ from small_runs import small_network, small_tokenizer
 
 from avsr_bench import data, runs, scoring
 from avsr_bench.decoding import DecodeSettings
-from avsr_bench.evaluation import open_reader, read
+from avsr_bench.evaluation import open_reader, read, score_batch
 from avsr_bench.evaluation.reading import batches, read_clips, view_of
 
 CTC = DecodeSettings(kind="ctc")
@@ -26,9 +28,12 @@ def test_what_is_read_does_not_depend_on_the_batch(reader, examples):
     clips = [view_of(example, reader.view) for example in examples]
     together = read_clips(reader, clips)
     alone = [read_clips(reader, [clip])[0] for clip in clips]
-    assert [text for text, _ in together] == [text for text, _ in alone]
-    assert [score for _, score in together] == pytest.approx([score for _, score in alone], rel=1e-4)
-    assert len({text for text, _ in together}) > 5  # it does depend on the clip
+    assert [(each.text, each.tokens) for each in together] == [(each.text, each.tokens) for each in alone]
+    assert [each.score for each in together] == pytest.approx([each.score for each in alone], rel=1e-4)
+    assert len({each.text for each in together}) > 5  # it does depend on the clip
+    for one, other, clip in zip(together, alone, clips, strict=True):
+        assert len(one.memory) == clip.frames
+        assert torch.allclose(one.memory, other.memory, atol=1e-4)
 
 
 def test_networks_that_let_padding_in_read_one_by_one(examples):
@@ -50,6 +55,24 @@ def test_reading_in_the_middle_of_training(examples):
     assert [each.reference for each in heard] == [example.text for example in examples[:4]]
     words, _ = scoring.total(map(scoring.score, heard))
     assert words.length == sum(len(example.text.split()) for example in examples[:4])
+
+
+def test_validation_counts_what_the_test_counts(reader, examples):
+    """References as the corpus has them: capitals, punctuation, and letters that the tokenizer lacks."""
+    odd = [replace(each, text=f"{each.text.upper()}, Zoë's — “x”!") for each in examples]
+    batch = data.collate([view_of(example, reader.view) for example in odd])
+    with torch.no_grad():
+        memory, lengths = reader.network.encode(batch.inputs, batch.lengths)
+    keys, texts = [each.key for each in odd], [each.text for each in odd]
+    found = score_batch(reader, memory, lengths, keys, texts)
+    tested = [scoring.score(each) for each in read(reader.network, reader.tokenizer, odd, reader.settings)]
+    assert [(each.key, each.words, each.characters) for each in found] == [
+        (each.key, each.words, each.characters) for each in tested
+    ]
+    words, _ = scoring.total(found)
+    assert words.length == sum(len(example.text.split()) + 2 for example in examples)
+    rounded = score_batch(reader, memory.bfloat16(), lengths, keys, texts)  # as training under bf16 encodes it
+    assert [each.words.length for each in rounded] == [each.words.length for each in found]
 
 
 def test_reading_nothing():

@@ -21,6 +21,7 @@ from avsr_bench.data import BatchSettings, Planner
 from avsr_bench.methods.method import Method
 from avsr_bench.nn import AVSR, Batch, FrontendSettings, LossSettings, NetworkSettings
 from avsr_bench.objectives import Batches, Recognise
+from avsr_bench.records import SILENCE
 from avsr_bench.text import TokenizerSettings, learn_tokenizer
 from avsr_bench.training import loop
 from avsr_bench.training.checkpoint import CHECKPOINT, read_checkpoint
@@ -73,7 +74,7 @@ class Noise:
         numbers = (number * ranks + rank for number in range(done, done + count))
         yield ({"labelled": (self.batches[number % len(self.batches)],)} for number in numbers)
 
-    def validation(self, rank: int, ranks: int) -> list[Batch]:
+    def validation(self, rank: int, ranks: int) -> list[tuple[Batch, list[str]]]:
         return []
 
 
@@ -86,16 +87,6 @@ class Moment:
 
 
 Look = Callable[[Moment], None]
-
-
-class View:
-    """Of a loop that nobody watches."""
-
-    def say(self, line: str) -> None: ...
-
-    def begin(self, what: str, total: int, unit: str = "clips", before: int = 0) -> None: ...
-
-    def step(self, outcome: None, status: str = "") -> None: ...
 
 
 def fit(
@@ -137,7 +128,7 @@ def fit(
     work = loop.Work(folder, TrainSettings(**options), steps, objective, method, clips, tokenizer, state)
     if not state:
         torch.manual_seed(0)
-    return loop.fit(work, Fabric(accelerator="cpu", devices=devices, strategy=strategy), View())
+    return loop.fit(work, Fabric(accelerator="cpu", devices=devices, strategy=strategy), SILENCE)
 
 
 def stop_after(update: int) -> Look:

@@ -3,6 +3,7 @@
 import av
 import numpy as np
 import pytest
+from heard import Silence
 from videos import number_of, numbered, scene, tone, write_video
 
 from avsr_bench import media, noise
@@ -102,10 +103,17 @@ def test_memory_does_not_grow_with_length(tmp_path, monkeypatch):
     source = write_video(tmp_path / "talk.mp4", [scene(n, 160, 120) for n in range(40)])
     harm_video(source, tmp_path / "whole.mp4", "gaussian", 4)
     monkeypatch.setattr(video, "_CHUNK_BYTES", 7 * 160 * 120 * 3)
-    done = []
-    harm_video(source, tmp_path / "chunks.mp4", "gaussian", 4, report=lambda seconds, total: done.append(seconds))
+    heard, sizes, begin = Silence(), [], noise.begin
+
+    def counting(*args):
+        harm = begin(*args)
+        return lambda chunk: harm(chunk[: sizes.append(len(chunk))])
+
+    monkeypatch.setattr(noise, "begin", counting)
+    harm_video(source, tmp_path / "chunks.mp4", "gaussian", 4, progress=heard)
     assert np.array_equal(frames_of(tmp_path / "whole.mp4"), frames_of(tmp_path / "chunks.mp4"))
-    assert done == pytest.approx([0.28, 0.56, 0.84, 1.12, 1.4, 1.6])
+    assert sizes == [7, 7, 7, 7, 7, 5]
+    assert (heard.begun, heard.steps) == ([("talk.mp4: gaussian:4", 1, "s")], 1)
 
 
 def test_what_cannot_be_read_or_written_is_refused_in_one_line(source, tmp_path):

@@ -23,6 +23,38 @@ def test_words_and_characters_as_jiwer_counts_them(reference, hypothesis):
     assert count(said, heard).rate == pytest.approx(characters.cer)
 
 
+def distance(one, other):
+    """Levenshtein's distance, row by row from its definition."""
+    row = list(range(len(other) + 1))
+    for number, unit in enumerate(one, start=1):
+        before, row = row, [number]
+        for place, against in enumerate(other):
+            row.append(min(before[place] + (unit != against), before[place + 1] + 1, row[place] + 1))
+    return row[-1]
+
+
+ODD = st.text(st.sampled_from("ab \t\u00a0\u0301'\n嘴"), max_size=12)  # spaces of every kind, at the ends too
+
+
+@settings(deadline=None)
+@given(st.one_of(st.tuples(WORDS, WORDS), st.tuples(ODD, ODD)))
+def test_edits_are_a_shortest_way_from_one_text_to_the_other(pair):
+    reference, hypothesis = pair
+    edits = count(reference, hypothesis)
+    assert edits.errors == distance(reference, hypothesis)
+    assert edits.length == len(reference)
+    assert edits.hits + edits.substitutions + edits.insertions == len(hypothesis)
+    steps = align(reference, hypothesis).steps
+    assert [step.reference for step in steps if step.reference] == list(reference)
+    assert [step.hypothesis for step in steps if step.hypothesis] == list(hypothesis)
+    assert sum(step.kind != "hit" for step in steps) == edits.errors
+
+
+def test_spaces_are_characters_wherever_they_stand():
+    assert count("  a ", "a") == Edits(hits=1, deletions=3)  # jiwer's own transforms would strip them
+    assert count(" ", "") == Edits(deletions=1) and count("", " ") == Edits(insertions=1)
+
+
 @given(WORDS, WORDS)
 def test_an_alignment_is_both_of_its_sides_and_its_counts(reference, hypothesis):
     steps = align(reference, hypothesis).steps

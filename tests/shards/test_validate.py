@@ -27,12 +27,10 @@ def flip(path, place):
 
 
 def test_a_sound_folder_has_no_problem(small, folder):
-    seen = []
-    report = validate(folder, lambda entry, members: None, lambda done, total: seen.append((done, total)))
+    report = validate(folder, lambda entry, members: None)
     assert report.problems == () and report.mend == ()
     assert report.shards == len(small.make_small_plan().shards)
     assert report.samples + report.skipped == sum(small.SPLITS.values())
-    assert seen == [(done, report.shards) for done in range(1, report.shards + 1)]
     assert json.loads(json.dumps(report.to_json()))["whole"] is True
 
 

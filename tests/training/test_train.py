@@ -1,10 +1,12 @@
 import json
 import math
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import cv2
 import pytest
@@ -15,7 +17,8 @@ from mouths import make_shards
 from patience import PATIENCE
 from training_settings import SMALL, small
 
-from avsr_bench import runs
+from avsr_bench import data, evaluation, runs, scoring
+from avsr_bench.decoding import DecodeSettings
 from avsr_bench.records import Misused, Refused
 from avsr_bench.training.average import Average
 from avsr_bench.training.figures import draw
@@ -54,6 +57,23 @@ def test_training_learns(run, tmp_path):
     folder = run("dense", *easy, "loss.ctc=1", "train.lr=0.01", steps=300, out=tmp_path / "run")
     rows = [row for row in read_metrics(folder / "metrics.csv") if row["valid/wer"]]
     assert float(rows[-1]["valid/wer"]) < 0.5 < float(rows[0]["valid/wer"])
+
+
+def test_validation_scores_what_evaluate_scores(run, tmp_path):
+    """Transcripts as the corpus has them: with words that no tokenizer of this run knows, and with punctuation."""
+    odd = lambda number: f"Bin, {'zebra' if number % 2 else 'BLUE'}!"  # noqa: E731
+    made = make_shards(tmp_path / "data" / "odd", {"train": 20, "valid": 5})
+    valid = make_shards(tmp_path / "other" / "odd", {"train": 20, "valid": 5}, text=odd)
+    shutil.rmtree(Path(made.location) / "valid")
+    shutil.copytree(Path(valid.location) / "valid", Path(made.location) / "valid")
+    folder = run("dense", "train.average=1", data=made.location, steps=4, out=tmp_path / "run")
+    opened = runs.open_run(folder)
+    places = data.places(data.Prepared(made.location), "valid", "video")
+    clips = list(data.examples(data.Prepared(made.location), places, "video"))
+    heard = evaluation.read(opened.load(), opened.tokenizer(), clips, DecodeSettings(kind="ctc"))
+    words, _ = scoring.total(map(scoring.score, heard))
+    assert words.length == 10
+    assert float(read_metrics(folder / "metrics.csv")[-1]["valid/wer"]) == pytest.approx(words.rate)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(run, tmp_path):

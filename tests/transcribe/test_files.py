@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from people import clip, talking
 from small_runs import small_network, small_run
 from videos import tone, write_sound, write_video
 
-from avsr_bench import runs
+from avsr_bench import recipes, runs
+from avsr_bench.decoding import DecodeSettings
 from avsr_bench.records import Misused, Refused
 from avsr_bench.transcribe import TranscribeSettings
 from avsr_bench.transcribe.files import TranscribeRequest, transcribe_files
@@ -187,6 +189,30 @@ def test_how_it_is_decoded_can_be_said(stranger, face):
     }
     with pytest.raises(Misused, match=r"beam"):
         ask(face, model=stranger, decode="beam", beam=0)
+
+
+def test_a_beam_where_none_is_searched_is_refused(stranger, face):
+    with pytest.raises(Misused, match=r"^--beam 3 is for beam search, .* by ctc: add --decode beam, or leave it out$"):
+        ask(face, model=stranger, beam=3)  # its recipe says ctc
+    with pytest.raises(Misused, match=r"^--beam 3 is for beam search, .* by attention: "):
+        ask(face, model=stranger, decode="attention", beam=3)
+
+
+def test_a_run_trained_by_ctc_alone_is_never_read_with_its_untrained_decoder(tmp_path, face):
+    run = small_run(tmp_path / "run", small_network())
+    recipe = recipes.load(run / runs.RECIPE)
+    sections = {"decode": asdict(DecodeSettings(kind="beam")), "loss": {"ctc": 1.0}}
+    (run / runs.RECIPE).write_text(recipes.dump({**recipe, **sections}))
+    assert json.loads(ask(face, model=run, format="json")[0])["decode"]["kind"] == "ctc"
+    for decode in ("beam", "attention"):
+        with pytest.raises(Refused, match=r"^run was trained by CTC alone .* use --decode ctc$"):
+            ask(face, model=run, decode=decode)
+    with pytest.raises(Misused, match=r"^--beam 3 is for beam search, .* by ctc: leave it out$"):
+        ask(face, model=run, beam=3)
+    sections["decode"]["ctc_weight"] = 1.0  # a beam search that asks CTC alone
+    (run / runs.RECIPE).write_text(recipes.dump({**recipe, **sections}))
+    found = json.loads(ask(face, model=run, format="json", beam=3)[0])["decode"]
+    assert (found["kind"], found["beam"]) == ("beam", 3)
 
 
 def test_json_says_all_that_is_known(stranger, face):

@@ -18,8 +18,8 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from avsr_bench.transcribe import TranscribeSettings, transcribe
-from avsr_bench.transcribe.files import TranscribeRequest, open_reader
-reader = open_reader(TranscribeRequest((), sys.argv[2], device="cpu"))
+from avsr_bench import evaluation, runs
+reader = evaluation.open_reader(runs.open_run(Path(sys.argv[2])), "cpu")
 found = transcribe(Path(sys.argv[1]), reader, TranscribeSettings(all_faces=True))
 peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())  # getrusage counts the parent's too
 print(found.seconds, len(found.takes), int(peak[1]) // 1024)

@@ -1,25 +1,26 @@
 """Real videos of digits being said, read by networks that know them: words, times, gaps and faces."""
 
 from difflib import SequenceMatcher
-from typing import ClassVar
 
 import av
 import cv2
 import numpy as np
 import pytest
+from heard import Silence
 from people import clip, place, talking
 from small_runs import small_network, small_run
 from videos import tone, write_sound, write_video
 
-from avsr_bench import media
+from avsr_bench import media, runs
+from avsr_bench.evaluation import open_reader
 from avsr_bench.faces import FaceSettings, crop_matrices
 from avsr_bench.records import Refused, Unusable
-from avsr_bench.transcribe import Reader, TranscribeSettings, WindowSettings, transcribe
-from avsr_bench.transcribe.files import TranscribeRequest, open_reader
+from avsr_bench.transcribe import TranscribeSettings, WindowSettings, transcribe
+from avsr_bench.transcribe import job as transcribe_job
 
 
 def reader(run):
-    return open_reader(TranscribeRequest((), str(run), device="cpu"))
+    return open_reader(runs.open_run(run), "cpu")
 
 
 @pytest.fixture(scope="session")
@@ -119,22 +120,17 @@ def table(spoken, tmp_path_factory):
     return write_video(tmp_path_factory.mktemp("table") / "table.mp4", frames)
 
 
-class Spy(Reader):
-    """Keeps what it is shown."""
-
-    windows: ClassVar[list] = []
-
-    def read(self, window):
-        self.windows.append(window)
-        return super().read(window)
-
-
-def watched(run, path, settings):
+@pytest.fixture
+def watched(monkeypatch):
     """A transcript, and the windows that were read for it."""
-    plain = reader(run)
-    Spy.windows.clear()
-    found = transcribe(path, Spy(plain.run, plain.network, plain.tokenizer, plain.settings, plain.device), settings)
-    return found, list(Spy.windows)
+    windows, plain = [], transcribe_job.read_window
+
+    def spy(reader, window):
+        windows.append(window)
+        return plain(reader, window)
+
+    monkeypatch.setattr(transcribe_job, "read_window", spy)
+    return lambda run, path, settings: (transcribe(path, reader(run), settings), windows)
 
 
 def shows(window, one, start):
@@ -152,7 +148,7 @@ def movement(mouths):
     return np.abs(np.diff(mouths.astype(float), axis=0)).mean((1, 2))
 
 
-def test_all_faces_are_read_also_those_who_come_later(spoken, lips, table):
+def test_all_faces_are_read_also_those_who_come_later(spoken, lips, table, watched):
     found, windows = watched(lips, table, TranscribeSettings(all_faces=True))
     assert found.faces == (1, 2) and len(windows) == 2
     assert {(take.start, take.end) for take in found.takes} == {(0, 80), (25, 80)}
@@ -164,7 +160,7 @@ def test_all_faces_are_read_also_those_who_come_later(spoken, lips, table):
 
 
 @pytest.mark.parametrize(("face", "number", "start"), [("122,150", 1, 0.0), ("400,150", 0, 1.0)])
-def test_one_face_can_be_asked_for_by_its_place(spoken, lips, table, face, number, start):
+def test_one_face_can_be_asked_for_by_its_place(spoken, lips, table, watched, face, number, start):
     found, (window,) = watched(lips, table, TranscribeSettings(faces=FaceSettings(face=face)))
     assert shows(window, spoken[number], start) and found.faces == (1,)
     if start:
@@ -200,7 +196,7 @@ def test_a_model_that_listens_hears_any_file(spoken, ears, tmp_path):
         transcribe(write_video(tmp_path / "mute.mp4", talking(8)), hears, TranscribeSettings())
 
 
-def test_both_eyes_and_ears(spoken, tmp_path):
+def test_both_eyes_and_ears(spoken, tmp_path, watched):
     one = spoken[2]
     _, (window,) = watched(small_run(tmp_path / "run", small_network("av")), one.path, TranscribeSettings())
     assert np.array_equal(window.sound, one.sound)
@@ -213,8 +209,9 @@ def test_sound_shorter_than_the_picture_is_filled_with_silence(tmp_path):
     assert transcribe(path, both, TranscribeSettings()).seconds == 2.4
 
 
-def test_progress_is_heard_frame_by_frame(stranger, tmp_path):
-    heard = []
-    path = write_video(tmp_path / "talk.mp4", talking(30))
-    transcribe(path, reader(stranger), TranscribeSettings(), lambda *said: heard.append(said))
-    assert heard == [(what, n, 30) for what in ("faces", "reading") for n in range(1, 31)]
+def test_progress_is_told_second_by_second(stranger, tmp_path):
+    heard = Silence()
+    path = write_video(tmp_path / "talk.mp4", talking(60))
+    transcribe(path, reader(stranger), TranscribeSettings(), heard)
+    assert heard.begun == [("talk.mp4: faces", 2, "s"), ("talk.mp4: reading", 2, "s")]
+    assert heard.steps == 4

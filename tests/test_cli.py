@@ -3,17 +3,22 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+import torch
+
+from avsr_bench import cli
 
 VERBS = {  # and the options of each, or its own verbs: to be changed here when they are changed on purpose
     "prep": "root out split noise face landmarks already-cropped only workers engine address part limit min-yield"
     " force",
     "inspect": "out json force",
     "validate": "json",
-    "train": "data size modality seed out resume figures",
+    "train": "data size modality seed out resume dry-run figures",
     "evaluate": "data split decode beam noise sound apply-to root seed device limit out json",
     "robustness": "noise levels sound models reference data split apply-to root decode beam part limit seed device out"
     " json",
@@ -43,14 +48,34 @@ def avsr(tmp_path):
     return run
 
 
+@pytest.fixture
+def inside(tmp_path, monkeypatch, capfd):
+    """The same in this process: a second less for each command than with a start of its own."""
+    heard, threads = signal.getsignal(signal.SIGINT), torch.get_num_threads()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(*arguments, expect=0):
+        monkeypatch.setattr("sys.argv", ["avsr-bench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capfd.readouterr()
+        assert ended.value.code == expect, f"{ended.value.code}\n{out}\n{err}"
+        return SimpleNamespace(stdout=out, stderr=err)
+
+    yield run
+    signal.signal(signal.SIGINT, heard)
+    torch.set_num_threads(threads)
+
+
 def test_help_lists_every_verb(avsr):
     out = avsr("--help").stdout
     assert all(f"\n  {verb} " in out for verb in VERBS)
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_help_with_all_its_options(avsr, verb):
-    out = avsr(verb, "--help").stdout
+def test_every_verb_has_help_with_all_its_options(inside, verb):
+    out = inside(verb, "--help").stdout
     assert f"avsr-bench {verb}" in out.replace("python -m avsr_bench", "avsr-bench")
     options = re.findall(r"^  (?:-\w, )?--([\w-]+)", out.partition("Options:")[2], re.M)
     verbs = re.findall(r"^  (\w+)", out.partition("Commands:")[2], re.M)
@@ -102,8 +127,8 @@ def test_help_imports_nothing_heavy():
         (("fly",), 2, "fly"),
     ],
 )
-def test_a_wrong_command_is_answered_in_one_line_with_the_way_out(avsr, arguments, code, says):
-    err = avsr(*arguments, expect=code).stderr
+def test_a_wrong_command_is_answered_in_one_line_with_the_way_out(inside, arguments, code, says):
+    err = inside(*arguments, expect=code).stderr
     assert says in err
     assert err.splitlines()[-1].startswith("avsr-bench: ")
     assert len(err.splitlines()) == 1 or code == 1  # a note may come before what cannot be done

@@ -8,8 +8,10 @@ import time
 import pytest
 import safetensors.torch
 import torch
+import yaml
 from training_settings import small
 
+from avsr_bench import runs
 from avsr_bench.records import Refused
 from avsr_bench.training.checkpoint import CHECKPOINT, seal
 from avsr_bench.training.signals import Stopped
@@ -137,6 +139,29 @@ def test_a_checkpoint_of_an_earlier_version_is_refused(run, tmp_path):
     seal(out / CHECKPOINT)
     with pytest.raises(Refused, match=r"last\.ckpt was written by an earlier version of avsr-bench: .* delete the"):
         run("dense", out=out, resume=True)
+
+
+def test_a_run_of_an_earlier_version_is_read_and_known_as_what_it_is(run, tmp_path):
+    """Until objectives were an axis of their own, distillation was a method and its teacher a section."""
+    first = run("dense", steps=2, out=tmp_path / "teacher")
+    given = (f"objective.teacher.run={first}", "objective.temperature=3.0")
+    out = run("distilled", *given, steps=2, out=tmp_path / "student")
+    recipe = yaml.safe_load((out / "recipe.yaml").read_text())
+    objective = recipe.pop("objective")
+    recipe["teacher"] = objective["teacher"]
+    recipe["method"] = {"name": "distilled", "weight": objective["weight"], "temperature": objective["temperature"]}
+    for name in ("labels", "min_confidence", "hide", "streams"):
+        del recipe["data"][name]
+    for name in ("labels", "budget"):
+        del recipe["run"][name]
+    (out / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    run("distilled", *given, steps=2, out=out, resume=True)
+    assert run.view.said[-1] == f"{out} is finished already"
+    assert runs.open_run(out).about.budget is None and runs.open_run(out).load()
+    with pytest.raises(Refused, match=r"was begun with objective\.temperature=3\.0, not 2\.0"):
+        run("distilled", given[0], steps=2, out=out, resume=True)
+    run("dense", f"init.run={out}", steps=2, out=tmp_path / "heir")
+    assert runs.open_run(tmp_path / "heir").about.budget.total is None  # nobody knows what went before
 
 
 def test_nothing_to_resume_begins(run, tmp_path):

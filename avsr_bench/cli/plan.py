@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..records import FPS
-from ..runs import RECIPE
 from ..training.dry_run import Forecast, dry_run
 from ..training.plan import Plan, TrainRequest
+
+DEVICES = {"cpu": "CPU", "cuda": "GPU"}
 
 
 def print_plan(request: TrainRequest) -> None:
@@ -44,14 +45,13 @@ def _lines(plan: Plan, forecast: Forecast) -> Iterator[str]:
     yield f"clips       {hours}{left_out}"
     yield f"network     {forecast.parameters:,} parameters, {forecast.tokens} tokens"
     batch = f"{recipe.data.frames:,} frames ({recipe.data.frames / FPS:.0f} s) a batch and device"
-    yield f"updates     {forecast.updates:,}, of {batch}, on {recipe.train.ranks} x {recipe.train.device}"
+    yield f"updates     {forecast.updates:,}, of {batch}, on {recipe.train.ranks} {DEVICES[forecast.device]}"
     if forecast.seconds is not None:
         minutes = forecast.updates * forecast.seconds / 60
         took = f"{forecast.seconds:.2f} s an update" if forecast.seconds >= 0.1 else f"{forecast.seconds * 1e3:.0f} ms"
         without = "".join(f", without its {name}, which is not trained yet" for name in forecast.without)
         yield f"cost        {_time(minutes)} ({took}, measured here just now{without}), {forecast.memory}"
-    begun = (run.folder / RECIPE).is_file()
-    yield f"state       {'begun: it is resumed' if begun and run.resume else 'begun' if begun else 'new'}"
+    yield f"state       {'resumed from its checkpoint' if forecast.begun else 'new'}"
 
 
 def _time(minutes: float) -> str:

@@ -12,8 +12,9 @@ from typing import get_args
 
 from .. import data
 from ..data import Kind, Prepared
-from ..records import Sample, Skipped
+from ..records import SILENCE, Sample, Skipped
 from .clips import check_streams, open_training_data
+from .folder import resumable
 from .job import learner_of, tokenizer_of, updates_of
 from .loop import Work, fit
 from .machine import make_fabric
@@ -33,6 +34,8 @@ class Forecast:
     hours: Mapping[str, float]  # of training clips by kind
     left_out: int
     updates: int
+    device: str
+    begun: bool  # whether it is resumed from a checkpoint
     seconds: float | None = None  # an update; none where nothing was tried
     memory: str = ""
     without: tuple[str, ...] = ()  # helpers that are not trained yet, and so are not in these
@@ -50,6 +53,7 @@ def dry_run(request: TrainRequest) -> tuple[Plan, tuple[Forecast, ...]]:
 
 def forecast(run: PlannedRun, corpus: Prepared, tried: bool) -> Forecast:
     """What a run would be; one that begins with a run that is not there yet is tried with random weights."""
+    begun = resumable(run, SILENCE.say) is not None
     lacking = [place for place in (run.initial, *run.helpers.values()) if place is not None and not place.exists()]
     if lacking:
         run = replace(run, initial=None if run.initial in lacking else run.initial)
@@ -57,7 +61,7 @@ def forecast(run: PlannedRun, corpus: Prepared, tried: bool) -> Forecast:
     check_streams(run, chosen)
     present = {name: place for name, place in run.helpers.items() if place not in lacking}
     absent = run.helpers.keys() - present.keys()
-    tokenizer = tokenizer_of(replace(run, helpers=present), chosen, False, _silent)
+    tokenizer = tokenizer_of(replace(run, helpers=present), chosen, False, SILENCE.say)
     clips = open_training_data(run, corpus, chosen, tokenizer)
     steps = updates_of(run.recipe.train, clips)
     hours = {kind: clips.chosen.hours(kind) for kind in get_args(Kind)}
@@ -65,18 +69,15 @@ def forecast(run: PlannedRun, corpus: Prepared, tried: bool) -> Forecast:
     with tempfile.TemporaryDirectory(prefix="avsr-dry-run-") as scratch:
         settings = replace(run.recipe.train, log=(), validate_every=None, save_minutes=10_000.0)
         fabric = make_fabric(settings, Path(scratch))
-        objective, method = learner_of(alone, tokenizer, steps, {}, fabric.device, _silent)
+        objective, method = learner_of(alone, tokenizer, steps, {}, fabric.device, SILENCE.say)
         parameters = sum(parameter.numel() for parameter in objective.network.parameters())
-        found = Forecast(run, parameters, len(tokenizer), hours, len(clips.left_out), steps)
+        found = Forecast(run, parameters, len(tokenizer), hours, len(clips.left_out), steps, fabric.device.type, begun)
         if not tried:
             return found
         clock = _Clock()
         fit(Work(Path(scratch), settings, UPDATES, objective, method, clips, tokenizer), fabric, clock)
         seconds = statistics.median(b - a for a, b in zip(clock.times[:-2], clock.times[1:-1], strict=True))
         return replace(found, seconds=seconds, memory=memory(fabric.device), without=tuple(absent))
-
-
-def _silent(line: str) -> None: ...
 
 
 class _Clock:

@@ -199,6 +199,25 @@ def test_a_dry_run_prints_the_plan_and_trains_nothing(corpus, tmp_path):
     assert origin["train.epochs"] == "default"
 
 
+def test_a_dry_run_refuses_what_training_would(run, corpus, tmp_path):
+    run("dense", steps=2, out=tmp_path / "run")
+    words = [
+        sys.executable,
+        "-m",
+        "avsr_bench",
+        "train",
+        "dense",
+        "--data",
+        corpus.location,
+        "--out",
+        "run",
+        "--dry-run",
+    ]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert done.returncode == 1 and done.stdout == ""
+    assert "run is a run that was finished: resume it with --resume, or choose another --out" in done.stderr
+
+
 def test_what_lightning_never_does_is_not_done(run, monkeypatch):
     """Under Slurm a trainer would take SIGUSR1 to put the job into the queue again; that is the job script's choice."""
     for name, value in {"SLURM_NTASKS": "1", "SLURM_JOB_NAME": "train", "SLURM_JOB_ID": "7"}.items():

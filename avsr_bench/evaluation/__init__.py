@@ -17,7 +17,7 @@ from .device import pick_device
 from .engine import Heard, Task, sweep
 from .job import Evaluated, EvaluateRequest, evaluate, open_reader
 from .reading import Reader, read
-from .results import Provenance, check_results, make_result, result_path, stored_result, weights_digest, write_result
+from .results import Provenance, make_result, result_name, stored_result, weights_digest
 
 __all__ = [
     "CLEAN",
@@ -29,7 +29,6 @@ __all__ = [
     "Provenance",
     "Reader",
     "Task",
-    "check_results",
     "evaluate",
     "harmed",
     "make_result",
@@ -37,10 +36,9 @@ __all__ = [
     "open_sound",
     "pick_device",
     "read",
-    "result_path",
+    "result_name",
     "stored_result",
     "sweep",
     "visual",
     "weights_digest",
-    "write_result",
 ]

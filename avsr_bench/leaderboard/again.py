@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..scoring import SCORER_VERSION, Edits, Interval, Result, interval, total
+from ..scoring import SCORER_VERSION, Edits, Interval, Result, Score, interval, total
 from ..text import TEXT_VERSION
 from .rows import Row, scores
 
@@ -64,9 +64,9 @@ class Verified:
         )
 
 
-def verify(row: Row) -> Verified:
-    """Score the kept hypotheses of a row anew."""
-    again = scores(row)
+def verify(row: Row, heard: tuple[Score, ...] | None = None) -> Verified:
+    """Score the kept hypotheses of a row anew; `heard` are their scores where they are kept elsewhere."""
+    again = scores(row) if heard is None else heard
     words, characters = total(again)
     return Verified(row, len(again), words, characters, interval([again]), interval([again], "characters"))
 

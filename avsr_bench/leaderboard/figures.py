@@ -236,7 +236,7 @@ def _of_levels(model: Model, where: Where, families: Sequence[str]) -> Curve:
 
 def _gradients(models: Sequence[Model], name: Words, title: str, out: Path) -> Iterator[Figure]:
     """Gradient norms over steps, as in the first figure of the MSRS paper."""
-    read = {model.system: read_gradients(model.rows[0].path.parent) for model in reversed(models)}
+    read = {model.system: read_gradients(model.rows[0].path.parent.parent) for model in reversed(models)}
     curves = sorted(((system, curve) for system, curve in read.items() if curve), key=lambda each: prominence(each[0]))
     if not curves:
         return
@@ -260,7 +260,7 @@ def _layers(models: Sequence[Model], name: Words, title: str, out: Path) -> Iter
     """Sparsity by part of the network, as in the third figure of the MSRS paper."""
     found = {}
     for model in sorted(models, key=lambda model: (abs(model.about.sparsity - 0.5), model.run)):
-        layers = {each.name: each for each in read_layers(model.rows[0].path.parent)}
+        layers = {each.name: each for each in read_layers(model.rows[0].path.parent.parent)}
         if model.about.sparsity and layers and model.system not in found:
             found[model.system] = (model.label, layers)
     look = looks(found)

@@ -4,14 +4,16 @@
 `interval` and `compare`. Scores merged from parts give the same numbers as scores of the whole.
 """
 
+from .archive import Archive, read_archive
 from .bootstrap import Comparison, Interval, compare, interval
 from .edits import Alignment, Edits, Step, align, count, show
-from .result import SCORER_VERSION, Result, parse_result, read_result
-from .utterances import Score, Utterance, merge, read_hypotheses, score, total, worst, write_hypotheses
+from .result import SCORER_VERSION, Result, parse_result
+from .utterances import Score, Utterance, merge, score, total, worst
 
 __all__ = [
     "SCORER_VERSION",
     "Alignment",
+    "Archive",
     "Comparison",
     "Edits",
     "Interval",
@@ -25,11 +27,9 @@ __all__ = [
     "interval",
     "merge",
     "parse_result",
-    "read_hypotheses",
-    "read_result",
+    "read_archive",
     "score",
     "show",
     "total",
     "worst",
-    "write_hypotheses",
 ]

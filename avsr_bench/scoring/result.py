@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
 from .. import recipes
-from ..bounded import parse_json, read_text
+from ..bounded import parse_json
 from ..inert import inert
 from ..records import Refused
 from ..text import TEXT_VERSION
@@ -19,7 +18,7 @@ from .bootstrap import Interval
 from .edits import MOST, Count, Edits
 
 SCORER_VERSION = 1  # of what counts as a unit and an error, beside the text rule, and of how intervals are drawn
-LARGEST = 2**20  # bytes of a file; ours have 2,000
+LARGEST = 2**20  # bytes of its JSON; ours has 2,000
 SHORT, LONG = 200, 10_000  # characters of a name, and of a command
 
 
@@ -73,7 +72,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**64)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One JSON file; the hypotheses that it counts lie beside it."""
+    """One condition; the hypotheses that it counts are kept with it (`archive`)."""
 
     run: Place
     corpus: Name
@@ -125,11 +124,6 @@ class Result:
         """The result as it is kept: WER and CER written out for those who read it without us."""
         content = {"wer": self.wer, "cer": self.cer, **asdict(self)}
         return inert(json.dumps(content, ensure_ascii=False, indent=2), lines=True) + "\n"
-
-
-def read_result(path: Path) -> Result:
-    """The result in a file, whoever wrote it."""
-    return parse_result(read_text(path, LARGEST), str(path))
 
 
 def parse_result(text: str, where: str) -> Result:

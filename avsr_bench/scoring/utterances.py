@@ -1,28 +1,21 @@
-"""What was said and heard in each utterance: records in a file, and their scores."""
+"""What was said and heard in each utterance, and its score."""
 
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from pathlib import Path
 
-from ..bounded import parse_json, read_text
-from ..files import write_whole
-from ..inert import inert
 from ..records import Refused
 from ..text import plain
 from .edits import Alignment, Edits, align, count
 
-LARGEST = 2**30  # bytes of a file of hypotheses: a million utterances
-
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One line of a file of hypotheses: all that it takes to score an utterance again."""
+    """All that it takes to score an utterance again."""
 
     key: str
     reference: str  # both as they are; the text rule is applied to score them
@@ -76,30 +69,3 @@ def worst(utterances: Iterable[Utterance], number: int) -> list[tuple[Utterance,
     """The utterances with the most errors in words, the worst first, and how they align."""
     scored = sorted(((score(each), each) for each in utterances), key=lambda pair: (-pair[0].words.errors, pair[0].key))
     return [(each, align(plain(each.reference).split(), plain(each.hypothesis).split())) for _, each in scored[:number]]
-
-
-def write_hypotheses(path: Path, utterances: Sequence[Utterance]) -> None:
-    """One JSON object a line, in the order of their keys."""
-    lines = [
-        inert(json.dumps(asdict(each), ensure_ascii=False)) for each in sorted(utterances, key=lambda each: each.key)
-    ]
-    write_whole(path, "".join(f"{line}\n" for line in lines))
-
-
-def read_hypotheses(path: Path) -> tuple[Utterance, ...]:
-    """The utterances of a file of hypotheses."""
-    lines = read_text(path, LARGEST).split("\n")
-    if lines.pop():
-        raise Refused(f"{path} breaks off in line {len(lines) + 1}: write it again")
-    return tuple(_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1))
-
-
-def _parse(line: str, where: str) -> Utterance:
-    try:
-        utterance = Utterance(**parse_json(line))
-    except (ValueError, TypeError):
-        raise Refused(f"{where}: not a record of {', '.join(field.name for field in fields(Utterance))}") from None
-    texts = (utterance.key, utterance.reference, utterance.hypothesis, utterance.speaker, utterance.source)
-    if not all(isinstance(text, str) for text in texts) or not isinstance(utterance.score, float | int | None):
-        raise Refused(f"{where}: a score is a number, and everything else is text")
-    return utterance

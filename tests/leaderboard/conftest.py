@@ -10,7 +10,7 @@ import pytest
 from avsr_bench import noise
 from avsr_bench.leaderboard import render
 from avsr_bench.records import draws
-from avsr_bench.scoring import Result, Utterance, interval, score, total, write_hypotheses
+from avsr_bench.scoring import Result, Utterance, archive, interval, score, total
 
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 PUBLISHED = Path(__file__).parents[2] / "leaderboards/published.yaml"
@@ -47,7 +47,7 @@ def read(texts, run, condition, errors, modality="video"):
 
 
 def measure(folder, run="synth/dense-tiny-s0", condition="clean", errors=0.06, texts=None, **more):
-    """One result and its hypotheses, where `robustness` leaves them; returns the path of the JSON."""
+    """One result and its hypotheses, where `robustness` leaves them; returns its place, ARCHIVE.zip/NAME."""
     utterances = read(texts or sentences(), run, condition, errors)
     scores = [score(each) for each in utterances]
     words, characters = total(scores)
@@ -81,12 +81,10 @@ def measure(folder, run="synth/dense-tiny-s0", condition="clean", errors=0.06, t
         recipe_command=f"avsr-bench train {run.rpartition('/')[2].rpartition('-tiny')[0]} --size tiny",
     )
     result = replace(result, **more)
-    place = folder / result.run.replace("/", "__") / result.split
-    place.mkdir(parents=True, exist_ok=True)
-    path = place / f"{result.condition.replace(':', '_')}.json"
-    write_hypotheses(path.with_suffix(".jsonl"), utterances)
-    path.write_text(result.to_json(), encoding="utf-8")
-    return path
+    path = folder / result.run.replace("/", "__") / f"{result.split}.zip"
+    name = result.condition.replace(":", "_")
+    archive.write(path, name, result, utterances)
+    return path / name
 
 
 HARM = {"blockwise": 0.5, "blur": 0.45, "motion": 0.5, "pixelate": 0.55, "jpeg": 0.6, "gaussian": 0.85, "contrast": 0.4}

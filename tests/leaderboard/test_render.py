@@ -3,10 +3,12 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from archives import write
 
 from avsr_bench.files import MARK
 from avsr_bench.leaderboard import read_rows, render
 from avsr_bench.records import Refused
+from avsr_bench.scoring import archive
 
 
 class Strict(HTMLParser):
@@ -105,12 +107,12 @@ def test_all_that_can_be_wrong_at_once(results, make, published, tmp_path):
     make.measure(results / "a", "synth/twice-tiny-s0", texts=few)
     make.measure(results / "b", "synth/twice-tiny-s0", errors=0.5, texts=few)
     make.measure(results, "synth/other-tiny-s0", texts=few, corpus_fingerprint="ffff")
-    (results / "nan.json").write_text('{"wer": NaN, "cer": 0}')
+    write(results / "nan.zip", {archive.HEAD: '{"format": 1}', "nan.json": '{"wer": NaN, "cer": 0}'})
     (tmp_path / "runs/synth/dense-tiny-s0").mkdir(parents=True)
     rendered = render([results], published, tmp_path / "out", tmp_path / "runs")
     assert (rendered.rows, rendered.apart) == (2, 4)
     said = "\n".join(rendered.notes)
-    assert "nan.json is not a result" in said
+    assert "nan.zip/nan is not a result" in said
     assert "synth, test is 2 different tests" in said
     assert "other-tiny-s0 is gone: its results stand" in said
     for name in ("README.md", "index.html"):
@@ -119,7 +121,7 @@ def test_all_that_can_be_wrong_at_once(results, make, published, tmp_path):
             "has no commit",
             "unknown family of noise",
             "disagree",
-            "nan.json is not a result",
+            "nan.zip/nan is not a result",
             "2 different",
         ):
             assert words in text, (name, words)

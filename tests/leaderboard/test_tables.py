@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
+from archives import put
 
 from avsr_bench import noise
 from avsr_bench.leaderboard.boards import make_boards
 from avsr_bench.leaderboard.rows import read_rows
 from avsr_bench.leaderboard.tables import board_tables
-from avsr_bench.scoring import compare, read_hypotheses, score
+from avsr_bench.scoring import compare, read_archive, score
 
 
 def tables(folder):
@@ -46,7 +47,7 @@ def test_differences_are_paired_with_dense_of_the_same_seed(full):
     found, _ = tables(full)
     cell = column(found[0], "against dense")["synth/sparsevsr-tiny-s0/round-08"]
     first, second = (
-        [score(each) for each in read_hypotheses(full / run / "test/clean.jsonl")]
+        [score(each) for each in read_archive(full / run / "test.zip").utterances("clean")]
         for run in ("synth__dense-tiny-s0", "synth__sparsevsr-tiny-s0__round-08")
     )
     same = compare([first], [second])
@@ -113,7 +114,7 @@ def test_an_unfinished_sweep_has_no_mean(results, make):
     make.sweep(results, "synth/dense-tiny-s0", 0.05, texts=few, levels=(5, 10))
     make.sweep(results, "synth/msrs-tiny-s0", 0.05, texts=few, levels=(5,))
     make.sweep(results, "synth/rigl-tiny-s0", 0.05, texts=few, levels=(5, 10), families=("jpeg", "blur"))
-    (results / "synth__dense-tiny-s0/test/jpeg_10.json").unlink()
+    put(results / "synth__dense-tiny-s0/test.zip/jpeg_10", None)
     found, _ = tables(results)
     means = [table for table in found if "mean WER" in table.heading]
     assert [table.heading.rpartition("over ")[2] for table in means] == ["levels 5, 10", "level 5"]
@@ -126,12 +127,12 @@ def test_an_unfinished_sweep_has_no_mean(results, make):
 
 def test_without_hypotheses_rows_stay_and_means_say_why_not(results, make):
     make.sweep(results, "synth/dense-tiny-s0", 0.05, texts=make.sentences(6, 3), levels=(5, 10))
-    (results / "synth__dense-tiny-s0/test/jpeg_10.jsonl").unlink()
+    put(results / "synth__dense-tiny-s0/test.zip/jpeg_10", None, ".jsonl")
     found, _ = tables(results)
     (means,) = (table for table in found if "mean WER" in table.heading)
     assert column(means, "mean")["synth/dense-tiny-s0"].text == "–"
     assert column(means, "blur")["synth/dense-tiny-s0"].low is not None
-    assert "jpeg:10 are gone" in means.notes[0]
+    assert "jpeg_10 are gone" in means.notes[0]
     assert len(found[-1].lines) == 15 and found[-1].long
 
 

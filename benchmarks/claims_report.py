@@ -111,7 +111,7 @@ def measured(
     test: dict[str, Any] = {}
     for path in results.glob(f"*/{run.name}/test.zip"):
         result = read_archive(path).result("clean")
-        interval = result.wer_interval
+        interval = result.metrics["wer"].interval
         test = {"test_wer": result.wer, "test_low": interval.low, "test_high": interval.high, "device": result.device}
     return Measured(
         depth=depth,

@@ -3,8 +3,7 @@
 For a WER in the middle of training, clips decoded once before it (`data.examples`) and the network as it stands:
 
     heard = evaluation.read(network, tokenizer, some_examples, DecodeSettings(kind="ctc"))
-    words, characters = scoring.total(map(scoring.score, heard))
-    words.rate  # the WER
+    scoring.total(map(scoring.score, heard))["wer"].rate
 
 `read` works in the calling thread, on the device that the network is on, and leaves it in the mode it was in.
 `sweep` is the same for many conditions and networks: work is shared, and spread over threads. `evaluate` is the whole

@@ -14,6 +14,7 @@ from ..records import Refused
 from ..runs import Run
 from ..scoring import (
     SCORER_VERSION,
+    Measure,
     Result,
     Utterance,
     archive,
@@ -55,15 +56,11 @@ def weights_digest(run: Run) -> str:
 def make_result(heard: Heard, about: Provenance) -> Result:
     """Score what was heard. Parts of a split that are joined before give the same as the split in one piece."""
     scores = merge(map(score, heard.utterances))
-    words, characters = total(scores)
     run = about.run.about
     return Result(
         **_request(heard.condition, heard.reader, about),
         utterances=len(scores),
-        words=words,
-        characters=characters,
-        wer_interval=interval([scores]),
-        cer_interval=interval([scores], "characters"),
+        metrics={name: Measure(parts, interval([scores], name)) for name, parts in total(scores).items()},
         faces_lost=heard.lost,
         command=inert(about.command),
         commit=provenance.commit(),

@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 from .. import noise
 from ..records import Refused
-from ..scoring import Comparison, Interval, Result, compare, interval
+from ..scoring import WER, Comparison, Interval, Result, compare, interval
 from .rows import CLEAN, Row, scores
 
 LONGEST = 80  # characters of a name of a file, before what tells it from others
@@ -149,7 +149,13 @@ def make_boards(rows: Iterable[Row]) -> tuple[list[Board], list[str]]:
     groups: dict[tuple[Test, str], dict[tuple[str, str], list[Row]]] = {}
     for row in rows:
         result = row.result
-        test = Test(result.corpus, result.split, result.corpus_fingerprint, result.utterances, result.words.length)
+        test = Test(
+            result.corpus,
+            result.split,
+            result.corpus_fingerprint,
+            result.utterances,
+            int(result.metrics[WER].parts.length),
+        )
         models = groups.setdefault((test, result.modality), {})
         models.setdefault((result.run, json.dumps(dict(result.decoding), sort_keys=True)), []).append(row)
     tests: dict[tuple[str, str], set[Test]] = {}
@@ -206,7 +212,7 @@ class Mean:
 def mean_of(rows: Sequence[Row]) -> Mean:
     """The mean WER of several rows of one model; its interval draws the same speakers in all of them."""
     if len(rows) == 1:
-        return Mean(rows[0].result.wer, rows[0].result.wer_interval)
+        return Mean(rows[0].result.wer, rows[0].result.metrics[WER].interval)
     wer = sum(row.result.wer for row in rows) / len(rows)
     return Mean(wer, interval([scores(row) for row in rows]))
 

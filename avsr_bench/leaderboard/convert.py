@@ -6,6 +6,7 @@ files removed; what cannot be carried over stays.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def convert(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _carry_over(path: Path) -> None:
-    result = parse_result(read_text(path, archive.LARGEST_RESULT), str(path))
+    result = parse_result(_of_today(read_text(path, archive.LARGEST_RESULT), path), str(path))
     heard = tuple(_utterances(path.with_suffix(".jsonl")))
     target = path.parent.with_name(f"{path.parent.name}{archive.SUFFIX}")
     if target.exists() and path.stem in archive.read_archive(target).names:
@@ -52,6 +53,24 @@ def _carry_over(path: Path) -> None:
         path.unlink()
         if not any(path.parent.iterdir()):
             path.parent.rmdir()
+
+
+def _of_today(text: str, path: Path) -> str:
+    """The JSON of a result with its metrics by name: before, those of WER and CER stood beside one another."""
+    try:
+        content = parse_json(text)
+        if "metrics" not in content:
+            content["metrics"] = {
+                name: {
+                    "value": content.pop(name),
+                    "parts": content.pop(unit),
+                    "interval": content.pop(f"{name}_interval"),
+                }
+                for name, unit in (("wer", "words"), ("cer", "characters"))
+            }
+    except (ValueError, KeyError, TypeError) as error:
+        raise Refused(f"{path} is not a result: {error}") from None
+    return json.dumps(content)
 
 
 def _utterances(path: Path) -> Iterator[Utterance]:

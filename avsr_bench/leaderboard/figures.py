@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from .. import noise
 from ..records import Refused
+from ..scoring import WER
 from .boards import DENSE, Board, Mean, Model, Where, file_name, level_sets, mean_of
 from .plate import (
     COLOURS,
@@ -70,7 +71,11 @@ def board_figures(board: Board, out: Path) -> tuple[list[Figure], list[str]]:
 
 def published_figure(papers: Papers, out: Path) -> list[Figure]:
     """SparseVSR's own figures of WER against sparsity, from its Table 1."""
-    rows = [row for row in papers.rows if row.paper == "SparseVSR" and row.noise and "BASE-L" in row.system]
+    rows = [
+        row
+        for row in papers.rows
+        if row.paper == "SparseVSR" and row.noise and row.metric == WER and "BASE-L" in row.system
+    ]
     sparse = sorted((row for row in rows if row.sparsity), key=lambda row: row.sparsity)
     dense = [row for row in rows if row.system == "dense BASE-L"]
     if not sparse or not dense:
@@ -78,7 +83,7 @@ def published_figure(papers: Papers, out: Path) -> list[Figure]:
     with styled():
         drawing = canvas(6.4, 3.6)
         axes = drawing.subplots()
-        said = [f"{row.sparsity:.0%} sparse: {row.wer} % WER, {row.parameters} M" for row in sparse]
+        said = [f"{row.sparsity:.0%} sparse: {row.value} % WER, {row.parameters} M" for row in sparse]
         draw(
             axes,
             [
@@ -86,12 +91,12 @@ def published_figure(papers: Papers, out: Path) -> list[Figure]:
                     "sparsevsr",
                     "sparse BASE-L",
                     [100 * row.sparsity for row in sparse],
-                    [row.wer for row in sparse],
+                    [row.value for row in sparse],
                     said=said,
                 )
             ],
         )
-        _line(axes, dense[0].wer, f"dense BASE-L, {dense[0].wer} %")
+        _line(axes, dense[0].value, f"dense BASE-L, {dense[0].value} %")
         axes.set(xlabel="sparsity, %", ylabel="WER, %", xlim=(0, 95), xticks=range(10, 100, 10))
         title = "SparseVSR on LRS3, as published"
         _legend(drawing, title)

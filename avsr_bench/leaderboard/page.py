@@ -8,6 +8,7 @@ from html import escape as escape_html
 from importlib.resources import files
 
 from ..inert import inert
+from ..scoring import METRICS, Edits, Measure
 from .markdown import ALL_APART, NO_RESULTS
 from .published import Papers
 from .rows import Row
@@ -71,22 +72,12 @@ def page(
 def about(row: Row) -> list[tuple[str, str]]:
     """All that is known of a row, in the order in which people ask."""
     result = row.result
-    spans = {"WER": result.wer_interval, "CER": result.cer_interval}
-    rates = {"WER": result.words, "CER": result.characters}
     facts: list[tuple[str, object]] = [
         ("row", row.name),
         ("measured by", result.command),
         ("trained by", result.recipe_command),
         ("commit", result.commit),
-        *(
-            (
-                name,
-                f"{100 * edits.rate:.2f} % [{100 * spans[name].low:.2f}, {100 * spans[name].high:.2f}]:"
-                f" {edits.substitutions:,} replaced, {edits.deletions:,} left out, {edits.insertions:,} added"
-                f" of {edits.length:,}; drawn: {spans[name].groups:,} {spans[name].over}",
-            )
-            for name, edits in rates.items()
-        ),
+        *((METRICS[name].label, _said(name, measure)) for name, measure in result.metrics.items()),
         ("utterances", f"{result.utterances:,}"),
         ("run", result.run),
         ("weights", result.weights),
@@ -102,6 +93,17 @@ def about(row: Row) -> list[tuple[str, str]]:
         ("file", row.path),
     ]
     return [(name, str(fact)) for name, fact in facts if fact not in ("", None)]
+
+
+def _said(name: str, measure: Measure) -> str:
+    """A metric with its interval and the parts that it is made of."""
+    value, low, high = (METRICS[name].said(each) for each in measure.values)
+    said = f"{value} [{low}, {high}]"
+    parts, span = measure.parts, measure.interval
+    if isinstance(parts, Edits):
+        said += f": {parts.substitutions:,} replaced, {parts.deletions:,} left out, {parts.insertions:,} added"
+        said += f" of {parts.length:,}"
+    return f"{said}; drawn: {span.groups:,} {span.over}"
 
 
 def about_several(rows: Sequence[Row]) -> list[tuple[str, str]]:

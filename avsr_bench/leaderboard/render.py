@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..files import check_target, make_folder, marked, write_whole
 from ..records import Refused
+from ..scoring import METRICS
 from .boards import Board, make_boards
 from .figures import FIGURES, board_figures, published_figure
 from .markdown import MADE as MADE_TEXT
@@ -87,7 +88,8 @@ def _published(papers: Papers, out: Path) -> list[Section]:
 COLUMNS = (
     *("row", "corpus", "split", "modality", "condition", "family", "strength", "noise_on", "noise_seed"),
     *("noise_version", "system", "size", "sparsity", "parameters", "nonzero", "train_seed"),
-    *("wer", "wer_low", "wer_high", "cer", "cer_low", "cer_high", "utterances", "words", "characters", "decoding"),
+    *(f"{name}{end}" for name in METRICS for end in ("", "_low", "_high")),
+    *("utterances", *(metric.counts for metric in METRICS.values()), "decoding"),
     *(
         "scorer_version",
         "text_version",
@@ -128,6 +130,12 @@ def _cell(value: object) -> object:
 
 def _values(row: Row) -> dict[str, object]:
     result = row.result
+    metrics: dict[str, object] = {}
+    for name, metric in METRICS.items():
+        of = result.metrics.get(name)
+        for end, value in zip(("", "_low", "_high"), of.values if of else ("", "", ""), strict=True):
+            metrics[f"{name}{end}"] = f"{value:.6f}" if of else ""
+        metrics[metric.counts] = of.parts.length if of else ""
     same = {name: getattr(result, name) for name in COLUMNS if hasattr(result, name)}
     noisy = row.family != CLEAN
     return {
@@ -135,14 +143,7 @@ def _values(row: Row) -> dict[str, object]:
         "row": row.name,
         "family": row.family,
         "strength": f"{row.strength:g}" if noisy else "",
-        "wer": f"{result.wer:.6f}",
-        "wer_low": f"{result.wer_interval.low:.6f}",
-        "wer_high": f"{result.wer_interval.high:.6f}",
-        "cer": f"{result.cer:.6f}",
-        "cer_low": f"{result.cer_interval.low:.6f}",
-        "cer_high": f"{result.cer_interval.high:.6f}",
-        "words": result.words.length,
-        "characters": result.characters.length,
+        **metrics,
         "decoding": "; ".join(f"{name}={value}" for name, value in result.decoding.items()),
     }
 

@@ -25,7 +25,7 @@ from ..noise.sound import Babble, Over, SoundNoise, SoundSettings
 from ..records import Misused, Refused
 from ..runs import Run
 from ..scoring import Result
-from .rows import CLEAN, Row, read_rows
+from .rows import CLEAN, Row, parts_of, read_rows
 
 SOME = re.compile(r"(.+)-some([1-9][0-9]{0,8})")  # a split of which only so many clips were read
 OVERS: tuple[Over, ...] = get_args(Over)
@@ -53,8 +53,7 @@ class Rerun:
     @property
     def alike(self) -> bool:
         """Whether every count is the same."""
-        kept = self.row.result
-        return (self.now.words, self.now.characters) == (kept.words, kept.characters)
+        return parts_of(self.now)[1] == parts_of(self.row.result)[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from ..inert import line
 from ..noise import sound
 from ..recipes import nearest
 from ..records import Misused, Refused
-from ..scoring import SCORER_VERSION, Result, Score, merge, read_archive, score
+from ..scoring import SCORER_VERSION, WER, Parts, Result, Score, merge, read_archive, score
 from ..scoring.archive import SUFFIX, is_old
 from ..text import TEXT_VERSION
 
@@ -160,7 +160,9 @@ def why_apart(result: Result) -> str | None:
         return f"scored by version {result.scorer_version} of the scorer, not {SCORER_VERSION}"
     if result.text_version != TEXT_VERSION:
         return f"scored by version {result.text_version} of the text rule, not {TEXT_VERSION}"
-    if not result.utterances or not result.words.length:
+    if WER not in result.metrics:
+        return "it has no WER"
+    if not result.utterances or not result.metrics[WER].parts.length:
         return "no words were scored: its WER is not a number"
     return _why_not_this_noise(result)
 
@@ -194,13 +196,18 @@ def _settle(rows: Sequence[Row]) -> tuple[list[Row], list[Apart]]:
     agreed: list[Row] = []
     quarrels: list[Apart] = []
     for twins in same.values():
-        if len({(row.result.words, row.result.characters, row.result.weights) for row in twins}) == 1:
+        if all(parts_of(row.result) == parts_of(twins[0].result) for row in twins):
             agreed.append(twins[0])
             continue
         told = ", ".join(f"{row.result.wer:.1%} in {row.path}" for row in twins)
         reason = f"results of one row disagree ({told}): remove what is wrong, or measure it again with `rerun`"
         quarrels += [Apart(row, reason) for row in twins]
     return agreed, quarrels
+
+
+def parts_of(result: Result) -> tuple[str, dict[str, Parts]]:
+    """What two measurements of one row have in common: the weights, and every count."""
+    return result.weights, {name: each.parts for name, each in result.metrics.items()}
 
 
 def _of_one_network(rows: Sequence[Row]) -> tuple[list[Row], list[Apart]]:

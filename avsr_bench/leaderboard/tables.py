@@ -7,15 +7,16 @@ from statistics import fmean
 
 from .. import noise
 from ..records import Refused
+from ..scoring import WER
 from .boards import FAMILY_SETS, Board, Mean, Model, Where, against, level_sets, mean_of
 from .rows import CLEAN, Apart, Row
-from .table import NOTHING, Cell, Column, Line, Table, by_value, count, points, rate, share, text_columns
+from .table import NOTHING, Cell, Column, Line, Table, by_value, count, of_metric, points, rate, share, text_columns
 
 SENSES = {"video": "video", "audio": "sound", "av": "video and sound"}
 FEW_WORDS = 1_000  # of a test: at 20 % WER of independent words, the interval is then 5 points wide
 WHERE = {"mouth": "on mouth crops", "frame": "on full frames", "sound": "in the sound"}
 
-WER = Column("WER", True, "word error rate in percent, with its 95 % interval")
+WER_COLUMN = Column("WER", True, "word error rate in percent, with its 95 % interval")
 AGAINST = Column(
     "against dense", True, "points of WER above the dense model of this size on the same draws of speakers"
 )
@@ -40,8 +41,8 @@ def apart_table(apart: Sequence[Apart]) -> Table:
     lines = []
     for each in apart:
         row = each.row
-        finite = row.result.words.length > 0
-        wer = rate(row.result.wer, row.result.wer_interval) if finite else Cell()
+        of = row.result.metrics.get(WER)
+        wer = of_metric(row.result) if of and of.parts.length else Cell()
         cells = (Cell(row.name), Cell(each.reason), wer, Cell(str(row.path)))
         lines.append(_line(cells, [row]))
     return Table("Shown apart", columns, tuple(lines), "apart")
@@ -65,7 +66,7 @@ def _model_columns(*most: Column) -> tuple[Column, ...]:
 
 def _clean(board: Board, heading: str) -> Iterator[Table]:
     columns = (
-        *_model_columns(WER, AGAINST),
+        *_model_columns(WER_COLUMN, AGAINST),
         Column("M weights", True, "millions of parameters that are not zero"),
         Column("CER", True, "character error rate in percent"),
         *text_columns("reading", "row"),
@@ -80,9 +81,9 @@ def _clean(board: Board, heading: str) -> Iterator[Table]:
         nonzero = result.nonzero if result.nonzero is not None else result.parameters
         difference = _against(board, model, lambda each: [each.clean] if each.clean else [], notes)
         cells = (
-            *_model(model, rate(result.wer, result.wer_interval), difference),
+            *_model(model, of_metric(result), difference),
             count(nonzero / 1e6, 2) if nonzero else Cell(),
-            rate(result.cer, result.cer_interval),
+            of_metric(result, "cer"),
             Cell(model.decoding),
             Cell(row.name),
         )
@@ -93,7 +94,7 @@ def _clean(board: Board, heading: str) -> Iterator[Table]:
 
 def _size_of(board: Board) -> str:
     test = board.test
-    interval = board.models[0].rows[0].result.wer_interval
+    interval = board.models[0].rows[0].result.metrics[WER].interval
     said = f"{test.utterances:,} utterances, {test.words:,} words; intervals draw {interval.groups:,} {interval.over}."
     changed = sum(row.result.commit.endswith("-dirty") for model in board.models for row in model.rows)
     if changed:
@@ -138,7 +139,7 @@ def _means(board: Board, heading: str, where: Where) -> Iterator[Table]:
 
 
 def _clean_rate(model: Model) -> Cell:
-    return rate(model.clean.result.wer, model.clean.result.wer_interval) if model.clean else Cell()
+    return of_metric(model.clean.result) if model.clean else Cell()
 
 
 def _said(levels: Sequence[float]) -> str:
@@ -194,7 +195,7 @@ def _sound(board: Board, heading: str, where: Where) -> Iterator[Table]:
             mine = [rows.get((kind, ratio)) for ratio in ratios]
             if not any(mine):
                 continue
-            cells = [rate(row.result.wer, row.result.wer_interval) if row else Cell() for row in mine]
+            cells = [of_metric(row.result) if row else Cell() for row in mine]
             line = (*_model(model, _clean_rate(model), *cells), Cell(model.decoding))
             lines.append(_line(line, [row for row in mine if row], model))
         yield Table(f"{heading}: {kind} {WHERE['sound']}", columns, by_value(lines, 1 + len(ratios)), "measured")
@@ -223,15 +224,21 @@ def _seeds(board: Board, heading: str) -> Iterator[Table]:
 def _conditions(board: Board, heading: str) -> Table:
     """Every single row, for the page."""
     sparsity = _model_columns()[1]
-    columns = (Column("row"), WER, Column("CER", True), *text_columns("system", "condition", "noise on"), sparsity)
+    columns = (
+        Column("row"),
+        WER_COLUMN,
+        Column("CER", True),
+        *text_columns("system", "condition", "noise on"),
+        sparsity,
+    )
     lines = []
     for model in board.models:
         for row in sorted(model.rows, key=lambda row: (row.family != CLEAN, row.family, row.strength)):
             result = row.result
             cells = (
                 Cell(row.name),
-                rate(result.wer, result.wer_interval),
-                rate(result.cer, result.cer_interval),
+                of_metric(result),
+                of_metric(result, "cer"),
                 Cell(model.system),
                 Cell(result.condition),
                 Cell(result.noise_on or NOTHING),

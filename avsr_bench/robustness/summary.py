@@ -84,12 +84,12 @@ def _notes(swept: Swept, rows: Sequence[Row]) -> list[str]:
     if swept.missing:
         said.append(f"{swept.missing:,} results are not there yet: other parts have them to do")
     if rows:
-        one = next(iter(swept.found.values())).result
+        words = next(iter(swept.found.values())).result.metrics[scoring.WER].parts.length
         widest = max(rows, key=lambda row: row.interval.high - row.interval.low)
         half = (widest.interval.high - widest.interval.low) / 2
         if half > WIDE:
             said.append(
-                f"intervals are wide, up to ±{100 * half:.1f} points: the test has {one.words.length:,} words by"
+                f"intervals are wide, up to ±{100 * half:.1f} points: the test has {words:,} words by"
                 f" {widest.interval.groups:,} {widest.interval.over}; judge differences by p"
             )
         said += widest.interval.caveats

@@ -7,19 +7,26 @@
 from .archive import Archive, read_archive
 from .bootstrap import Comparison, Interval, compare, interval
 from .edits import Alignment, Edits, Step, align, count, show
-from .result import SCORER_VERSION, Result, parse_result
+from .metrics import METRICS, WER, Metric, Parts, Sums
+from .result import SCORER_VERSION, Measure, Result, parse_result
 from .utterances import Score, Utterance, merge, score, total, worst
 
 __all__ = [
+    "METRICS",
     "SCORER_VERSION",
+    "WER",
     "Alignment",
     "Archive",
     "Comparison",
     "Edits",
     "Interval",
+    "Measure",
+    "Metric",
+    "Parts",
     "Result",
     "Score",
     "Step",
+    "Sums",
     "Utterance",
     "align",
     "compare",

@@ -21,16 +21,18 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from .. import recipes
 from ..bounded import parse_json, read_bytes
 from ..files import check_target, make_folder, refusing, sweep_temporaries, whole
 from ..inert import inert
 from ..locks import guard
 from ..records import Refused
+from .metrics import METRICS, Sums
 from .result import LARGEST as LARGEST_RESULT
 from .result import Result, parse_result
 from .utterances import Utterance
@@ -76,7 +78,7 @@ class Archive:
         lines = self._lines(f"{name}.jsonl")
         digest = _clips_of(next(lines, None), where)
         clips = [_record(line, CLIP, where) for line in self._clips(digest)]
-        heard = [_record(line, HEARD, where) for line in lines]
+        heard = [_heard(line, where) for line in lines]
         if [clip["key"] for clip in clips] != [each["key"] for each in heard]:
             raise Refused(f"{where} holds {len(heard):,} hypotheses that are not of its {len(clips):,} clips")
         return tuple(Utterance(**(clip | each)) for clip, each in zip(clips, heard, strict=True))
@@ -205,7 +207,11 @@ def _packed(utterances: Iterable[Utterance]) -> tuple[str, str, str]:
         [{name: getattr(each, name) for name in ("key", "reference", "speaker", "source")} for each in found]
     )
     digest = _digest(clips)
-    heard = [{"key": each.key, "hypothesis": each.hypothesis, "score": _rounded(each.score)} for each in found]
+    heard = [
+        {"key": each.key, "hypothesis": each.hypothesis, "score": _rounded(each.score)}
+        | ({"parts": {name: asdict(of) for name, of in each.parts.items()}} if each.parts else {})
+        for each in found
+    ]
     return digest, clips, _json_lines([{"clips": digest}, *heard])
 
 
@@ -238,16 +244,28 @@ def _clips_of(line: str | None, where: str) -> str:
     return digest
 
 
-def _record(line: str, fields: Sequence[str], where: str) -> dict[str, Any]:
-    """One line of a member, which has just these fields."""
+def _heard(line: str, where: str) -> dict[str, Any]:
+    """What was heard in a clip, and the parts of metrics that the texts do not tell, where there are any."""
+    record = _record(line, HEARD, where, ("parts",))
+    parts = record.get("parts", {})
+    if not isinstance(parts, dict) or not all(
+        name in METRICS and METRICS[name].parts is Sums and isinstance(of, dict) for name, of in parts.items()
+    ):
+        raise Refused(f"{where}: parts of a metric that is none: {inert(line)[:60]!r}")
+    return {**record, "parts": {name: recipes.build(Sums, of, where) for name, of in parts.items()}}
+
+
+def _record(line: str, fields: Sequence[str], where: str, more: Sequence[str] = ()) -> dict[str, Any]:
+    """One line of a member, which has these fields, and maybe `more`."""
     try:
         record = parse_json(line)
     except ValueError:
         record = None
-    if not isinstance(record, dict) or record.keys() != set(fields):
+    if not isinstance(record, dict) or not set(fields) <= record.keys() <= {*fields, *more}:
         raise Refused(f"{where}: not a record of {', '.join(fields)}: {inert(line)[:60]!r}")
-    for name, value in record.items():
-        if not isinstance(value, float | int | None if name == "score" else str) or isinstance(value, bool):
+    for name in fields:
+        kind = float | int | None if name == "score" else str
+        if not isinstance(record[name], kind) or isinstance(record[name], bool):
             raise Refused(f"{where}: a score is a number, and everything else is text: {inert(line)[:60]!r}")
     return record
 

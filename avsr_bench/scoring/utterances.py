@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
 
 from ..records import Refused
 from ..text import plain
-from .edits import Alignment, Edits, align, count
+from .edits import Alignment, align, count
+from .metrics import METRICS, WER, Parts, Sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,29 +24,24 @@ class Utterance:
     speaker: str = ""  # empty where unknown
     source: str = ""  # the recording that it was cut from
     score: float | None = None  # of the search
+    parts: Mapping[str, Sums] = field(default_factory=dict)  # of metrics that the texts do not tell
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The edits of one utterance, and what it takes to draw an interval."""
+    """The parts of every metric of one utterance, and what it takes to draw an interval."""
 
     key: str
     speaker: str
     source: str
-    words: Edits
-    characters: Edits  # spaces between words among them
+    parts: Mapping[str, Parts]
 
 
 def score(utterance: Utterance) -> Score:
-    """Compare what was heard with what was said, both in plain form."""
+    """Compare what was heard with what was said, both in plain form; spaces between words are characters."""
     reference, hypothesis = plain(utterance.reference), plain(utterance.hypothesis)
-    return Score(
-        utterance.key,
-        utterance.speaker,
-        utterance.source,
-        count(reference.split(), hypothesis.split()),
-        count(reference, hypothesis),
-    )
+    edits = {"wer": count(reference.split(), hypothesis.split()), "cer": count(reference, hypothesis)}
+    return Score(utterance.key, utterance.speaker, utterance.source, {**edits, **utterance.parts})
 
 
 def merge(*parts: Iterable[Score]) -> tuple[Score, ...]:
@@ -57,15 +53,20 @@ def merge(*parts: Iterable[Score]) -> tuple[Score, ...]:
     return tuple(scores)
 
 
-def total(scores: Iterable[Score]) -> tuple[Edits, Edits]:
-    """The edits of all words and of all characters; their rates are WER and CER."""
+def total(scores: Iterable[Score]) -> dict[str, Parts]:
+    """The sum of the parts of every metric that all utterances have; of no utterances, of the metrics of text."""
     scores = tuple(scores)
-    return reduce(add, (each.words for each in scores), Edits()), reduce(
-        add, (each.characters for each in scores), Edits()
-    )
+    names = set.intersection(*(set(each.parts) for each in scores)) if scores else {"wer", "cer"}
+    return {
+        name: reduce(add, (each.parts[name] for each in scores), metric.parts())
+        for name, metric in METRICS.items()
+        if name in names
+    }
 
 
 def worst(utterances: Iterable[Utterance], number: int) -> list[tuple[Utterance, Alignment]]:
     """The utterances with the most errors in words, the worst first, and how they align."""
-    scored = sorted(((score(each), each) for each in utterances), key=lambda pair: (-pair[0].words.errors, pair[0].key))
+    scored = sorted(
+        ((score(each), each) for each in utterances), key=lambda pair: (-pair[0].parts[WER].errors, pair[0].key)
+    )
     return [(each, align(plain(each.reference).split(), plain(each.hypothesis).split())) for _, each in scored[:number]]

@@ -51,7 +51,7 @@ def test_a_result_says_all_that_it_takes_to_measure_it_again(measure, corpus, ru
     assert result.device
     heard = scoring.read_archive(found.path.parent).utterances(found.path.name)
     assert heard == tuple(replace(each, score=float(f"{each.score:.6g}")) for each in found.utterances)
-    assert scoring.total(map(scoring.score, heard)) == (result.words, result.characters)
+    assert scoring.total(map(scoring.score, heard)) == {name: of.parts for name, of in result.metrics.items()}
     assert {each.speaker for each in heard} == {"ann", "bob", "cat"}
     assert all(each.source for each in heard)
 
@@ -99,7 +99,7 @@ def test_evaluating_again_gives_the_same_and_replaces_what_lies_there(measure):
     put(first.path, text(first.path)[:300])  # as an editor of others may leave it
     second = measure(noise="motion:9")
     assert second.utterances == first.utterances
-    assert scoring.read_archive(second.path.parent).result("motion_9").words == first.result.words
+    assert scoring.read_archive(second.path.parent).result("motion_9").metrics == first.result.metrics
 
 
 def test_an_archive_that_is_damaged_is_refused_before_anything_is_read(measure):
@@ -152,7 +152,7 @@ class TestStored:
     def test_what_is_damaged_is_measured_again(self, look):
         found, _, at = look
         whole, lines = text(found.path), text(found.path, ".jsonl")
-        for broken in (whole[:100], "", "[]", whole.replace('"wer": ', '"wer": 1')):
+        for broken in (whole[:100], "", "[]", whole.replace('"value": ', '"value": 1')):
             put(found.path, broken)
             assert at() is None
         put(found.path, whole)

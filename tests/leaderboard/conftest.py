@@ -10,7 +10,7 @@ import pytest
 from avsr_bench import noise
 from avsr_bench.leaderboard import render
 from avsr_bench.records import draws
-from avsr_bench.scoring import Result, Utterance, archive, interval, score, total
+from avsr_bench.scoring import Measure, Result, Utterance, archive, interval, score, total
 
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 PUBLISHED = Path(__file__).parents[2] / "leaderboards/published.yaml"
@@ -50,7 +50,6 @@ def measure(folder, run="synth/dense-tiny-s0", condition="clean", errors=0.06, t
     """One result and its hypotheses, where `robustness` leaves them; returns its place, ARCHIVE.zip/NAME."""
     utterances = read(texts or sentences(), run, condition, errors)
     scores = [score(each) for each in utterances]
-    words, characters = total(scores)
     noisy = condition != "clean"
     on = "sound" if condition.partition(":")[0] in ("babble", "white", "pink") else "mouth"
     option = f" --{'sound' if on == 'sound' else 'noise'} {condition}" if noisy else ""
@@ -61,10 +60,7 @@ def measure(folder, run="synth/dense-tiny-s0", condition="clean", errors=0.06, t
         condition=condition,
         corpus_fingerprint="4be1c07a9d2f",
         utterances=len(utterances),
-        words=words,
-        characters=characters,
-        wer_interval=interval([scores]),
-        cer_interval=interval([scores], "characters"),
+        metrics={name: Measure(parts, interval([scores], name)) for name, parts in total(scores).items()},
         decoding={"kind": "ctc"},
         train_seed=0,
         noise_seed=0 if noisy else None,

@@ -14,7 +14,7 @@ def test_a_row_as_it_was_kept(results, make):
     make.measure(results, condition="gaussian:5", errors=0.3)
     (row,) = read_rows([results]).rows
     done = verify(row)
-    assert done.alike and (done.words, done.utterances) == (row.result.words, 120)
+    assert done.alike and (done.metrics, done.utterances) == (row.result.metrics, 120)
     assert done.said.startswith("synth/dense-tiny-s0/test/gaussian:5: WER ") and "120 hypotheses" in done.said
 
 
@@ -24,8 +24,8 @@ def test_hypotheses_that_say_otherwise(results, make):
     put(path, "\n".join([clips, json.dumps({**json.loads(first), "hypothesis": ""}), *rest]) + "\n", ".jsonl")
     (row,) = read_rows([results]).rows
     done = verify(row)
-    assert not done.alike and done.words.errors != row.result.words.errors
-    assert f"kept are {row.result.words.errors} errors of 600 words" in done.said
+    assert not done.alike and done.metrics != row.result.metrics
+    assert f"kept are {row.result.metrics['wer'].parts.errors} errors of 600 words" in done.said
 
 
 def test_one_utterance_more_or_less(results, make):
@@ -41,11 +41,11 @@ def test_one_utterance_more_or_less(results, make):
             verify(row)
 
 
-@pytest.mark.parametrize("which", ["wer_interval", "cer_interval"])
+@pytest.mark.parametrize("which", ["wer", "cer"])
 def test_an_interval_that_hypotheses_do_not_make(results, make, which):
     path = make.measure(results, errors=0.3)
     content = json.loads(text(path))
-    content[which]["low"] += 0.01
+    content["metrics"][which]["interval"]["low"] += 0.01
     put(path, json.dumps(content))
     (row,) = read_rows([results]).rows
     done = verify(row)
@@ -93,7 +93,7 @@ def test_verify_goes_through_all_that_is_wrong(make, tmp_path):
     local = tmp_path / "leaderboards/local"
     few = make.sentences(5, 2)
     wrong = make.measure(local, "synth/wrong", texts=few)
-    put(wrong, text(wrong).replace('"wer": 0', '"wer": 1', 1))
+    put(wrong, text(wrong).replace('"value": 0', '"value": 1', 1))
     done = command("verify", cwd=tmp_path)
     assert done.returncode == 1 and "it was changed by hand" in done.stdout and "no results yet" not in done.stdout
     put(make.measure(local, "synth/gone", texts=few), None, ".jsonl")

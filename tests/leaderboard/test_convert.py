@@ -11,6 +11,16 @@ from avsr_bench.leaderboard import convert, read_rows
 from avsr_bench.scoring import read_archive
 
 
+def flat(result):
+    """The JSON of a result before metrics had names."""
+    content = json.loads(result.to_json())
+    metrics = content.pop("metrics")
+    for name, unit in (("wer", "words"), ("cer", "characters")):
+        content |= {name: metrics[name]["value"], unit: metrics[name]["parts"]}
+        content[f"{name}_interval"] = metrics[name]["interval"]
+    return json.dumps(content)
+
+
 @pytest.fixture
 def old(tmp_path, make):
     """Three results as they were kept before there were archives."""
@@ -20,7 +30,7 @@ def old(tmp_path, make):
     for condition in ("clean", "jpeg:5", "jpeg:10"):
         row = make.measure(tmp_path / "made", condition=condition, errors=0.3, texts=make.sentences(5, 2))
         kept = read_archive(row.parent)
-        (place / f"{row.name}.json").write_text(kept.result(row.name).to_json())
+        (place / f"{row.name}.json").write_text(flat(kept.result(row.name)))
         lines = [json.dumps(asdict(each)) for each in kept.utterances(row.name)]
         (place / f"{row.name}.jsonl").write_text("".join(f"{each}\n" for each in lines))
     (place / "gradients.csv").write_text("step,norm\n1,2\n")
@@ -43,8 +53,11 @@ def test_what_is_wrong_stays_where_it_is(old):
     lines = (place / "jpeg_5.jsonl").read_text()
     (place / "jpeg_5.jsonl").write_text("".join(lines.splitlines(keepends=True)[1:]))
     (place / "jpeg_10.jsonl").write_text("[]\n")
+    (place / "blur_1.json").write_text('{"wer": 1}')
+    (place / "blur_1.jsonl").write_text("")
     said = {path.stem: problem for path, problem in convert(folder)}
     assert said["clean"] == "" and "its 9 hypotheses" in said["jpeg_5"] and "line 1: not a record" in said["jpeg_10"]
+    assert "blur_1.json is not a result" in said["blur_1"]
     assert read_archive(place.with_suffix(".zip")).names == ["clean"]
     assert (place / "jpeg_5.json").exists() and (place / "jpeg_10.jsonl").exists()
 
@@ -55,7 +68,7 @@ def test_results_that_are_there_are_not_replaced(old, make):
     place = folder / "synth/dense-tiny-s0/test"
     place.mkdir()
     kept = read_archive(place.with_suffix(".zip"))
-    (place / "clean.json").write_text(kept.result("clean").to_json())
+    (place / "clean.json").write_text(flat(kept.result("clean")))
     (place / "clean.jsonl").write_text("")
     [(_, problem)] = convert(folder)
     assert "has clean already" in problem and (place / "clean.json").exists()

@@ -76,7 +76,7 @@ def test_intervals_are_always_shown(pages, full):
     assert all(float(row["wer_low"]) <= float(row["wer"]) <= float(row["wer_high"]) for row in rows)
     page = (pages[0] / "index.html").read_text()
     for row in read_rows([full]).rows:
-        span = row.result.wer_interval
+        span = row.result.metrics["wer"].interval
         assert f"[{100 * span.low:.1f}, {100 * span.high:.1f}]" in page
 
 

@@ -27,6 +27,7 @@ from avsr_bench.records import Misused, Refused
         ({"condition": "gaussian"}, "not of the form FAMILY:LEVEL"),
         ({"condition": "gaussian:nan"}, "not of the form FAMILY:LEVEL"),
         ({"condition": "gaussian:5", "noise_on": None}, "does not say where its noise was applied"),
+        ({"metrics": {}}, "it has no WER"),
         ({"condition": "gaussian:5", "noise_seed": None}, "does not say where its noise was applied"),
     ],
 )
@@ -40,9 +41,10 @@ def test_what_stands_apart(results, make, more, reason):
 
 
 def test_rates_and_intervals_that_are_no_numbers(results, make):
-    change(make.measure(results, run="synth/a"), wer=math.nan)
+    metrics = json.loads(text(path := make.measure(results, run="synth/a")))["metrics"]
+    change(path, metrics={**metrics, "wer": {**metrics["wer"], "value": math.nan}})
     path = make.measure(results, run="synth/b")
-    change(path, wer_interval={**json.loads(text(path))["wer_interval"], "high": math.nan})
+    change(path, metrics={**metrics, "wer": {**metrics["wer"], "interval": {"high": math.nan}}})
     make.measure(results, run="synth/c", texts=[("s1", "s1-0", "")])
     found = read_rows([results])
     assert not found.rows
@@ -82,7 +84,7 @@ def test_members_that_are_no_results(results, make):
     [
         *(("sparsity", None), ("utterances", "many"), ("condition", None), ("decoding", "ctc"), ("corpus", 5)),
         *(("nonzero", "many"), ("seconds", []), ("corpus_fingerprint", None), ("commit", None), ("command", None)),
-        *(("words", {"hit": 1}), ("wer_interval", None), ("noise_on", "nose"), ("colour", "blue")),
+        *(("metrics", {"wer": 1}), ("metrics", None), ("noise_on", "nose"), ("colour", "blue")),
     ],
 )
 def test_values_of_another_type_are_told_and_hinder_nothing(results, make, field, value):
@@ -170,7 +172,7 @@ def test_conditions():
 def test_hypotheses_that_are_gone(results, make):
     path = make.measure(results)
     (row,) = read_rows([results]).rows
-    assert sum(each.words.length for each in scores(row)) == row.result.words.length
+    assert sum(each.parts["wer"].length for each in scores(row)) == row.result.metrics["wer"].parts.length
     put(path, None, ".jsonl")
     with pytest.raises(Refused, match="are gone"):
         scores(row)

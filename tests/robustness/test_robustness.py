@@ -39,7 +39,7 @@ def request_(corpus, run_of, second, tmp_path):
 
 
 def counts(swept):
-    return {name: (each.result.words, each.result.characters) for name, each in swept.found.items()}
+    return {name: each.result.metrics for name, each in swept.found.items()}
 
 
 class TestBadInput:
@@ -112,7 +112,7 @@ def test_the_command_of_a_row_measures_it_again(request_, run_of, monkeypatch, c
         cli.main()
     again = scoring.parse_result(capsys.readouterr().out, "printed")
     assert (again.split, again.condition, again.noise_seed) == ("test-some5", "motion:10", 3)
-    assert (again.words, again.characters, again.weights) == (kept.words, kept.characters, kept.weights)
+    assert (again.metrics, again.weights) == (kept.metrics, kept.weights)
 
 
 def test_the_command_of_a_sound_row_measures_it_again(request_, run_of, tmp_path, monkeypatch, capsys):
@@ -134,7 +134,7 @@ def test_the_command_of_a_sound_row_measures_it_again(request_, run_of, tmp_path
             cli.main()
         again = scoring.parse_result(capsys.readouterr().out, "printed")
         assert (again.split, again.condition, again.noise_on) == ("test-some3", kept.condition, "sound")
-        assert (again.words, again.characters, again.weights) == (kept.words, kept.characters, kept.weights)
+        assert (again.metrics, again.weights) == (kept.metrics, kept.weights)
 
 
 class Impatient(Silence):
@@ -232,7 +232,7 @@ def test_models_that_hear_and_models_that_see(request_, run_of, second):
     }
     assert any("3 conditions are left out" in line for line in progress.said)
     assert swept.found["small/av-s1", "white:-10"].result.noise_on == "sound"
-    rates = [swept.found["small/av-s1", name].result.characters for name in met["small/av-s1"]]
+    rates = [swept.found["small/av-s1", name].result.metrics["cer"].parts for name in met["small/av-s1"]]
     assert len(set(rates)) == 4
 
 
@@ -283,7 +283,7 @@ def test_the_tables(request_, run_of, second, monkeypatch, capsys, corpus):
     assert len(content["results"]) == 6
     assert content["reference"] == "small/video-s1"
     means = {(row["model"], row["over"]): row["wer"] for row in content["means"]}
-    rates = {(row["run"], row["condition"]): row["wer"] for row in content["results"]}
+    rates = {(row["run"], row["condition"]): row["metrics"]["wer"]["value"] for row in content["results"]}
     for model in ("small/video-s1", "small/msrs-s2"):
         assert means[model, "all"] == pytest.approx((rates[model, "blur:9"] + rates[model, "jpeg:9"]) / 2)
         assert means[model, "seen"] == rates[model, "blur:9"]
@@ -334,7 +334,7 @@ class TestFrames:
             cli.main()
         again = scoring.parse_result(capsys.readouterr().out, "printed")
         assert (again.noise_on, again.split) == ("frame", "test-some2")
-        assert (again.words, again.characters, again.faces_lost) == (kept.words, kept.characters, kept.faces_lost)
+        assert (again.metrics, again.faces_lost) == (kept.metrics, kept.faces_lost)
 
 
 @pytest.mark.slow
@@ -352,7 +352,8 @@ def test_a_killed_sweep_goes_on(request_, corpus, run_of):
             kept = scoring.read_archive(path)
             for name in kept.names:
                 result = kept.result(name)
-                assert scoring.total(map(scoring.score, kept.utterances(name))) == (result.words, result.characters)
+                sums = scoring.total(map(scoring.score, kept.utterances(name)))
+                assert sums == {name: of.parts for name, of in result.metrics.items()}
     asked = replace(request_, models=request_.models[:1], noise="all", levels="0-10")
     progress = Silence()
     swept = robustness(asked, progress)

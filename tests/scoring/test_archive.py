@@ -20,7 +20,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from avsr_bench.records import Refused
-from avsr_bench.scoring import Edits, Interval, Result, Utterance, archive, read_archive
+from avsr_bench.scoring import (
+    METRICS,
+    Edits,
+    Interval,
+    Measure,
+    Metric,
+    Result,
+    Sums,
+    Utterance,
+    archive,
+    interval,
+    read_archive,
+    score,
+    total,
+)
 
 INTERVAL = Interval(0.2, 0.6, "speakers", 2, 2000, 0)
 RESULT = Result(
@@ -30,10 +44,7 @@ RESULT = Result(
     condition="clean",
     corpus_fingerprint="0123abcd",
     utterances=2,
-    words=Edits(3, 1),
-    characters=Edits(10, 1),
-    wer_interval=INTERVAL,
-    cer_interval=INTERVAL,
+    metrics={"wer": Measure(Edits(3, 1), INTERVAL), "cer": Measure(Edits(10, 1), INTERVAL)},
     decoding={"kind": "ctc"},
     command="avsr-bench evaluate runs/synth/dense-tiny-s0",
     commit="abc",
@@ -321,3 +332,28 @@ def test_crc_is_that_of_the_text(path):
         assert file.testzip() is None
         info = file.getinfo("clean.json")
         assert zlib.crc32(file.read(info)) == info.CRC and info.date_time == (1980, 1, 1, 0, 0, 0)
+
+
+def test_a_metric_that_texts_do_not_tell(path, monkeypatch):
+    """Its parts are kept with each clip, and are summed, drawn and checked as those of any other."""
+    monkeypatch.setitem(METRICS, "snr", Metric("SNR", "signal over noise", "clips", Sums, "dB", False))
+    heard = tuple(replace(each, parts={"snr": Sums(3.5 + n, 1.0)}) for n, each in enumerate(HEARD))
+    scores = tuple(map(score, heard))
+    sums = total(scores)
+    assert sums["snr"] == Sums(8.0, 2.0) and set(sums) == {"wer", "cer", "snr"}
+    found = interval([scores], "snr")
+    assert 3.5 <= found.low <= 4.0 <= found.high <= 4.5
+    result = replace(RESULT, metrics={name: Measure(parts, interval([scores], name)) for name, parts in sums.items()})
+    archive.write(path, "clean", result, heard)
+    kept = read_archive(path)
+    assert kept.result("clean") == result and kept.result("clean").metrics["snr"].value == 4.0
+    assert total(map(score, kept.utterances("clean"))) == sums
+    assert METRICS["snr"].said(4.0) == "4.00 dB"
+    some = (heard[0], HEARD[1])
+    assert set(total(map(score, some))) == {"wer", "cer"}  # not of clips of which some lack it
+    for name, of in (("loudness", {"errors": 1.0, "length": 1.0}), ("wer", {}), ("snr", 3), ("snr", {"errors": "x"})):
+        head, first, *rest = text(path / "clean", ".jsonl").splitlines()
+        changed = json.dumps({**json.loads(first), "parts": {name: of}})
+        put(path / "clean", "\n".join([head, changed, *rest]) + "\n", ".jsonl")
+        with pytest.raises(Refused):
+            read_archive(path).utterances("clean")

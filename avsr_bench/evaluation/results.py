@@ -74,6 +74,7 @@ def make_result(heard: Heard, about: Provenance) -> Result:
         nonzero=run.nonzero or None,
         recipe_command=inert(run.command),
         train_seed=run.seed,
+        budget=run.budget,
     )
 
 

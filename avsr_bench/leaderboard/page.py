@@ -8,6 +8,7 @@ from html import escape as escape_html
 from importlib.resources import files
 
 from ..inert import inert
+from ..records import Budget
 from ..scoring import METRICS, Edits, Measure
 from .markdown import ALL_APART, NO_RESULTS
 from .published import Papers
@@ -81,6 +82,7 @@ def about(row: Row) -> list[tuple[str, str]]:
         ("utterances", f"{result.utterances:,}"),
         ("run", result.run),
         ("weights", result.weights),
+        ("budget", _budget(result.budget)),
         ("parameters", f"{result.parameters:,}" if result.parameters is not None else ""),
         ("not zero", f"{result.nonzero:,}" if result.nonzero is not None else ""),
         ("decoding", ", ".join(f"{name} {value}" for name, value in result.decoding.items())),
@@ -117,6 +119,21 @@ def about_several(rows: Sequence[Row]) -> list[tuple[str, str]]:
         ("weights", ", ".join(dict.fromkeys(row.result.weights for row in rows))),
     ]
     return [(name, fact) for name, fact in facts if fact]
+
+
+def _budget(budget: Budget | None) -> str:
+    if budget is None:
+        return "unknown"
+    total = "unknown" if budget.total is None else f"{budget.total:,}"
+    said = (
+        f"{total} frames, {budget.frames:,} of them its own, in {budget.updates:,} updates and {budget.seconds:,.0f} s"
+    )
+    ancestors = (f"{of.run} ({'unknown' if of.frames is None else f'{of.frames:,}'})" for of in budget.ancestors)
+    said += "".join(f"; ancestor {each}" for each in ancestors)
+    said += f"; {budget.teacher_frames:,} frames through teachers" if budget.teacher_frames else ""
+    kinds = (("labelled", budget.labelled_hours), ("automatic", budget.automatic_hours))
+    hours = [f"{of:,.1f} h {kind}" for kind, of in (*kinds, ("unlabelled", budget.unlabelled_hours)) if of]
+    return "; ".join([said, *hours])
 
 
 def _noise(row: Row) -> str:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from ..files import check_target, make_folder, marked, write_whole
-from ..records import Refused
+from ..records import Budget, Refused
 from ..scoring import METRICS
 from .boards import Board, make_boards
 from .figures import FIGURES, board_figures, published_figure
@@ -85,10 +85,15 @@ def _published(papers: Papers, out: Path) -> list[Section]:
     return sections
 
 
+BUDGET = (
+    *("budget_frames", "own_frames", "teacher_frames", "updates", "train_seconds"),
+    *("labelled_hours", "automatic_hours", "unlabelled_hours", "ancestors"),
+)
 COLUMNS = (
     *("row", "corpus", "split", "modality", "condition", "family", "strength", "noise_on", "noise_seed"),
     *("noise_version", "system", "size", "sparsity", "parameters", "nonzero", "train_seed"),
     *(f"{name}{end}" for name in METRICS for end in ("", "_low", "_high")),
+    *BUDGET,
     *("utterances", *(metric.counts for metric in METRICS.values()), "decoding"),
     *(
         "scorer_version",
@@ -144,7 +149,24 @@ def _values(row: Row) -> dict[str, object]:
         "family": row.family,
         "strength": f"{row.strength:g}" if noisy else "",
         **metrics,
+        **_budget(result.budget),
         "decoding": "; ".join(f"{name}={value}" for name, value in result.decoding.items()),
+    }
+
+
+def _budget(budget: Budget | None) -> dict[str, object]:
+    if budget is None:
+        return dict.fromkeys(BUDGET, "")
+    hours = {name: f"{getattr(budget, name):g}" for name in BUDGET if name.endswith("_hours")}
+    ancestors = "; ".join(f"{each.run}={'' if each.frames is None else each.frames}" for each in budget.ancestors)
+    return {
+        "budget_frames": "" if budget.total is None else budget.total,
+        "own_frames": budget.frames,
+        "teacher_frames": budget.teacher_frames,
+        "updates": budget.updates,
+        "train_seconds": f"{budget.seconds:.0f}",
+        "ancestors": ancestors,
+        **hours,
     }
 
 

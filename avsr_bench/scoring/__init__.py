@@ -8,8 +8,8 @@ from .archive import Archive, read_archive
 from .bootstrap import Comparison, Interval, compare, interval
 from .edits import Alignment, Edits, Step, align, count, show
 from .metrics import METRICS, WER, Metric, Parts, Sums
-from .result import SCORER_VERSION, Measure, Result, parse_result
-from .utterances import Score, Utterance, merge, score, total, worst
+from .result import SCORER_VERSION, Measure, Result, parse_result, same_budget
+from .utterances import Score, Utterance, merge, pool, score, total, worst
 
 __all__ = [
     "METRICS",
@@ -34,7 +34,9 @@ __all__ = [
     "interval",
     "merge",
     "parse_result",
+    "pool",
     "read_archive",
+    "same_budget",
     "score",
     "show",
     "total",

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from .. import recipes
 from ..bounded import parse_json
 from ..inert import inert, line
-from ..records import Refused
+from ..records import Budget, Refused
 from ..text import TEXT_VERSION
 from .bootstrap import Interval
 from .edits import MOST, Count, Edits
@@ -20,6 +20,7 @@ from .metrics import METRICS, WER, Parts
 
 SCORER_VERSION = 1  # of what counts as a unit and an error, beside the text rule, and of how intervals are drawn
 LARGEST = 2**20  # bytes of its JSON; ours has 2,000
+SAME = 0.05  # two budgets are the same within this fraction of the larger one
 SHORT, LONG = 200, 10_000  # characters of a name, and of a command
 
 
@@ -61,6 +62,12 @@ def _settings(values: Mapping[str, Any]) -> Mapping[str, Any]:
         if isinstance(value, int | float) and not abs(value) <= MOST:
             raise ValueError(f"{name} is {value}")
     return values
+
+
+def _budget(budget: Budget | None) -> Budget | None:
+    for ancestor in budget.ancestors if budget else ():
+        _word(ancestor.run)
+    return budget
 
 
 Line = Annotated[str, AfterValidator(_line)]  # nothing in it that a terminal, a page or a figure would act on
@@ -124,6 +131,7 @@ class Result:
     nonzero: Count | None = None  # parameters that are not zero
     recipe_command: Line = ""  # the command that trained it
     weights: Word = ""  # a digest of them
+    budget: Annotated[Budget | None, AfterValidator(_budget)] = None  # of its training; none where nobody kept it
     faces_lost: Count = 0  # clips in which noise on frames left no face to be found: nothing was read in them
 
     @property
@@ -136,6 +144,13 @@ class Result:
         metrics = {name: {"value": each.value, **asdict(each)} for name, each in self.metrics.items()}
         content = {"metrics": metrics, **{name: of for name, of in asdict(self).items() if name != "metrics"}}
         return inert(json.dumps(content, ensure_ascii=False, indent=2), lines=True) + "\n"
+
+
+def same_budget(one: Budget | None, other: Budget | None) -> bool | None:
+    """Whether two networks were trained on as many frames, ancestors included; none where one of them is not known."""
+    totals = [budget.total if budget else None for budget in (one, other)]
+    known = [of for of in totals if of is not None]
+    return None if len(known) < 2 else max(known) - min(known) <= SAME * max(known)
 
 
 def parse_result(text: str, where: str) -> Result:
@@ -153,6 +168,8 @@ def parse_result(text: str, where: str) -> Result:
     except ValueError as error:
         raise Refused(f"{wrong}: {' '.join(str(error).split())}") from None
     measures = {name: _measure(name, each, f"{wrong}: metrics.{line(name, 60)}") for name, each in metrics.items()}
+    if isinstance(budget := content.get("budget"), dict):
+        recipes.build(Budget, budget, f"{wrong}: budget")  # by name what is unknown in it
     return replace(recipes.build(Result, {**content, "metrics": {}}, wrong), metrics=measures)
 
 

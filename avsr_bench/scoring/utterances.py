@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
 
@@ -51,6 +51,21 @@ def merge(*parts: Iterable[Score]) -> tuple[Score, ...]:
         if one.key == other.key:
             raise Refused(f"{one.key} was scored twice: were two parts of the evaluation the same?")
     return tuple(scores)
+
+
+def pool(runs: Sequence[Sequence[Score]]) -> tuple[Score, ...]:
+    """Several runs on the same clips as one, the parts of a clip added up: a draw of a speaker takes all runs."""
+    if len(runs) == 1:
+        return tuple(runs[0])
+    found = {each.key: each for each in runs[0]}
+    for scores in runs[1:]:
+        if differing := sorted({each.key for each in scores} ^ found.keys()):
+            raise Refused(f"results of different utterances cannot be joined: {differing[0]} is in only one of them")
+        for each in scores:
+            parts = found[each.key].parts
+            sums = {name: add(parts[name], each.parts[name]) for name in parts.keys() & each.parts.keys()}
+            found[each.key] = replace(each, parts=sums)
+    return tuple(found.values())
 
 
 def total(scores: Iterable[Score]) -> dict[str, Parts]:

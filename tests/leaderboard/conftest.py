@@ -9,10 +9,11 @@ import pytest
 
 from avsr_bench import noise
 from avsr_bench.leaderboard import render
-from avsr_bench.records import draws
+from avsr_bench.records import Budget, draws
 from avsr_bench.scoring import Measure, Result, Utterance, archive, interval, score, total
 
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+BUDGET = Budget(frames=8_000_000, updates=800, seconds=900.0, labelled_hours=0.5)
 PUBLISHED = Path(__file__).parents[2] / "leaderboards/published.yaml"
 
 
@@ -74,6 +75,7 @@ def measure(folder, run="synth/dense-tiny-s0", condition="clean", errors=0.06, t
         size="tiny",
         parameters=1_034_221,
         nonzero=1_034_221,
+        budget=BUDGET,
         recipe_command=f"avsr-bench train {run.rpartition('/')[2].rpartition('-tiny')[0]} --size tiny",
     )
     result = replace(result, **more)

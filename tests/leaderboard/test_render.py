@@ -1,5 +1,6 @@
 import csv
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -7,7 +8,7 @@ from archives import write
 
 from avsr_bench.files import MARK
 from avsr_bench.leaderboard import read_rows, render
-from avsr_bench.records import Refused
+from avsr_bench.records import Ancestor, Budget, Refused
 from avsr_bench.scoring import archive
 
 
@@ -78,6 +79,22 @@ def test_intervals_are_always_shown(pages, full):
     for row in read_rows([full]).rows:
         span = row.result.metrics["wer"].interval
         assert f"[{100 * span.low:.1f}, {100 * span.high:.1f}]" in page
+
+
+def test_the_csv_has_the_budget_and_what_it_is_made_of(results, make, published, tmp_path):
+    few = make.sentences(5, 2)
+    hours = {"labelled_hours": 0.5, "automatic_hours": 2.0}
+    ancestors = (Ancestor("synth/dense-tiny-s0", 5_000), Ancestor("=imported"))
+    spent = Budget(frames=8_000, ancestors=ancestors[:1], teacher_frames=70, updates=9, seconds=1.5, **hours)
+    make.measure(results, "synth/a", texts=few, budget=spent)
+    make.measure(results, "synth/b", texts=few, budget=replace(spent, ancestors=ancestors))
+    make.measure(results, "synth/c", texts=few, budget=None)
+    render([results], published, tmp_path / "out")
+    one, two, three = csv.DictReader((tmp_path / "out/results.csv").open())
+    known = ("budget_frames", "own_frames", "teacher_frames", "updates", "labelled_hours", "automatic_hours")
+    assert [one[name] for name in known] == ["13000", "8000", "70", "9", "0.5", "2"]
+    assert one["ancestors"] == "synth/dense-tiny-s0=5000" and two["ancestors"].endswith("; =imported=")
+    assert two["budget_frames"] == "" == three["budget_frames"] == three["own_frames"]
 
 
 def test_the_page_stands_alone(pages):

@@ -3,8 +3,8 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from avsr_bench.records import Refused
-from avsr_bench.scoring import SCORER_VERSION, Edits, Interval, Measure, Result, parse_result
+from avsr_bench.records import Ancestor, Budget, Refused
+from avsr_bench.scoring import SCORER_VERSION, Edits, Interval, Measure, Result, parse_result, same_budget
 from avsr_bench.text import TEXT_VERSION
 
 RESULT = Result(
@@ -65,6 +65,34 @@ def test_what_the_run_is_goes_along_and_may_be_unknown():
     without = changed(**dict.fromkeys(new, "gone"))
     assert parse_result(without, "x.json") == RESULT
     assert (RESULT.system, RESULT.modality, RESULT.sparsity, RESULT.parameters) == ("", "video", 0.0, None)
+
+
+def test_a_budget_goes_along_and_is_checked():
+    budget = Budget(frames=8, ancestors=(Ancestor("synth/dense-tiny-s0", 5),), updates=2, labelled_hours=0.5)
+    known = replace(RESULT, budget=budget)
+    assert parse_result(known.to_json(), "x.json") == known and known.budget.total == 13
+    good = json.loads(known.to_json())["budget"]
+    for changes, says in (
+        ({"framez": 3}, "unknown setting framez"),
+        ({"frames": -3}, "frames = -3"),
+        ({"ancestors": [{"run": "\x1b[2J", "frames": 1}]}, "control characters"),
+        ({"ancestors": [{"frames": 1}]}, "run is missing"),
+    ):
+        with pytest.raises(Refused, match=says):
+            parse_result(changed(budget={**good, **changes}), "x.json")
+    with pytest.raises(Refused, match="budget"):
+        parse_result(changed(budget=3), "x.json")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [(100, 96, True), (96, 100, True), (100, 94, False), (100, None, None), (None, None, None), (0, 0, True)],
+)
+def test_budgets_are_the_same_within_5_percent(one, other, same):
+    first, second = (None if of is None else Budget(frames=of) for of in (one, other))
+    assert same_budget(first, second) is same
+    unknown = Budget(frames=100, ancestors=(Ancestor("others"),))
+    assert same_budget(first, unknown) is None
 
 
 def test_results_of_another_version_keep_it():

@@ -104,14 +104,14 @@ def measured(
     if not there:
         return empty
     from avsr_bench import runs
-    from avsr_bench.scoring import parse_result
+    from avsr_bench.scoring import read_archive
 
     run = runs.open_run(folder)
     seen = looks(folder)
     test: dict[str, Any] = {}
-    for path in results.glob(f"*/{run.name}/test/clean.json"):
-        result = parse_result(path.read_text(encoding="utf-8"), str(path))
-        interval = result.wer_interval
+    for path in results.glob(f"*/{run.name}/test.zip"):
+        result = read_archive(path).result("clean")
+        interval = result.metrics["wer"].interval
         test = {"test_wer": result.wer, "test_low": interval.low, "test_high": interval.high, "device": result.device}
     return Measured(
         depth=depth,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
-import json
 import os
 import random
 import signal
@@ -19,8 +18,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from avsr_bench.scoring import read_archive
 
 from .mutations.cases import good_files
 from .results import record, table
@@ -54,9 +55,11 @@ def run_of(out: Path) -> dict[str, object]:
 def results_of(out: Path) -> dict[str, object]:
     """Hypotheses and results, but for when they were measured."""
     found: dict[str, object] = {}
-    for path in sorted(out.rglob("*.json")):
-        content = {name: value for name, value in json.loads(path.read_text()).items() if name not in TIMED}
-        found[str(path.relative_to(out))] = content, _digest(path.with_suffix(".jsonl"))
+    for path in sorted(out.rglob("*.zip")):
+        kept = read_archive(path)
+        for name in kept.names:
+            result = replace(kept.result(name), **dict.fromkeys(TIMED, ""))
+            found[str((path / name).relative_to(out))] = result, kept.utterances(name)
     return found
 
 

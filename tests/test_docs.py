@@ -195,7 +195,7 @@ def test_the_blocks_of_the_python_page_run(small, capsys):
     assert names["blurred"].shape == names["mouth"].shape and (names["blurred"] != names["mouth"]).any()
     assert names["log_probs"].shape[0] == 4 and names["losses"].total > 0
     assert [len(hypotheses) for hypotheses in names["found"]] == [3] * 4
-    assert names["words"].length == 8
+    assert names["sums"]["wer"].length == 8
     assert (names["folder"] / "model.safetensors").is_file()
     assert "REF: bin blue at" in capsys.readouterr().out
 

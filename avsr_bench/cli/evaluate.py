@@ -84,21 +84,21 @@ def evaluate(
 
 def _print(found: Evaluated) -> None:
     from ..inert import line
-    from ..scoring import show, worst
+    from ..scoring import METRICS, WER, Edits, show, worst
 
     result = found.result
-    wide = result.wer_interval
+    words = result.metrics[WER].parts
     print(
         f"{result.run} on {result.corpus} {result.split}, {result.condition}: {result.utterances:,} utterances,"
-        f" {result.words.length:,} words, by {result.decoding['kind']}"
+        f" {words.length:,} words, by {result.decoding['kind']}"
     )
-    for name, rate, interval in (("WER", result.wer, wide), ("CER", result.cer, result.cer_interval)):
-        print(f"{name} {rate:7.2%}   95 % interval {interval.low:.2%} to {interval.high:.2%}")
-    counts = result.words
-    print(
-        f"words: {counts.substitutions:,} wrong, {counts.deletions:,} missed, {counts.insertions:,} added;"
-        f" interval over {wide.groups:,} {wide.over}"
-    )
+    for name, measure in result.metrics.items():
+        value, low, high = (METRICS[name].said(of) for of in measure.values)
+        print(f"{METRICS[name].label} {value:>9}   95 % interval {low} to {high}")
+    if isinstance(words, Edits):
+        print(f"words: {words.substitutions:,} wrong, {words.deletions:,} missed, {words.insertions:,} added;", end=" ")
+    over = result.metrics[WER].interval
+    print(f"interval over {over.groups:,} {over.over}")
     if result.faces_lost:
         print(f"faces lost: {result.faces_lost:,}, each read as nothing")
     bad = [pair for pair in worst(found.utterances, SHOWN) if any(step.kind != "hit" for step in pair[1].steps)]

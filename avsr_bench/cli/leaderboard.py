@@ -1,4 +1,4 @@
-"""`avsr-bench leaderboard`, and its verbs `make`, `render`, `verify` and `rerun`."""
+"""`avsr-bench leaderboard`, and its verbs `make`, `render`, `verify`, `rerun` and `convert`."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def render(
 
 @app.command()
 def verify(
-    row: Annotated[str | None, typer.Argument(help="Name of a row, or its JSON file.  [default: every row]")] = None,
+    row: Annotated[str | None, typer.Argument(help="Name of a row, or ARCHIVE.zip/NAME.  [default: every row]")] = None,
     results: Results = None,
 ) -> None:
     """Score the kept hypotheses of a row again, and compare."""
@@ -132,7 +132,7 @@ def verify(
 
 @app.command()
 def rerun(
-    row: Annotated[str, typer.Argument(help="Name of a row, or its JSON file.")],
+    row: Annotated[str, typer.Argument(help="Name of a row, or ARCHIVE.zip/NAME.")],
     results: Results = None,
     run: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Its run.  [default: the one of that name in runs/]")
@@ -158,6 +158,24 @@ def rerun(
     print(f"kept  {percent(kept.result)}  {kept.result.commit}, {kept.result.device}")
     print(f"now   {percent(done.now)}  {done.now.commit}, {done.now.device}")
     print("the same, count by count" if done.alike else "not the same")
+
+
+@app.command()
+def convert(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of results.")],
+) -> None:
+    """Carry results of the old form (.json and .jsonl files) over into one archive for each run and split."""
+    from ..leaderboard import convert as carry_over
+
+    [folder] = _folders([folder]) or []
+    found = list(carry_over(folder))
+    for _, problem in found:
+        if problem:
+            print(line(problem))
+    left = sum(bool(problem) for _, problem in found)
+    print(f"{len(found) - left:,} results carried over" + (f", {left:,} left as they were" if left else ""))
+    if left:
+        raise typer.Exit(1)
 
 
 def _row(name: str, results: list[Path] | None) -> Row:

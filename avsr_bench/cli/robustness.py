@@ -150,7 +150,8 @@ def _print_levels(console: Console, swept: Swept) -> None:
 
 
 def _with_half(result: Result) -> str:
-    half = (result.wer_interval.high - result.wer_interval.low) / 2
+    interval = result.metrics["wer"].interval
+    half = (interval.high - interval.low) / 2
     return f"{100 * result.wer:.1f} ±{100 * half:.1f}"
 
 

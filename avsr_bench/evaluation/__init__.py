@@ -3,8 +3,7 @@
 For a WER in the middle of training, clips decoded once before it (`data.examples`) and the network as it stands:
 
     heard = evaluation.read(network, tokenizer, some_examples, DecodeSettings(kind="ctc"))
-    words, characters = scoring.total(map(scoring.score, heard))
-    words.rate  # the WER
+    scoring.total(map(scoring.score, heard))["wer"].rate
 
 `read` works in the calling thread, on the device that the network is on, and leaves it in the mode it was in.
 `sweep` is the same for many conditions and networks: work is shared, and spread over threads. `evaluate` is the whole
@@ -17,7 +16,7 @@ from .device import pick_device
 from .engine import Heard, Task, sweep
 from .job import Evaluated, EvaluateRequest, evaluate
 from .reading import Answer, Reader, answers, open_reader, read, read_clips, score_batch, view_of
-from .results import Provenance, check_results, make_result, result_path, stored_result, weights_digest, write_result
+from .results import Provenance, make_result, result_name, stored_result, weights_digest
 
 __all__ = [
     "CLEAN",
@@ -31,7 +30,6 @@ __all__ = [
     "Reader",
     "Task",
     "answers",
-    "check_results",
     "evaluate",
     "harmed",
     "make_result",
@@ -40,12 +38,11 @@ __all__ = [
     "pick_device",
     "read",
     "read_clips",
-    "result_path",
+    "result_name",
     "score_batch",
     "stored_result",
     "sweep",
     "view_of",
     "visual",
     "weights_digest",
-    "write_result",
 ]

@@ -16,7 +16,7 @@ from ..nn import Modality
 from ..noise.sound import SoundSettings
 from ..records import Misused, Progress, Refused
 from ..runs import Run
-from ..scoring import Result, Utterance
+from ..scoring import Result, Utterance, archive
 from ..text import check_coverage
 from .clips import Clips
 from .conditions import CLEAN, Condition, harmed, open_sound, visual
@@ -24,7 +24,7 @@ from .device import pick_device
 from .engine import Show, Task, sweep
 from .frames import NoisyFrames
 from .reading import Reader, open_reader
-from .results import Provenance, check_results, make_result, result_path, weights_digest, write_result
+from .results import Provenance, make_result, result_name, weights_digest
 
 RESULTS = "results"  # inside the folder of a run
 
@@ -47,13 +47,13 @@ class EvaluateRequest:
     device: str = "auto"
     limit: int | None = None  # only so many clips
     workers: int = 1
-    out: Path | None = None  # folder of the result
+    out: Path | None = None  # folder of the archive of results
     command: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """The result, where it lies, and what was heard."""
+    """The result, its archive and its name in it, and what was heard."""
 
     result: Result
     path: Path
@@ -76,15 +76,16 @@ def evaluate(request: EvaluateRequest, progress: Progress) -> Evaluated:
     about = Provenance(
         run=run, weights=weights_digest(run), corpus=corpus, split=split, seed=seed, command=request.command
     )
-    path = result_path(request.out or run.folder / RESULTS / split, condition, seed)
-    check_results(path)
+    path = (request.out or run.folder / RESULTS) / f"{split}{archive.SUFFIX}"
+    archive.check(path)
     what = f"{run.name} on {corpus.name} {split}, {condition.name}"
     with showing(corpus, places, modality, [condition], request.root, seed, request.workers) as show:
         progress.begin(what, len(places), "utterances")
         [heard] = sweep([Task(condition, (reader,))], places, show, request.workers, lambda: progress.step(None))
     result = make_result(heard, about)
-    write_result(path, result, heard)
-    return Evaluated(result, path, heard.utterances)
+    name = result_name(condition, seed)
+    archive.write(path, name, result, heard.utterances)
+    return Evaluated(result, path / name, heard.utterances)
 
 
 def find_corpus(place: str | None, names: Sequence[str]) -> Prepared:

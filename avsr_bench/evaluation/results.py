@@ -9,20 +9,19 @@ from typing import Any
 
 from .. import provenance, runs
 from ..data import Prepared
-from ..files import check_target, make_folder, refusing, write_whole
 from ..inert import inert
 from ..records import Refused
 from ..runs import Run
 from ..scoring import (
     SCORER_VERSION,
+    Measure,
     Result,
+    Utterance,
+    archive,
     interval,
     merge,
-    read_hypotheses,
-    read_result,
     score,
     total,
-    write_hypotheses,
 )
 from ..text import TEXT_VERSION
 from .conditions import Condition
@@ -57,15 +56,11 @@ def weights_digest(run: Run) -> str:
 def make_result(heard: Heard, about: Provenance) -> Result:
     """Score what was heard. Parts of a split that are joined before give the same as the split in one piece."""
     scores = merge(map(score, heard.utterances))
-    words, characters = total(scores)
     run = about.run.about
     return Result(
         **_request(heard.condition, heard.reader, about),
         utterances=len(scores),
-        words=words,
-        characters=characters,
-        wer_interval=interval([scores]),
-        cer_interval=interval([scores], "characters"),
+        metrics={name: Measure(parts, interval([scores], name)) for name, parts in total(scores).items()},
         faces_lost=heard.lost,
         command=inert(about.command),
         commit=provenance.commit(),
@@ -79,6 +74,7 @@ def make_result(heard: Heard, about: Provenance) -> Result:
         nonzero=run.nonzero or None,
         recipe_command=inert(run.command),
         train_seed=run.seed,
+        budget=run.budget,
     )
 
 
@@ -99,56 +95,29 @@ def _request(condition: Condition, reader: Reader, about: Provenance) -> dict[st
     }
 
 
-def result_path(folder: Path, condition: Condition, seed: int) -> Path:
-    """Where the result of a condition goes; its hypotheses lie beside it as .jsonl."""
+def result_name(condition: Condition, seed: int) -> str:
+    """What the result of a condition is called in its archive."""
     on = ".frame" if condition.on == "frame" else ""
     other = f".seed{seed}" if seed and condition.on else ""
-    return folder / f"{condition.name.replace(':', '_')}{on}{other}.json"
-
-
-def write_result(path: Path, result: Result, heard: Heard) -> None:
-    """Hypotheses first, the result last: where it is, it is whole."""
-    make_folder(path.parent)
-    check_results(path)
-    with refusing(path):
-        path.unlink(missing_ok=True)  # that of other hypotheses
-    write_hypotheses(path.with_suffix(".jsonl"), heard.utterances)
-    write_whole(path, result.to_json())
-
-
-def check_results(path: Path) -> None:
-    """Refuse to put a result and its hypotheses where other files of these names lie."""
-    check_target(path, _is_result, advice="remove it, or choose another --out")
-    check_target(path.with_suffix(".jsonl"), _are_hypotheses, advice="remove it, or choose another --out")
-
-
-def _is_result(path: Path) -> bool:
-    """Whether a file has the form of a result, of whatever version, damaged or changed as it may be."""
-    with path.open("rb") as file:
-        return file.read(200).lstrip().startswith((b'{"wer"', b'{\n  "wer"'))
-
-
-def _are_hypotheses(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(200).startswith(b'{"key": ')
+    return f"{condition.name.replace(':', '_')}{on}{other}"
 
 
 def stored_result(
     path: Path, condition: Condition, reader: Reader, about: Provenance, utterances: int
-) -> Result | None:
-    """The result that lies at `path`, if it answers the request: the same weights, clips, noise, decoding, versions."""
-    if not path.is_file() or not path.with_suffix(".jsonl").is_file():
+) -> tuple[Result, tuple[Utterance, ...]] | None:
+    """The result in an archive, with what was heard, if it answers: same weights, clips, noise, decoding, versions."""
+    name = result_name(condition, about.seed)
+    if not path.exists() or name not in (kept := archive.read_archive(path)).names:
         return None
     try:
-        result = read_result(path)
-        kept = len(read_hypotheses(path.with_suffix(".jsonl")))
+        result, heard = kept.result(name), kept.utterances(name)
     except Refused:
-        return None  # cut short or of another version: it is measured again
+        return None  # damaged or of another version: it is measured again
     asked = {
         **_request(condition, reader, about),
         "utterances": utterances,
         "scorer_version": SCORER_VERSION,
         "text_version": TEXT_VERSION,
     }
-    fits = kept == utterances and all(getattr(result, name) == value for name, value in asked.items())
-    return result if fits else None
+    fits = len(heard) == utterances and all(getattr(result, name) == value for name, value in asked.items())
+    return (result, heard) if fits else None

@@ -7,6 +7,7 @@ Results are read by `rows`, ordered by `boards`, laid out by `tables` and `figur
 """
 
 from .again import Verified, verify
+from .convert import convert
 from .published import Papers, Published, Statement, read_published
 from .render import Rendered, render
 from .rows import Apart, Found, Row, find_row, read_rows, row_name
@@ -20,6 +21,7 @@ __all__ = [
     "Row",
     "Statement",
     "Verified",
+    "convert",
     "find_row",
     "read_published",
     "read_rows",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..scoring import SCORER_VERSION, Edits, Interval, Result, interval, total
+from ..scoring import SCORER_VERSION, WER, Interval, Measure, Result, Score, interval, total
 from ..text import TEXT_VERSION
 from .rows import Row, scores
 
@@ -17,10 +18,7 @@ class Verified:
 
     row: Row
     utterances: int
-    words: Edits
-    characters: Edits
-    wer_interval: Interval
-    cer_interval: Interval
+    metrics: dict[str, Measure]
 
     @property
     def alike(self) -> bool:
@@ -31,18 +29,22 @@ class Verified:
     def counted_alike(self) -> bool:
         """Whether every count is the same."""
         kept = self.row.result
-        return (self.utterances, self.words, self.characters) == (kept.utterances, kept.words, kept.characters)
+        now, then = ({name: of.parts for name, of in each.items()} for each in (self.metrics, kept.metrics))
+        return (self.utterances, now) == (kept.utterances, then)
 
     @property
     def drawn_alike(self) -> bool:
         """Whether intervals are the same, but for rounding: machines add in other orders."""
-        kept = self.row.result
-        pairs = ((self.wer_interval, kept.wer_interval), (self.cer_interval, kept.cer_interval))
-        return all(
-            (now.over, now.groups) == (then.over, then.groups)
-            and max(abs(now.low - then.low), abs(now.high - then.high)) < ROUNDING
-            for now, then in pairs
-        )
+        return not any(self._drawn_otherwise())
+
+    def _drawn_otherwise(self) -> Iterator[tuple[Interval, Interval]]:
+        """Intervals that are not the same but for rounding: those that were kept, and those that are drawn now."""
+        for name, measure in self.row.result.metrics.items():
+            then, now = measure.interval, self.metrics[name].interval
+            if (now.over, now.groups) != (then.over, then.groups) or (
+                max(abs(now.low - then.low), abs(now.high - then.high)) >= ROUNDING
+            ):
+                yield then, now
 
     @property
     def said(self) -> str:
@@ -51,24 +53,24 @@ class Verified:
         if self.alike:
             return f"{self.row.name}: WER {percent(kept)} as its {self.utterances:,} hypotheses say"
         if self.counted_alike:
-            spans = ((kept.wer_interval, self.wer_interval), (kept.cer_interval, self.cer_interval))
-            then, now = next(pair for pair in spans if pair[0] != pair[1])
+            then, now = next(self._drawn_otherwise())
             return f"{self.row.name}: kept is an interval of {_span(then)}; its hypotheses make {_span(now)}"
         why = ""
         if (kept.scorer_version, kept.text_version) != (SCORER_VERSION, TEXT_VERSION):
             why = f" (scored by version {kept.scorer_version} and text rule {kept.text_version} then)"
+        then_of, now_of = kept.metrics[WER].parts, self.metrics[WER].parts
         return (
-            f"{self.row.name}: kept are {kept.words.errors:,} errors of {kept.words.length:,} words, {percent(kept)};"
-            f" its {self.utterances:,} hypotheses have {self.words.errors:,} of {self.words.length:,},"
-            f" {100 * self.words.rate:.2f} %{why}"
+            f"{self.row.name}: kept are {then_of.errors:,} errors of {then_of.length:,} words, {percent(kept)};"
+            f" its {self.utterances:,} hypotheses have {now_of.errors:,} of {now_of.length:,},"
+            f" {100 * now_of.rate:.2f} %{why}"
         )
 
 
-def verify(row: Row) -> Verified:
-    """Score the kept hypotheses of a row anew."""
-    again = scores(row)
-    words, characters = total(again)
-    return Verified(row, len(again), words, characters, interval([again]), interval([again], "characters"))
+def verify(row: Row, heard: tuple[Score, ...] | None = None) -> Verified:
+    """Score the kept hypotheses of a row anew; `heard` are their scores where they are kept elsewhere."""
+    again = scores(row) if heard is None else heard
+    metrics = {name: Measure(parts, interval([again], name)) for name, parts in total(again).items()}
+    return Verified(row, len(again), metrics)
 
 
 def _span(span: Interval) -> str:
@@ -77,5 +79,5 @@ def _span(span: Interval) -> str:
 
 def percent(result: Result) -> str:
     """WER with its interval."""
-    span = result.wer_interval
+    span = result.metrics[WER].interval
     return f"{100 * result.wer:.2f} % [{100 * span.low:.2f}, {100 * span.high:.2f}]"

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from statistics import fmean
 
 from .. import noise
 from ..records import Refused
-from ..scoring import Comparison, Interval, Result, compare, interval
+from ..scoring import WER, Comparison, Interval, Result, compare, interval, pool, same_budget
 from .rows import CLEAN, Row, scores
 
+CLEAN_KEY: tuple[None, str, float] = (None, CLEAN, 0.0)
 LONGEST = 80  # characters of a name of a file, before what tells it from others
 DENSE = "dense"  # the system that all others are compared with
 
@@ -38,11 +40,19 @@ class Where:
     seed: int
 
 
+Key = tuple["Where | None", str, float]  # a condition: its noise, and family and strength
+
+
 @dataclass(frozen=True, eq=False)  # itself is its identity: results hold mappings, which have no hash
 class Model:
-    """One network, read out in one way, and all its rows on one test."""
+    """One system, decoded in one way: its runs, which differ in nothing but their training seed, and all their rows."""
 
-    rows: tuple[Row, ...]
+    runs: tuple[tuple[Row, ...], ...]
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """All rows of all runs."""
+        return tuple(row for run in self.runs for row in run)
 
     @property
     def about(self) -> Result:
@@ -51,7 +61,7 @@ class Model:
 
     @property
     def run(self) -> str:
-        """Its name."""
+        """The name of its first run."""
         return self.about.run
 
     @property
@@ -74,14 +84,29 @@ class Model:
         """How its answers were found."""
         return decoding_of(self.about.decoding)
 
-    @cached_property
-    def clean(self) -> Row | None:
-        """Its row on clean clips."""
-        return next((row for row in self.rows if row.family == CLEAN), None)
+    @property
+    def frames(self) -> int | None:
+        """Frames that it was trained on, ancestors included; none where nobody knows."""
+        return self.about.budget.total if self.about.budget else None
 
-    def noisy(self, where: Where) -> dict[tuple[str, float], Row]:
-        """Its rows under one noise by family and strength."""
-        return {(row.family, row.strength): row for row in self.rows if where_of(row.result) == where}
+    def have(self, keys: Sequence[Key], seeds: Collection[int | None] | None = None) -> list[tuple[Row, ...]]:
+        """For each condition the rows of the runs that have all of them, of some training seeds or of any."""
+        found = []
+        for run in self.runs:
+            by_key = {key_of(row): row for row in run}
+            if all(key in by_key for key in keys) and (seeds is None or run[0].result.train_seed in seeds):
+                found.append([by_key[key] for key in keys])
+        return list(zip(*found, strict=True))
+
+    @cached_property
+    def clean(self) -> tuple[Row, ...]:
+        """Its rows on clean clips."""
+        return next(iter(self.have([CLEAN_KEY])), ())
+
+    def noisy(self, where: Where) -> set[tuple[str, float]]:
+        """Family and strength of the conditions under one noise that all of its runs have which were under any."""
+        found = [{(row.family, row.strength) for row in run if where_of(row.result) == where} for run in self.runs]
+        return set.intersection(*filter(None, found)) if any(found) else set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +136,27 @@ class Board:
         found = {where for model in self.models for row in model.rows if (where := where_of(row.result))}
         return sorted(found, key=lambda where: (("mouth", "frame", "sound").index(where.on), where.seed))
 
-    def dense(self, model: Model) -> Model | None:
-        """The dense model to compare with: of the same size and reading, best of the same seed and training corpus."""
+    def dense(self, model: Model) -> Model | str:
+        """The dense model to compare with, or in a few words why there is none.
+
+        It was trained on the same corpus with the same seeds and the same budget, and has the same size and decoding.
+        """
+        if model.system == DENSE:
+            return ""
+        if model.frames is None:
+            return "budget unknown"
         alike = [
             other
             for other in self.models
-            if other.system == DENSE
-            and other.about.size == model.about.size
+            if (other.system, other.home, other.about.size) == (DENSE, model.home, model.about.size)
             and other.about.decoding == model.about.decoding
+            and same_budget(other.about.budget, model.about.budget)
         ]
-        alike.sort(
-            key=lambda other: (other.about.train_seed != model.about.train_seed, other.home != model.home, other.run)
-        )
-        return alike[0] if alike and alike[0] is not model and model.system != DENSE else None
+        seeds = {run[0].result.train_seed for run in model.runs}
+        mine = [other for other in alike if seeds <= {run[0].result.train_seed for run in other.runs}]
+        if mine:
+            return mine[0]
+        return "no dense run of these seeds" if alike else "no dense run of this budget"
 
 
 def file_name(*words: str) -> str:
@@ -146,10 +179,16 @@ def short(test: Test) -> str:
 
 def make_boards(rows: Iterable[Row]) -> tuple[list[Board], list[str]]:
     """All boards by name, and a line wherever one name stands for several tests."""
-    groups: dict[tuple[Test, str], dict[tuple[str, str], list[Row]]] = {}
+    groups: dict[tuple[Test, str], dict[tuple[str, str], list[Row]]] = {}  # the rows of each run
     for row in rows:
         result = row.result
-        test = Test(result.corpus, result.split, result.corpus_fingerprint, result.utterances, result.words.length)
+        test = Test(
+            result.corpus,
+            result.split,
+            result.corpus_fingerprint,
+            result.utterances,
+            int(result.metrics[WER].parts.length),
+        )
         models = groups.setdefault((test, result.modality), {})
         models.setdefault((result.run, json.dumps(dict(result.decoding), sort_keys=True)), []).append(row)
     tests: dict[tuple[str, str], set[Test]] = {}
@@ -167,12 +206,58 @@ def make_boards(rows: Iterable[Row]) -> tuple[list[Board], list[str]]:
         Board(
             test,
             modality,
-            tuple(Model(tuple(mine)) for _, mine in sorted(models.items())),
+            tuple(_models([tuple(mine) for _, mine in sorted(models.items())])),
             len(tests[test.corpus, test.split]) > 1,
         )
         for (test, modality), models in sorted(groups.items(), key=lambda item: (-sizes[item[0][0]], *_order(*item[0])))
     ]
     return boards, notes
+
+
+def _models(runs: Sequence[tuple[Row, ...]]) -> Iterator[Model]:
+    """Runs that differ in their training seed alone are one model: same settings, round, decoding and budget."""
+    groups: list[list[tuple[Row, ...]]] = []
+    for run in sorted(runs, key=lambda run: (run[0].result.budget and run[0].result.budget.total) or 0):
+        mine = next((group for group in groups if _one_more_seed(run[0].result, [of[0].result for of in group])), None)
+        if mine is None:
+            groups.append([run])
+        else:
+            mine.append(run)
+    found = [Model(tuple(sorted(group, key=lambda run: run[0].result.train_seed or 0))) for group in groups]
+    return iter(sorted(found, key=lambda model: (model.run, model.decoding)))
+
+
+def _one_more_seed(about: Result, others: Sequence[Result]) -> bool:
+    """Whether a run is one more seed of the system of others."""
+    if about.train_seed is None or about.train_seed in {other.train_seed for other in others}:
+        return False
+    if any(_same(about) != _same(other) for other in others):
+        return False
+    return all(about.budget is other.budget is None or same_budget(about.budget, other.budget) for other in others)
+
+
+def _same(about: Result) -> tuple[object, ...]:
+    """What the seeds of a system have in common."""
+    name = re.sub(r"-s[0-9]+(?=/|$)", "", about.run)  # synth/dense-tiny, and the round of its pruning where it is one
+    decoding = json.dumps(dict(about.decoding), sort_keys=True)
+    return name, about.system, about.size, round(about.sparsity, 2), _settings(about), decoding
+
+
+def _settings(about: Result) -> tuple[str, ...]:
+    """The words of the command that trained a run, but for those that may differ between seeds."""
+    kept: list[str] = []
+    words = iter(about.recipe_command.split())
+    for word in words:
+        if word in ("--seed", "--out", "--data"):
+            next(words, None)
+        elif word != "--resume":
+            kept.append(word)
+    return tuple(sorted(kept))
+
+
+def key_of(row: Row) -> Key:
+    """The condition of a row."""
+    return where_of(row.result), row.family, row.strength
 
 
 def where_of(result: Result) -> Where | None:
@@ -197,26 +282,43 @@ def _order(test: Test, modality: str) -> tuple[Test, int, str]:
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """The mean WER over some conditions, with its interval."""
+    """The mean of a metric over some conditions and over training seeds, with its interval over speakers."""
 
-    wer: float
+    value: float
     interval: Interval
+    seeds: tuple[float, ...]  # the value of each seed, which the interval knows nothing of
 
 
-def mean_of(rows: Sequence[Row]) -> Mean:
-    """The mean WER of several rows of one model; its interval draws the same speakers in all of them."""
-    if len(rows) == 1:
-        return Mean(rows[0].result.wer, rows[0].result.wer_interval)
-    wer = sum(row.result.wer for row in rows) / len(rows)
-    return Mean(wer, interval([scores(row) for row in rows]))
+def mean_of(conditions: Sequence[tuple[Row, ...]], metric: str = WER) -> Mean:
+    """The mean over conditions, each with the rows of all seeds; a draw takes all clips of a speaker in all of them."""
+    values = [fmean(row.result.metrics[metric].value for row in rows) for rows in zip(*conditions, strict=True)]
+    if len(conditions) == 1 and len(values) == 1:
+        return Mean(values[0], conditions[0][0].result.metrics[metric].interval, (values[0],))
+    pooled = [pool([scores(row) for row in rows]) for rows in conditions]
+    return Mean(fmean(values), interval(pooled, metric), tuple(values))
 
 
-def against(reference: Sequence[Row], rows: Sequence[Row]) -> Comparison | str:
-    """How much higher the mean WER of `rows` is than that of `reference`, or why that cannot be said."""
+def against(reference: Sequence[tuple[Row, ...]], conditions: Sequence[tuple[Row, ...]]) -> Comparison | str:
+    """How much higher the mean WER of `conditions` is than that of `reference`, or why that cannot be said."""
     try:
-        return compare([scores(row) for row in reference], [scores(row) for row in rows])
+        first, second = ([pool([scores(row) for row in rows]) for rows in of] for of in (reference, conditions))
+        return compare(first, second)
     except Refused as refused:
         return str(refused)
+
+
+def budgets_of(models: Iterable[Model]) -> list[list[Model]]:
+    """Models by budget, the smallest first and the unknown ones last: those in one list were trained on as much."""
+    found: list[list[Model]] = []
+    known = [(model.frames, model) for model in models]
+    for frames, model in sorted(known, key=lambda each: (each[0] is None, each[0] or 0)):
+        first = found[-1][0] if found else None
+        same = first and (same_budget(first.about.budget, model.about.budget) or first.frames is frames is None)
+        if same:
+            found[-1].append(model)
+        else:
+            found.append([model])
+    return found
 
 
 def level_sets(board: Board, where: Where) -> list[tuple[float, ...]]:

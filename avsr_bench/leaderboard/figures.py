@@ -11,7 +11,8 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from .. import noise
 from ..records import Refused
-from .boards import DENSE, Board, Mean, Model, Where, file_name, level_sets, mean_of
+from ..scoring import WER
+from .boards import CLEAN_KEY, DENSE, Board, Mean, Model, Where, budgets_of, file_name, level_sets, mean_of
 from .plate import (
     COLOURS,
     DENSE_COLOUR,
@@ -70,7 +71,11 @@ def board_figures(board: Board, out: Path) -> tuple[list[Figure], list[str]]:
 
 def published_figure(papers: Papers, out: Path) -> list[Figure]:
     """SparseVSR's own figures of WER against sparsity, from its Table 1."""
-    rows = [row for row in papers.rows if row.paper == "SparseVSR" and row.noise and "BASE-L" in row.system]
+    rows = [
+        row
+        for row in papers.rows
+        if row.paper == "SparseVSR" and row.noise and row.metric == WER and "BASE-L" in row.system
+    ]
     sparse = sorted((row for row in rows if row.sparsity), key=lambda row: row.sparsity)
     dense = [row for row in rows if row.system == "dense BASE-L"]
     if not sparse or not dense:
@@ -78,7 +83,7 @@ def published_figure(papers: Papers, out: Path) -> list[Figure]:
     with styled():
         drawing = canvas(6.4, 3.6)
         axes = drawing.subplots()
-        said = [f"{row.sparsity:.0%} sparse: {row.wer} % WER, {row.parameters} M" for row in sparse]
+        said = [f"{row.sparsity:.0%} sparse: {row.value} % WER, {row.parameters} M" for row in sparse]
         draw(
             axes,
             [
@@ -86,12 +91,12 @@ def published_figure(papers: Papers, out: Path) -> list[Figure]:
                     "sparsevsr",
                     "sparse BASE-L",
                     [100 * row.sparsity for row in sparse],
-                    [row.wer for row in sparse],
+                    [row.value for row in sparse],
                     said=said,
                 )
             ],
         )
-        _line(axes, dense[0].wer, f"dense BASE-L, {dense[0].wer} %")
+        _line(axes, dense[0].value, f"dense BASE-L, {dense[0].value} %")
         axes.set(xlabel="sparsity, %", ylabel="WER, %", xlim=(0, 95), xticks=range(10, 100, 10))
         title = "SparseVSR on LRS3, as published"
         _legend(drawing, title)
@@ -104,7 +109,7 @@ def _sparsity(board: Board, models: Sequence[Model], name: Words, title: str, ou
     if not any(model.about.sparsity for model in models):
         return
     panels: list[tuple[str, dict[Model, Mean]]] = [
-        ("clean", {model: mean_of([model.clean]) for model in models if model.clean})
+        ("clean", {model: mean for model in models if model.clean and (mean := _mean([model.clean]))})
     ]
     for where in board.noises:
         if where.on != "sound":
@@ -117,7 +122,7 @@ def _sparsity(board: Board, models: Sequence[Model], name: Words, title: str, ou
         dense = [means[model] for model in sorted(means, key=_nearest_home(board)) if model.system == DENSE]
         draw(axes, side_by_side(list(_by_system(means))), banded=False)
         if dense:
-            _line(axes, 100 * dense[0].wer, "dense", dense[0])
+            _line(axes, 100 * dense[0].value, "dense", dense[0])
         axes.set(xlabel="sparsity, %", ylabel="WER, %", title=panel)
         axes.set_xlim(-7, 100)
         axes.xaxis.set_major_locator(MultipleLocator(10))
@@ -125,16 +130,17 @@ def _sparsity(board: Board, models: Sequence[Model], name: Words, title: str, ou
         axes.set_ylim(0, max(106 * max(mean.interval.high for mean in means.values()), 1) if means else 1)
     _legend(drawing, f"measured here: {title}")
     caption = f"Measured here: WER against sparsity on {title}. Whiskers and band: 95 % intervals. "
-    caption += "Systems at one sparsity stand side by side."
+    caption += "Systems at one sparsity stand side by side." + _unequal(models)
     yield keep(drawing, out, f"sparsity-{file_name(*name)}", f"WER against sparsity, {title}", caption)
 
 
 def _by_system(means: dict[Model, Mean]) -> Iterator[Curve]:
-    """A curve for each system, seed and training corpus: rounds of one training are joined, two trainings are not."""
-    trained: dict[tuple[str, int | None, str], list[Model]] = {}
+    """A curve for each system, its seeds and training corpus: rounds of one training are joined, two are not."""
+    trained: dict[tuple[str, str, str], list[Model]] = {}
     for model in means:
         if model.system != DENSE:
-            trained.setdefault((model.system, model.about.train_seed, model.home), []).append(model)
+            seeds = ",".join(str(run[0].result.train_seed) for run in model.runs)
+            trained.setdefault((model.system, seeds, model.home), []).append(model)
     for (system, *_), mine in trained.items():
         mine.sort(key=lambda model: (model.about.sparsity, model.run))
         found = [means[model] for model in mine]
@@ -146,11 +152,11 @@ def _curve(system: str, label: str, x: Sequence[float], means: Sequence[Mean], s
         system,
         label,
         x,
-        [100 * mean.wer for mean in means],
+        [100 * mean.value for mean in means],
         [100 * mean.interval.low for mean in means],
         [100 * mean.interval.high for mean in means],
         [
-            f"{words}: {points(mean.wer)} % [{points(mean.interval.low)}, {points(mean.interval.high)}]"
+            f"{words}: {points(mean.value)} % [{points(mean.interval.low)}, {points(mean.interval.high)}]"
             for words, mean in zip(said, means, strict=True)
         ],
     )
@@ -159,16 +165,15 @@ def _curve(system: str, label: str, x: Sequence[float], means: Sequence[Mean], s
 def _noise_means(models: Sequence[Model], where: Where, levels: Sequence[float]) -> dict[Model, Mean]:
     means = {}
     for model in models:
-        rows = model.noisy(where)
-        wanted = [(family, level) for family in noise.FAMILIES for level in levels]
-        if all(each in rows for each in wanted) and (mean := _mean([rows[each] for each in wanted])):
+        found = model.have([(where, family, level) for family in noise.FAMILIES for level in levels])
+        if found and (mean := _mean(found)):
             means[model] = mean
     return means
 
 
-def _mean(rows: Sequence[Row]) -> Mean | None:
+def _mean(conditions: Sequence[tuple[Row, ...]]) -> Mean | None:
     try:
-        return mean_of(rows)
+        return mean_of(conditions)
     except Refused:  # the table says which hypotheses are missing
         return None
 
@@ -207,7 +212,7 @@ def _levels(
     _legend(drawing, f"measured here: {title}")
     on = {"mouth": "on mouth crops", "frame": "on full frames"}[where.on]
     caption = f"Measured here: WER against the level of visual noise {on}, {title}. Bands and whiskers: 95 % intervals."
-    caption += _not_drawn(left)
+    caption += _unequal(chosen) + _not_drawn(left)
     tag = "" if where.on == "mouth" else f"-{where.on}"
     tag += f"-seed{where.seed}" if where.seed else ""
     yield keep(drawing, out, f"noise{tag}-{file_name(*name)}", f"WER against noise {on}, {title}", caption)
@@ -227,16 +232,18 @@ def _one_of_each(models: Sequence[Model], where: Where) -> tuple[list[Model], li
 def _of_levels(model: Model, where: Where, families: Sequence[str]) -> Curve:
     rows = model.noisy(where)
     levels = [level for level in range(1, noise.LEVELS + 1) if all((family, level) in rows for family in families)]
-    found = {level: _mean([rows[family, level] for family in families]) for level in levels}
-    means = {0: mean_of([model.clean])} if model.clean else {}
-    means |= {level: mean for level, mean in found.items() if mean is not None}
+    found = {level: _mean(model.have([(where, family, level) for family in families])) for level in levels}
+    first = [(where, family, level) for family in families for level in levels[:1]]
+    clean = model.have([CLEAN_KEY, *first])[:1]  # of the same seeds
+    found = {0: _mean(clean) if clean else None} | found
+    means = {level: mean for level, mean in found.items() if mean is not None}
     said = [f"{model.run}, {'clean' if level == 0 else f'level {level}'}" for level in means]
     return _curve(model.system, model.label, list(means), list(means.values()), said)
 
 
 def _gradients(models: Sequence[Model], name: Words, title: str, out: Path) -> Iterator[Figure]:
     """Gradient norms over steps, as in the first figure of the MSRS paper."""
-    read = {model.system: read_gradients(model.rows[0].path.parent) for model in reversed(models)}
+    read = {model.system: read_gradients(model.rows[0].path.parent.parent) for model in reversed(models)}
     curves = sorted(((system, curve) for system, curve in read.items() if curve), key=lambda each: prominence(each[0]))
     if not curves:
         return
@@ -260,7 +267,7 @@ def _layers(models: Sequence[Model], name: Words, title: str, out: Path) -> Iter
     """Sparsity by part of the network, as in the third figure of the MSRS paper."""
     found = {}
     for model in sorted(models, key=lambda model: (abs(model.about.sparsity - 0.5), model.run)):
-        layers = {each.name: each for each in read_layers(model.rows[0].path.parent)}
+        layers = {each.name: each for each in read_layers(model.rows[0].path.parent.parent)}
         if model.about.sparsity and layers and model.system not in found:
             found[model.system] = (model.label, layers)
     look = looks(found)
@@ -315,6 +322,16 @@ def _legend(drawing: Any, title: str) -> None:
         alignment="left",
     )
     legend.get_title().set_color(MUTED)
+
+
+def _unequal(models: Sequence[Model]) -> str:
+    if any(model.frames is None for model in models):
+        return " How much they were trained is not known of all: curves of different budgets do not rank systems."
+    return (
+        ""
+        if len(budgets_of(models)) == 1
+        else " Budgets of training differ (see the table): such curves do not rank systems."
+    )
 
 
 def _not_drawn(left: Sequence[str]) -> str:

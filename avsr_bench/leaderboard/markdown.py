@@ -15,8 +15,10 @@ INTRO = f"""# Leaderboards
 single condition and its command; [results.csv](results.csv) has all rows.
 
 WER and CER are in percent. In [brackets] stands the 95 % interval: 2,000 draws of those who speak in the test. Where
-intervals overlap, the order of two rows means little; *against dense* compares both on the same draws. **What was
-measured here and what papers print is never in one table**: other data, other words, other noise.
+intervals overlap, the order of two rows means little. *M frames* is the budget: millions of frames of training, those
+of a system's ancestors included. *Against dense* compares, on the same draws, with a dense model of the same size,
+seeds and budget, where there is one. **What was measured here and what papers print is never in one table**: other
+data, other words, other noise.
 """
 NO_RESULTS = "No results yet: train a model and run `avsr-bench robustness`, or `make leaderboard` for all of it.\n"
 ALL_APART = "No results that may be compared: why those there are stand apart is said below.\n"

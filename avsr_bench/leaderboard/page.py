@@ -8,6 +8,8 @@ from html import escape as escape_html
 from importlib.resources import files
 
 from ..inert import inert
+from ..records import Budget
+from ..scoring import METRICS, Edits, Measure
 from .markdown import ALL_APART, NO_RESULTS
 from .published import Papers
 from .rows import Row
@@ -71,25 +73,16 @@ def page(
 def about(row: Row) -> list[tuple[str, str]]:
     """All that is known of a row, in the order in which people ask."""
     result = row.result
-    spans = {"WER": result.wer_interval, "CER": result.cer_interval}
-    rates = {"WER": result.words, "CER": result.characters}
     facts: list[tuple[str, object]] = [
         ("row", row.name),
         ("measured by", result.command),
         ("trained by", result.recipe_command),
         ("commit", result.commit),
-        *(
-            (
-                name,
-                f"{100 * edits.rate:.2f} % [{100 * spans[name].low:.2f}, {100 * spans[name].high:.2f}]:"
-                f" {edits.substitutions:,} replaced, {edits.deletions:,} left out, {edits.insertions:,} added"
-                f" of {edits.length:,}; drawn: {spans[name].groups:,} {spans[name].over}",
-            )
-            for name, edits in rates.items()
-        ),
+        *((METRICS[name].label, _said(name, measure)) for name, measure in result.metrics.items()),
         ("utterances", f"{result.utterances:,}"),
         ("run", result.run),
         ("weights", result.weights),
+        ("budget", _budget(result.budget)),
         ("parameters", f"{result.parameters:,}" if result.parameters is not None else ""),
         ("not zero", f"{result.nonzero:,}" if result.nonzero is not None else ""),
         ("decoding", ", ".join(f"{name} {value}" for name, value in result.decoding.items())),
@@ -104,6 +97,17 @@ def about(row: Row) -> list[tuple[str, str]]:
     return [(name, str(fact)) for name, fact in facts if fact not in ("", None)]
 
 
+def _said(name: str, measure: Measure) -> str:
+    """A metric with its interval and the parts that it is made of."""
+    value, low, high = (METRICS[name].said(each) for each in measure.values)
+    said = f"{value} [{low}, {high}]"
+    parts, span = measure.parts, measure.interval
+    if isinstance(parts, Edits):
+        said += f": {parts.substitutions:,} replaced, {parts.deletions:,} left out, {parts.insertions:,} added"
+        said += f" of {parts.length:,}"
+    return f"{said}; drawn: {span.groups:,} {span.over}"
+
+
 def about_several(rows: Sequence[Row]) -> list[tuple[str, str]]:
     """What rows in one line have in common; each has its own command."""
     names = [row.name for row in rows]
@@ -115,6 +119,21 @@ def about_several(rows: Sequence[Row]) -> list[tuple[str, str]]:
         ("weights", ", ".join(dict.fromkeys(row.result.weights for row in rows))),
     ]
     return [(name, fact) for name, fact in facts if fact]
+
+
+def _budget(budget: Budget | None) -> str:
+    if budget is None:
+        return "unknown"
+    total = "unknown" if budget.total is None else f"{budget.total:,}"
+    said = (
+        f"{total} frames, {budget.frames:,} of them its own, in {budget.updates:,} updates and {budget.seconds:,.0f} s"
+    )
+    ancestors = (f"{of.run} ({'unknown' if of.frames is None else f'{of.frames:,}'})" for of in budget.ancestors)
+    said += "".join(f"; ancestor {each}" for each in ancestors)
+    said += f"; {budget.teacher_frames:,} frames through teachers" if budget.teacher_frames else ""
+    kinds = (("labelled", budget.labelled_hours), ("automatic", budget.automatic_hours))
+    hours = [f"{of:,.1f} h {kind}" for kind, of in (*kinds, ("unlabelled", budget.unlabelled_hours)) if of]
+    return "; ".join([said, *hours])
 
 
 def _noise(row: Row) -> str:

@@ -11,7 +11,8 @@ from annotated_types import Interval
 from pydantic import Field
 
 from .. import recipes
-from ..records import PartOfAll, Refused
+from ..records import Misused, PartOfAll, Refused
+from ..scoring import METRICS, WER
 from .table import NOTHING, Cell, Column, Line, Table, by_value, count, share
 from .tables import SENSES
 
@@ -31,7 +32,8 @@ class Published:
     split: str
     modality: str
     system: str
-    wer: Annotated[float, Interval(ge=0, le=200)]  # percent
+    value: Annotated[float, Interval(ge=-200, le=200)]  # in the unit of the metric: WER in percent
+    metric: str = WER
     hours: Hours | None = None
     labelled_hours: Hours | None = None
     data: str = ""
@@ -39,10 +41,16 @@ class Published:
     sparsity: PartOfAll = 0.0
     noise: bool | None = None
 
+    def __post_init__(self) -> None:
+        if self.metric not in METRICS:
+            raise Misused(f"metric {self.metric!r} is none.{recipes.nearest(self.metric, METRICS)}")
+        if METRICS[self.metric].unit == "%" and self.value < 0:
+            raise Misused(f"value {self.value}: {METRICS[self.metric].label} cannot be below 0 %")
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What a paper says in numbers outside its tables of WER."""
+    """What a paper says in numbers outside its tables."""
 
     paper: str
     arxiv: Arxiv
@@ -77,7 +85,7 @@ def _rows(table: Mapping[str, Any], where: str) -> Iterable[Published]:
     shared = {key: value for key, value in table.items() if key != "rows"}
     rows = table.get("rows")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise Refused(f"{where}: `rows` should be a list of settings such as {{system: NAME, wer: 21.1}}")
+        raise Refused(f"{where}: `rows` should be a list of settings such as {{system: NAME, value: 21.1}}")
     known = {each.name for each in fields(Published)}
     for number, row in enumerate(rows, 1):
         if unknown := sorted({*map(str, shared), *map(str, row)} - known):
@@ -86,13 +94,11 @@ def _rows(table: Mapping[str, Any], where: str) -> Iterable[Published]:
 
 
 def published_tables(papers: Papers) -> list[Table]:
-    """One table a test and what the networks perceive."""
-    groups: dict[tuple[str, str, str], list[Published]] = {}
+    """One table a test, what the networks perceive, and metric."""
+    groups: dict[tuple[str, str, str, str], list[Published]] = {}
     for row in papers.rows:
-        groups.setdefault((row.corpus, row.split, row.modality), []).append(row)
-    columns = (
-        Column("system"),
-        Column("WER", True, "in percent, as printed; papers give no intervals"),
+        groups.setdefault((row.corpus, row.split, row.modality, row.metric), []).append(row)
+    more = (
         Column("hours", True, "of training data; where a paper says only how much of it was labelled, that"),
         Column("data"),
         Column("M weights", True, "millions of parameters; the non-zeros of sparse networks"),
@@ -101,10 +107,12 @@ def published_tables(papers: Papers) -> list[Table]:
         Column("source"),
     )
     tables = []
-    for (corpus, split, modality), rows in groups.items():
+    for (corpus, split, modality, name), rows in groups.items():
+        metric = METRICS[name]
+        printed = Column(metric.label, True, f"{metric.what}, {metric.unit}, as printed; papers give no intervals")
         lines = tuple(Line(_cells(row), (), corpus, modality, row.paper) for row in rows)
         heading = f"{NAMES.get(corpus, corpus)}, {split}, {SENSES.get(modality, modality)}"
-        tables.append(Table(heading, columns, by_value(lines, 1), "published"))
+        tables.append(Table(heading, (Column("system"), printed, *more), by_value(lines, 1), "published"))
     return tables
 
 
@@ -116,7 +124,7 @@ def _cells(row: Published) -> tuple[Cell, ...]:
     else:
         hours = Cell()
     # as printed: 0.9 and 0.93 are not the same claim
-    printed = Cell(str(row.wer), row.wer / 100)
+    printed = Cell(str(row.value), row.value)
     noise = NOTHING if row.noise is None else "yes" if row.noise else "no"
     return (
         Cell(row.system),

@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from ..files import check_target, make_folder, marked, write_whole
-from ..records import Refused
+from ..records import Budget, Refused
+from ..scoring import METRICS
 from .boards import Board, make_boards
 from .figures import FIGURES, board_figures, published_figure
 from .markdown import MADE as MADE_TEXT
@@ -84,10 +85,16 @@ def _published(papers: Papers, out: Path) -> list[Section]:
     return sections
 
 
+BUDGET = (
+    *("budget_frames", "own_frames", "teacher_frames", "updates", "train_seconds"),
+    *("labelled_hours", "automatic_hours", "unlabelled_hours", "ancestors"),
+)
 COLUMNS = (
     *("row", "corpus", "split", "modality", "condition", "family", "strength", "noise_on", "noise_seed"),
     *("noise_version", "system", "size", "sparsity", "parameters", "nonzero", "train_seed"),
-    *("wer", "wer_low", "wer_high", "cer", "cer_low", "cer_high", "utterances", "words", "characters", "decoding"),
+    *(f"{name}{end}" for name in METRICS for end in ("", "_low", "_high")),
+    *BUDGET,
+    *("utterances", *(metric.counts for metric in METRICS.values()), "decoding"),
     *(
         "scorer_version",
         "text_version",
@@ -128,6 +135,12 @@ def _cell(value: object) -> object:
 
 def _values(row: Row) -> dict[str, object]:
     result = row.result
+    metrics: dict[str, object] = {}
+    for name, metric in METRICS.items():
+        of = result.metrics.get(name)
+        for end, value in zip(("", "_low", "_high"), of.values if of else ("", "", ""), strict=True):
+            metrics[f"{name}{end}"] = f"{value:.6f}" if of else ""
+        metrics[metric.counts] = of.parts.length if of else ""
     same = {name: getattr(result, name) for name in COLUMNS if hasattr(result, name)}
     noisy = row.family != CLEAN
     return {
@@ -135,15 +148,25 @@ def _values(row: Row) -> dict[str, object]:
         "row": row.name,
         "family": row.family,
         "strength": f"{row.strength:g}" if noisy else "",
-        "wer": f"{result.wer:.6f}",
-        "wer_low": f"{result.wer_interval.low:.6f}",
-        "wer_high": f"{result.wer_interval.high:.6f}",
-        "cer": f"{result.cer:.6f}",
-        "cer_low": f"{result.cer_interval.low:.6f}",
-        "cer_high": f"{result.cer_interval.high:.6f}",
-        "words": result.words.length,
-        "characters": result.characters.length,
+        **metrics,
+        **_budget(result.budget),
         "decoding": "; ".join(f"{name}={value}" for name, value in result.decoding.items()),
+    }
+
+
+def _budget(budget: Budget | None) -> dict[str, object]:
+    if budget is None:
+        return dict.fromkeys(BUDGET, "")
+    hours = {name: f"{getattr(budget, name):g}" for name in BUDGET if name.endswith("_hours")}
+    ancestors = "; ".join(f"{each.run}={'' if each.frames is None else each.frames}" for each in budget.ancestors)
+    return {
+        "budget_frames": "" if budget.total is None else budget.total,
+        "own_frames": budget.frames,
+        "teacher_frames": budget.teacher_frames,
+        "updates": budget.updates,
+        "train_seconds": f"{budget.seconds:.0f}",
+        "ancestors": ancestors,
+        **hours,
     }
 
 

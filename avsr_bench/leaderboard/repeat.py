@@ -25,8 +25,8 @@ from ..noise import sound as ear
 from ..noise.sound import Babble, Over, SoundNoise, SoundSettings
 from ..records import Misused, Refused
 from ..runs import Run
-from ..scoring import Result, read_result
-from .rows import CLEAN, Row
+from ..scoring import Result
+from .rows import CLEAN, Row, parts_of, read_rows
 
 SOME = re.compile(r"(.+)-some([1-9][0-9]{0,8})")  # a split of which only so many clips were read
 OVERS: tuple[Over, ...] = get_args(Over)
@@ -54,8 +54,7 @@ class Rerun:
     @property
     def alike(self) -> bool:
         """Whether every count is the same."""
-        kept = self.row.result
-        return (self.now.words, self.now.characters) == (kept.words, kept.characters)
+        return parts_of(self.now)[1] == parts_of(self.row.result)[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,10 +212,10 @@ def _unlike(run: Run, result: Result, kind: Kind, beam: int | None) -> Iterator[
 
 def _answer(out: Path, row: Row) -> Result:
     """The one result in the folder that a row was measured into."""
-    found = list(out.glob("*.json"))
+    found = [row.result for row in read_rows([out]).rows]
     if len(found) != 1:
         raise Refused(f"`avsr-bench evaluate` wrote {len(found)} results for {row.name}, and one was expected")
-    now = read_result(found[0])
+    [now] = found
     if (now.split, now.condition) != (row.result.split, row.result.condition):
         raise Refused(f"what was measured is {now.split}, {now.condition}: not {row.name}")
     return now

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +15,8 @@ from ..inert import line
 from ..noise import sound
 from ..recipes import nearest
 from ..records import Misused, Refused
-from ..scoring import SCORER_VERSION, Result, Score, merge, read_hypotheses, read_result, score
+from ..scoring import SCORER_VERSION, WER, Parts, Result, Score, merge, read_archive, score
+from ..scoring.archive import SUFFIX, is_old
 from ..text import TEXT_VERSION
 
 CLEAN = "clean"
@@ -28,13 +29,8 @@ class Row:
     """A result under its name."""
 
     name: str
-    path: Path  # of its JSON
+    path: Path  # of its archive, with its name in it: results/synth/dense-tiny-s0/test.zip/jpeg_7
     result: Result
-
-    @property
-    def hypotheses(self) -> Path:
-        """The file of what was heard."""
-        return self.path.with_suffix(".jsonl")
 
     @property
     def family(self) -> str:
@@ -66,15 +62,26 @@ class Found:
 
 def read_rows(folders: Iterable[Path]) -> Found:
     """Every result below the folders, by name. What cannot be used is told, and hinders nothing else."""
+    every: list[Row] = []
     rows: list[Row] = []
     apart: list[Apart] = []
     notes: list[str] = []
-    for path in sorted({path for folder in folders for path in folder.rglob("*.json")}):
+    folders = tuple(folders)
+    notes += _old_form(folders)
+    for path in sorted({path for folder in folders for path in folder.rglob(f"*{SUFFIX}")}):
         try:
-            row = read_row(path)
+            kept = read_archive(path)
         except Refused as refused:
             notes.append(line(str(refused), NOTE))
             continue
+        for name in kept.names:
+            try:
+                result = kept.result(name)
+            except Refused as refused:
+                notes.append(line(str(refused), NOTE))
+            else:
+                every.append(Row(row_name(result), path / name, result))
+    for row in every:
         reason = why_apart(row.result)
         if reason is None:
             rows.append(row)
@@ -89,10 +96,15 @@ def read_rows(folders: Iterable[Path]) -> Found:
     )
 
 
-def read_row(path: Path) -> Row:
-    """The row of one JSON file."""
-    result = read_result(path)
-    return Row(row_name(result), path, result)
+def _old_form(folders: Iterable[Path]) -> Iterator[str]:
+    """A line for each folder with results as they were kept before there were archives."""
+    for folder in folders:
+        if old := sorted(path for path in folder.rglob("*.jsonl") if is_old(path)):
+            yield line(
+                f"{folder} has {len(old):,} results of the old form ({old[0].relative_to(folder)} and others), which"
+                f" are left out: carry them over with `avsr-bench leaderboard convert {folder}`",
+                NOTE,
+            )
 
 
 def row_name(result: Result) -> str:
@@ -106,9 +118,11 @@ def row_name(result: Result) -> str:
 
 
 def find_row(name: str, found: Found) -> Row:
-    """The row of a name, or of the path of its JSON; those that stand apart among them."""
-    if Path(name).suffix == ".json" and Path(name).is_file():
-        return read_row(Path(name))
+    """The row of a name, or of its place in an archive; those that stand apart among them."""
+    place = Path(name)
+    if place.parent.suffix == SUFFIX and place.parent.is_file():
+        result = read_archive(place.parent).result(place.name)
+        return Row(row_name(result), place, result)
     rows = [*found.rows, *(each.row for each in found.apart)]
     mine = [row for row in rows if row.name == name]
     if not mine:
@@ -146,7 +160,9 @@ def why_apart(result: Result) -> str | None:
         return f"scored by version {result.scorer_version} of the scorer, not {SCORER_VERSION}"
     if result.text_version != TEXT_VERSION:
         return f"scored by version {result.text_version} of the text rule, not {TEXT_VERSION}"
-    if not result.utterances or not result.words.length:
+    if WER not in result.metrics:
+        return "it has no WER"
+    if not result.utterances or not result.metrics[WER].parts.length:
         return "no words were scored: its WER is not a number"
     return _why_not_this_noise(result)
 
@@ -180,13 +196,18 @@ def _settle(rows: Sequence[Row]) -> tuple[list[Row], list[Apart]]:
     agreed: list[Row] = []
     quarrels: list[Apart] = []
     for twins in same.values():
-        if len({(row.result.words, row.result.characters, row.result.weights) for row in twins}) == 1:
+        if all(parts_of(row.result) == parts_of(twins[0].result) for row in twins):
             agreed.append(twins[0])
             continue
         told = ", ".join(f"{row.result.wer:.1%} in {row.path}" for row in twins)
         reason = f"results of one row disagree ({told}): remove what is wrong, or measure it again with `rerun`"
         quarrels += [Apart(row, reason) for row in twins]
     return agreed, quarrels
+
+
+def parts_of(result: Result) -> tuple[str, dict[str, Parts]]:
+    """What two measurements of one row have in common: the weights, and every count."""
+    return result.weights, {name: each.parts for name, each in result.metrics.items()}
 
 
 def _of_one_network(rows: Sequence[Row]) -> tuple[list[Row], list[Apart]]:
@@ -220,12 +241,12 @@ def _line(row: Row) -> tuple[object, ...]:
 def scores(row: Row) -> tuple[Score, ...]:
     """The score of every utterance of a row, from its hypotheses."""
     try:
-        changed = row.hypotheses.stat().st_mtime_ns
+        changed = row.path.parent.stat().st_mtime_ns
     except OSError as error:
-        raise Refused(f"the hypotheses of {row.name} are gone: {row.hypotheses}: {error.strerror}") from error
-    return _scores(row.hypotheses, changed)
+        raise Refused(f"the hypotheses of {row.name} are gone: {row.path.parent}: {error.strerror}") from error
+    return _scores(row.path, changed)
 
 
 @lru_cache(maxsize=256)  # conditions: those of two models that are compared; a test set of 1,321 takes 0.7 MB
 def _scores(path: Path, changed: int) -> tuple[Score, ...]:
-    return merge(score(utterance) for utterance in read_hypotheses(path))
+    return merge(map(score, read_archive(path.parent).utterances(path.name)))

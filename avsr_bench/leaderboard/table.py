@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..scoring import Interval
+from ..scoring import WER, Interval, Result
 from .rows import Row
 
 Kind = Literal["measured", "published", "apart"]
@@ -97,6 +97,14 @@ def rate(value: float, span: Interval | None = None) -> Cell:
     if span is None:
         return Cell(points(value), value)
     return Cell(points(value), value, span.low, span.high)
+
+
+def of_metric(result: Result, name: str = WER) -> Cell:
+    """A metric of a result with its interval; nothing where it has none."""
+    if name not in result.metrics:
+        return Cell()
+    measure = result.metrics[name]
+    return rate(measure.value, measure.interval)
 
 
 def count(value: float | None, decimals: int = 0) -> Cell:

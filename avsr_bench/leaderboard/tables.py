@@ -1,23 +1,36 @@
-"""The tables of a board: clean clips, means over noise, sound, spread over seeds, and every single condition."""
+"""The tables of a board: clean clips, means over noise, sound, and every single condition."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from statistics import fmean
+from collections.abc import Iterator, Mapping, Sequence
 
 from .. import noise
 from ..records import Refused
-from .boards import FAMILY_SETS, Board, Mean, Model, Where, against, level_sets, mean_of
+from ..scoring import WER
+from .boards import (
+    CLEAN_KEY,
+    FAMILY_SETS,
+    Board,
+    Key,
+    Mean,
+    Model,
+    Where,
+    against,
+    budgets_of,
+    level_sets,
+    mean_of,
+    where_of,
+)
 from .rows import CLEAN, Apart, Row
-from .table import NOTHING, Cell, Column, Line, Table, by_value, count, points, rate, share, text_columns
+from .table import NOTHING, Cell, Column, Line, Table, by_value, count, of_metric, points, rate, share, text_columns
 
 SENSES = {"video": "video", "audio": "sound", "av": "video and sound"}
 FEW_WORDS = 1_000  # of a test: at 20 % WER of independent words, the interval is then 5 points wide
 WHERE = {"mouth": "on mouth crops", "frame": "on full frames", "sound": "in the sound"}
 
-WER = Column("WER", True, "word error rate in percent, with its 95 % interval")
+WER_COLUMN = Column("WER", True, "word error rate in percent, with its 95 % interval")
 AGAINST = Column(
-    "against dense", True, "points of WER above the dense model of this size on the same draws of speakers"
+    "against dense", True, "points of WER above the dense model of this size, budget and seeds, on the same draws"
 )
 
 
@@ -30,7 +43,6 @@ def board_tables(board: Board) -> Iterator[Table]:
             yield from _sound(board, heading, where)
         else:
             yield from _means(board, heading, where)
-    yield from _seeds(board, heading)
     yield _conditions(board, heading)
 
 
@@ -40,8 +52,8 @@ def apart_table(apart: Sequence[Apart]) -> Table:
     lines = []
     for each in apart:
         row = each.row
-        finite = row.result.words.length > 0
-        wer = rate(row.result.wer, row.result.wer_interval) if finite else Cell()
+        of = row.result.metrics.get(WER)
+        wer = of_metric(row.result) if of and of.parts.length else Cell()
         cells = (Cell(row.name), Cell(each.reason), wer, Cell(str(row.path)))
         lines.append(_line(cells, [row]))
     return Table("Shown apart", columns, tuple(lines), "apart")
@@ -53,47 +65,76 @@ def _line(cells: Sequence[Cell], rows: Sequence[Row], model: Model | None = None
     return Line(tuple(cells), tuple(rows), result.corpus, result.modality, system)
 
 
-def _model(model: Model, *most: Cell) -> tuple[Cell, ...]:
-    """System, what matters `most`, sparsity and size: in this order, for a phone shows but the first three."""
-    return Cell(model.system), *most, share(model.about.sparsity), Cell(model.about.size or NOTHING)
+def _model(model: Model, mean: Mean | None, *most: Cell) -> tuple[Cell, ...]:
+    """System, what matters `most`, sparsity and so on: in this order, for a phone shows but the first three."""
+    budget = Cell("unknown") if model.frames is None else Cell(f"{model.frames / 1e6:,.1f}", model.frames)
+    seeds = Cell("1", 1)
+    if mean and len(mean.seeds) > 1:
+        seeds = Cell(f"{len(mean.seeds)}: {points(min(mean.seeds))}–{points(max(mean.seeds))}", len(mean.seeds))
+    return Cell(model.system), *most, share(model.about.sparsity), Cell(model.about.size or NOTHING), budget, seeds
 
 
 def _model_columns(*most: Column) -> tuple[Column, ...]:
     sparsity = Column("sparsity", True, "share of the prunable weights that are exactly zero")
-    return Column("system"), *most, sparsity, Column("size")
+    budget = Column("M frames", True, "millions of frames that it was trained on, those of its ancestors included")
+    seeds = Column("seeds", True, "training seeds in the row; of several, the least and the most WER of one of them")
+    return Column("system"), *most, sparsity, Column("size"), budget, seeds
 
 
 def _clean(board: Board, heading: str) -> Iterator[Table]:
     columns = (
-        *_model_columns(WER, AGAINST),
+        *_model_columns(WER_COLUMN, AGAINST),
         Column("M weights", True, "millions of parameters that are not zero"),
         Column("CER", True, "character error rate in percent"),
         *text_columns("reading", "row"),
     )
-    lines: list[Line] = []
+    lines: dict[Model, Line] = {}
     notes: list[str] = []
     for model in board.models:
-        if (row := model.clean) is None:
+        if not model.clean:
             notes.append(f"{model.run} was not measured on clean clips.")
             continue
-        result = row.result
+        result = model.clean[0].result
         nonzero = result.nonzero if result.nonzero is not None else result.parameters
-        difference = _against(board, model, lambda each: [each.clean] if each.clean else [], notes)
+        mean = _mean_of([model.clean], notes)
         cells = (
-            *_model(model, rate(result.wer, result.wer_interval), difference),
+            *_model(model, mean, _cell(mean), _against(board, model, [CLEAN_KEY], notes)),
             count(nonzero / 1e6, 2) if nonzero else Cell(),
-            rate(result.cer, result.cer_interval),
+            _cell(_mean_of([model.clean], notes, "cer")),
             Cell(model.decoding),
-            Cell(row.name),
+            Cell(result_name(model.clean)),
         )
-        lines.append(_line(cells, [row], model))
+        lines[model] = _line(cells, model.clean, model)
     if lines:
-        yield Table(heading, columns, by_value(lines, 1), "measured", (_size_of(board), *notes))
+        yield Table(heading, columns, _ranked(lines, 1), "measured", (_size_of(board), *_budgets(lines), *notes))
+
+
+def result_name(rows: Sequence[Row]) -> str:
+    """The name of a row, and how many more seeds it stands for."""
+    return rows[0].name if len(rows) == 1 else f"{rows[0].name} and {len(rows) - 1} more"
+
+
+def _ranked(lines: Mapping[Model, Line], column: int) -> tuple[Line, ...]:
+    """Lines by the number in a column within each budget, the smallest budget first, the unknown ones last."""
+    return tuple(line for models in budgets_of(lines) for line in by_value([lines[each] for each in models], column))
+
+
+def _budgets(lines: Mapping[Model, Line]) -> Iterator[str]:
+    """What an order of these lines does not say."""
+    unknown = sum(model.frames is None for model in lines)
+    if unknown:
+        which = "these systems" if unknown == len(lines) else f"{unknown:,} of these systems, which come last,"
+        yield (
+            f"How much {which} were trained is unknown (no budget was kept): they are not compared with dense, and the"
+            " order of their rows does not rank systems."
+        )
+    if len(budgets_of(lines)) > 1:
+        yield "Rows are ordered within each budget of training; systems of different budgets are not ranked."
 
 
 def _size_of(board: Board) -> str:
     test = board.test
-    interval = board.models[0].rows[0].result.wer_interval
+    interval = board.models[0].rows[0].result.metrics[WER].interval
     said = f"{test.utterances:,} utterances, {test.words:,} words; intervals draw {interval.groups:,} {interval.over}."
     changed = sum(row.result.commit.endswith("-dirty") for model in board.models for row in model.rows)
     if changed:
@@ -117,28 +158,29 @@ def _means(board: Board, heading: str, where: Where) -> Iterator[Table]:
         means = [Column(name, True, what.get(name, "")) for name in shown]
         most = (means.pop(0), AGAINST) if whole else ()
         columns = (*_model_columns(*most), Column("clean", True), *means, Column("reading"))
-        lines: list[Line] = []
+        lines: dict[Model, Line] = {}
         notes: list[str] = []
         for model in board.models:
-            rows = model.noisy(where)
-            cells = [_mean(rows, FAMILY_SETS[name], levels, notes) for name in shown]
-            if all(cell.value is None for cell in cells):
+            keys = {
+                name: [(where, family, level) for family in FAMILY_SETS[name] for level in levels] for name in shown
+            }
+            found = {name: _mean_of(model.have(keys[name]), notes) for name in shown}
+            if not any(found.values()):
                 continue
-            wanted = [(family, level) for family in FAMILY_SETS["mean"] for level in levels]
-            first = (cells.pop(0), _against(board, model, _having(where, wanted), notes)) if whole else ()
-            line = (*_model(model, *first), _clean_rate(model), *cells, Cell(model.decoding))
-            read = [rows[family, level] for family in noise.FAMILIES for level in levels if (family, level) in rows]
-            lines.append(_line(line, read, model))
-            if lost := sum(row.result.faces_lost for row in rows.values()):
+            first_of = next(name for name in shown if found[name])
+            clean = _cell(_mean_of(model.have([CLEAN_KEY, *keys[first_of]])[:1], notes))  # of the same seeds
+            mean = found[first_of]
+            first = (_cell(found.pop("mean")), _against(board, model, keys["mean"], notes)) if whole else ()
+            cells = [_cell(each) for each in found.values()]
+            read = [row for name in families for rows in model.have(keys[name]) for row in rows]
+            lines[model] = _line((*_model(model, mean, *first), clean, *cells, Cell(model.decoding)), read, model)
+            if lost := sum(row.result.faces_lost for row in model.rows if where_of(row.result) == where):
                 notes.append(f"{model.run}: no face was found in {lost:,} clips, which count as nothing read.")
         seed = f", noise seed {where.seed}" if where.seed else ""
         title = f"{heading}: visual noise {WHERE[where.on]}{seed}, mean WER over {_said(levels)}"
         if lines:
-            yield Table(title, columns, by_value(lines, 1 if whole else 3), "measured", tuple(dict.fromkeys(notes)))
-
-
-def _clean_rate(model: Model) -> Cell:
-    return rate(model.clean.result.wer, model.clean.result.wer_interval) if model.clean else Cell()
+            said = tuple(dict.fromkeys((*_budgets(lines), *notes)))
+            yield Table(title, columns, _ranked(lines, 1 if whole else 5), "measured", said)
 
 
 def _said(levels: Sequence[float]) -> str:
@@ -148,33 +190,31 @@ def _said(levels: Sequence[float]) -> str:
     return f"level{'s' if len(whole) > 1 else ''} {', '.join(map(str, whole))}"
 
 
-def _mean(
-    rows: dict[tuple[str, float], Row], families: Sequence[str], levels: Sequence[float], notes: list[str]
-) -> Cell:
-    wanted = [(family, level) for family in families for level in levels]
-    if not all(each in rows for each in wanted):
-        return Cell()
+def _mean_of(conditions: Sequence[tuple[Row, ...]], notes: list[str], metric: str = WER) -> Mean | None:
+    """A mean over conditions and seeds; none where it was not measured, or hypotheses are missing."""
+    if not conditions or not all(metric in row.result.metrics for rows in conditions for row in rows):
+        return None
     try:
-        mean: Mean = mean_of([rows[each] for each in wanted])
+        return mean_of(conditions, metric)
     except Refused as refused:
         notes.append(f"No mean: {refused}.")
-        return Cell()
-    return rate(mean.wer, mean.interval)
+        return None
 
 
-def _having(where: Where, wanted: Sequence[tuple[str, float]]) -> Callable[[Model], list[Row]]:
-    def rows(model: Model) -> list[Row]:
-        have = model.noisy(where)
-        return [have[each] for each in wanted] if all(each in have for each in wanted) else []
-
-    return rows
+def _cell(mean: Mean | None) -> Cell:
+    return rate(mean.value, mean.interval) if mean else Cell()
 
 
-def _against(board: Board, model: Model, rows: Callable[[Model], list[Row]], notes: list[str]) -> Cell:
+def _against(board: Board, model: Model, keys: Sequence[Key], notes: list[str]) -> Cell:
     dense = board.dense(model)
-    if dense is None or not rows(dense) or not rows(model):
+    if isinstance(dense, str):
+        return Cell(dense or NOTHING)
+    mine = model.have(keys)
+    seeds = {row.result.train_seed for row in mine[0]} if mine else set()
+    theirs = dense.have(keys, seeds)
+    if not mine or not theirs or len(theirs[0]) != len(mine[0]):
         return Cell()
-    found = against(rows(dense), rows(model))
+    found = against(theirs, mine)
     if isinstance(found, str):
         notes.append(f"Not compared with dense: {found}.")
         return Cell()
@@ -188,50 +228,40 @@ def _sound(board: Board, heading: str, where: Where) -> Iterator[Table]:
         ratios = sorted({r for m in board.models for family, r in m.noisy(where) if family == kind}, reverse=True)
         decibels = [Column(f"{ratio:g} dB", True) for ratio in ratios]
         columns = (Column("system"), Column("clean", True), *decibels, *_model_columns()[1:], Column("reading"))
-        lines = []
+        lines: dict[Model, Line] = {}
+        notes: list[str] = []
         for model in board.models:
-            rows = model.noisy(where)
-            mine = [rows.get((kind, ratio)) for ratio in ratios]
+            mine = [model.have([(where, kind, ratio)]) for ratio in ratios]
             if not any(mine):
                 continue
-            cells = [rate(row.result.wer, row.result.wer_interval) if row else Cell() for row in mine]
-            line = (*_model(model, _clean_rate(model), *cells), Cell(model.decoding))
-            lines.append(_line(line, [row for row in mine if row], model))
-        yield Table(f"{heading}: {kind} {WHERE['sound']}", columns, by_value(lines, 1 + len(ratios)), "measured")
-
-
-def _seeds(board: Board, heading: str) -> Iterator[Table]:
-    """The spread over training seeds, which no interval above knows of."""
-    groups: dict[tuple[str, str, float, str], list[Row]] = {}
-    for model in board.models:
-        if model.clean and model.about.train_seed is not None:
-            key = (model.system, model.about.size, round(model.about.sparsity, 2), model.decoding)
-            groups.setdefault(key, []).append(model.clean)
-    lines = []
-    for (system, size, sparsity, _), rows in sorted(groups.items()):
-        seeds = sorted({row.result.train_seed for row in rows if row.result.train_seed is not None})
-        if len(seeds) > 1:
-            wers = [row.result.wer for row in rows]
-            span = Cell(f"{points(min(wers))} to {points(max(wers))}", max(wers) - min(wers))
-            cells = (Cell(system), rate(fmean(wers)), span, share(sparsity), Cell(size or NOTHING))
-            lines.append(_line((*cells, Cell(", ".join(map(str, seeds)))), rows))
-    columns = (*_model_columns(Column("mean WER", True), Column("least to most", True)), Column("seeds"))
-    if lines:
-        yield Table(f"{heading}: spread over training seeds, clean", columns, by_value(lines, 1), "measured")
+            cells = [_cell(_mean_of(conditions, notes)) for conditions in mine]
+            read = [row for conditions in mine for rows in conditions for row in rows]
+            clean = _mean_of(model.have([CLEAN_KEY], {row.result.train_seed for row in read}), notes)
+            system, *rest = _model(model, clean)
+            lines[model] = _line((system, _cell(clean), *cells, *rest, Cell(model.decoding)), read, model)
+        said = tuple(dict.fromkeys((*_budgets(lines), *notes)))
+        title = f"{heading}: {kind} {WHERE['sound']}"
+        yield Table(title, columns, _ranked(lines, 1 + len(ratios)), "measured", said)
 
 
 def _conditions(board: Board, heading: str) -> Table:
     """Every single row, for the page."""
     sparsity = _model_columns()[1]
-    columns = (Column("row"), WER, Column("CER", True), *text_columns("system", "condition", "noise on"), sparsity)
+    columns = (
+        Column("row"),
+        WER_COLUMN,
+        Column("CER", True),
+        *text_columns("system", "condition", "noise on"),
+        sparsity,
+    )
     lines = []
     for model in board.models:
         for row in sorted(model.rows, key=lambda row: (row.family != CLEAN, row.family, row.strength)):
             result = row.result
             cells = (
                 Cell(row.name),
-                rate(result.wer, result.wer_interval),
-                rate(result.cer, result.cer_interval),
+                of_metric(result),
+                of_metric(result, "cer"),
                 Cell(model.system),
                 Cell(result.condition),
                 Cell(result.noise_on or NOTHING),

@@ -1,7 +1,7 @@
 """What training left behind, kept beside the results so that figures outlive the runs: gradients and layers.
 
-<results>/<run>/<split>/gradients.csv    step, norm: L2 norm of the gradient of the encoder's first feed-forward layer
-<results>/<run>/<split>/layers.csv       group, weights, zeros: the prunable weights by what they belong to
+<results>/<run>/gradients.csv    step, norm: L2 norm of the gradient of the encoder's first feed-forward layer
+<results>/<run>/layers.csv       group, weights, zeros: the prunable weights by what they belong to
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Group:
 def gather(rows: Iterable[Row], runs: Path) -> list[str]:
     """Keep what figures need of every run that has results, and say which runs are gone or cannot be read."""
     notes = []
-    for run, weights, folder in sorted({(row.result.run, row.result.weights, row.path.parent) for row in rows}):
+    for run, weights, folder in sorted({(row.result.run, row.result.weights, row.path.parent.parent) for row in rows}):
         here = runs / run
         if not here.is_dir():
             notes.append(f"{here} is gone: its results stand, `rerun` needs it trained again")

@@ -23,7 +23,6 @@ class Entry:
     objective: type[Recognise]
     streams: tuple[str, ...] = ("labelled",)  # all of these, of clips that have text
     helpers: tuple[str, ...] = ()  # settings of it that name a trained run
-    metrics: tuple[str, ...] = ("wer",)  # what validation and boards judge it by
 
 
 # What `objective.name` in a recipe may say.

@@ -20,6 +20,7 @@ class Objective(nn.Module):
     """
 
     network: nn.Module  # the method acts on this one, and its mean over the last snapshots is saved
+    metrics: tuple[str, ...] = ("wer",)  # what it is judged by
     frozen: tuple[str, ...] = ()  # names of submodules that training leaves as they are
 
     def forward(self, batches: Batches) -> dict[str, Tensor]:

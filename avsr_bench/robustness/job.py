@@ -1,7 +1,7 @@
 """`robustness`: many runs, one split, many conditions. Reads top to bottom as it happens.
 
-Every (run, condition) is a result file of its own. What is there and answers the request is kept; the rest is read in
-one sweep. Parts share the work by conditions, so that no result has to be put together from pieces.
+What is in the archive of a run and answers the request is kept; the rest is read in one sweep. Parts share the work by
+conditions, so that no result has to be put together from pieces.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from ..evaluation.job import (
     showing,
     sound_settings,
 )
-from ..files import make_folder, sweep_temporaries
+from ..files import make_folder
 from ..locks import hold_part
 from ..nn import Modality
 from ..records import Misused, Refused
 from ..runs import Run
-from ..scoring import Result, Score, merge, read_hypotheses, score
+from ..scoring import Result, Score, archive, merge, score
 
 OUT = Path("leaderboards/local/results")
 
@@ -69,7 +69,7 @@ class Model:
     name: str  # as tables call it
     reader: Reader
     about: Provenance
-    folder: Path  # of its results
+    archive: Path  # of its results
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +110,20 @@ def robustness(request: RobustnessRequest, progress: Progress) -> Swept:
     for model in models:
         for note in notes(model.about.run, corpus, model.reader, places):
             progress.say(note)
+        if any(map(archive.is_old, model.archive.with_suffix("").glob("*.jsonl"))):
+            progress.say(
+                f"{model.archive.with_suffix('')} has results of the old form, which are measured again: stop, and"
+                f" run `avsr-bench leaderboard convert {request.out}` first, to keep them"
+            )
 
     first, parts = request.part
     mine = conditions[first - 1 :: parts]
     with ExitStack() as held:
         for model in models:
-            make_folder(model.folder)
-            held.enter_context(hold_part(model.folder, *request.part, advice="or give each a --part of its own"))
+            folder = model.archive.parent
+            make_folder(folder)
+            archive.check(model.archive)
+            held.enter_context(hold_part(folder, *request.part, advice="or give each a --part of its own"))
         _measure(request, mine, models, places, union, progress)
     return _gather(models, conditions, request, places, reference, corpus.name)
 
@@ -129,26 +136,21 @@ def _measure(
     union: Modality,
     progress: Progress,
 ) -> None:
-    """Read what is missing of this part; each result is written as soon as it is there."""
+    """Read what is missing of this part; each result is kept as soon as it is there."""
     corpus = models[0].about.corpus
     by_reader = {model.reader: model for model in models}
     tasks = [
-        Task(condition, tuple(m.reader for m in models if _to_do(m, condition, request.seed, len(places))))
-        for condition in mine
+        Task(condition, tuple(m.reader for m in models if _to_do(m, condition, len(places)))) for condition in mine
     ]
     _say_what_is_left(tasks, mine, models, progress)
-    for model, condition in _pairs(models, mine):
-        path = evaluation.result_path(model.folder, condition, request.seed)
-        evaluation.check_results(path)
-        sweep_temporaries(model.folder, f"{path.stem}.")  # of a killed run; no other run has this part
     wanted = [task.condition for task in tasks if task.readers]
     with showing(corpus, places, union, wanted, request.root, request.seed, request.workers) as show:
         progress.begin("robustness", sum(len(task.readers) for task in tasks) * len(places), "utterances")
         for heard in evaluation.sweep(tasks, places, show, request.workers, lambda: progress.step(None)):
             model = by_reader[heard.reader]
             about = replace(model.about, command=command_of(request, model, heard.condition))
-            path = evaluation.result_path(model.folder, heard.condition, request.seed)
-            evaluation.write_result(path, evaluation.make_result(heard, about), heard)
+            name = evaluation.result_name(heard.condition, request.seed)
+            archive.write(model.archive, name, evaluation.make_result(heard, about), heard.utterances)
 
 
 def open_runs(names: Sequence[str], corpus: Prepared) -> list[Run]:
@@ -215,7 +217,8 @@ def _model(run: Run, request: RobustnessRequest, corpus: Prepared, split: str) -
     how = "" if reader.settings == run.decode else f"-{reader.settings.kind}"
     if how and reader.settings.kind == "beam":
         how += str(reader.settings.beam)
-    return Model(run.name, reader, about, request.out / corpus.name / short / f"{split}{how}")
+    path = request.out / corpus.name / short / f"{split}{how}{archive.SUFFIX}"
+    return Model(run.name, reader, about, path)
 
 
 def _reference(name: str | None, opened: Sequence[Run], models: Sequence[Model]) -> str:
@@ -230,12 +233,11 @@ def _reference(name: str | None, opened: Sequence[Run], models: Sequence[Model])
     raise Misused(f"--reference {name} is none of the models.{recipes.nearest(name, known)}")
 
 
-def _to_do(model: Model, condition: Condition, seed: int, utterances: int) -> bool:
+def _to_do(model: Model, condition: Condition, utterances: int) -> bool:
     """Whether a model meets a condition, and no result of it is there."""
     if not condition.met_by(model.about.run.about.modality):
         return False
-    path = evaluation.result_path(model.folder, condition, seed)
-    return evaluation.stored_result(path, condition, model.reader, model.about, utterances) is None
+    return evaluation.stored_result(model.archive, condition, model.reader, model.about, utterances) is None
 
 
 def _say_what_is_left(
@@ -284,13 +286,12 @@ def _gather(
     found: dict[tuple[str, str], Measured] = {}
     missing = 0
     for model, condition in _pairs(models, conditions):
-        path = evaluation.result_path(model.folder, condition, request.seed)
-        result = evaluation.stored_result(path, condition, model.reader, model.about, len(places))
-        if result is None:
+        stored = evaluation.stored_result(model.archive, condition, model.reader, model.about, len(places))
+        if stored is None:
             missing += 1
             continue
-        scores = merge(map(score, read_hypotheses(path.with_suffix(".jsonl"))))
-        found[model.name, condition.name] = Measured(result, scores)
+        result, heard = stored
+        found[model.name, condition.name] = Measured(result, merge(map(score, heard)))
     names = tuple(model.name for model in models)
     return Swept(names, tuple(each.name for each in conditions), found, missing, reference, corpus, request.out)
 

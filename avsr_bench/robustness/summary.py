@@ -6,7 +6,7 @@ of means and of differences draw the same speakers in all conditions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .. import noise, scoring
@@ -84,17 +84,30 @@ def _notes(swept: Swept, rows: Sequence[Row]) -> list[str]:
     if swept.missing:
         said.append(f"{swept.missing:,} results are not there yet: other parts have them to do")
     if rows:
-        one = next(iter(swept.found.values())).result
+        words = next(iter(swept.found.values())).result.metrics[scoring.WER].parts.length
         widest = max(rows, key=lambda row: row.interval.high - row.interval.low)
         half = (widest.interval.high - widest.interval.low) / 2
         if half > WIDE:
             said.append(
-                f"intervals are wide, up to ±{100 * half:.1f} points: the test has {one.words.length:,} words by"
+                f"intervals are wide, up to ±{100 * half:.1f} points: the test has {words:,} words by"
                 f" {widest.interval.groups:,} {widest.interval.over}; judge differences by p"
             )
         said += widest.interval.caveats
+    said += _unequal(swept)
     lost = sum(each.result.faces_lost for each in swept.found.values())
     if lost:
         clips = sum(each.result.utterances for each in swept.found.values() if each.result.noise_on == "frame")
         said.append(f"faces lost in {lost:,} of {clips:,} clips with noise on frames: each counts as nothing read")
     return said
+
+
+def _unequal(swept: Swept) -> Iterator[str]:
+    """Which differences to the reference are of networks that were trained on more or less than it."""
+    budgets = {model: each.result.budget for (model, _), each in swept.found.items()}
+    if swept.reference not in budgets:
+        return
+    others = {model: budget for model, budget in budgets.items() if model != swept.reference}
+    same = {model: scoring.same_budget(budget, budgets[swept.reference]) for model, budget in others.items()}
+    for answer, why in ((None, "the budget of training is not known"), (False, "the budgets of training differ")):
+        if mine := [model for model, found in same.items() if found is answer]:
+            yield f"{swept.reference} and {', '.join(mine)}: {why}; differences are of networks, not of systems"

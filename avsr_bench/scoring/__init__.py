@@ -4,20 +4,29 @@
 `interval` and `compare`. Scores merged from parts give the same numbers as scores of the whole.
 """
 
+from .archive import Archive, read_archive
 from .bootstrap import Comparison, Interval, compare, interval
 from .edits import Alignment, Edits, Step, align, count, show
-from .result import SCORER_VERSION, Result, parse_result, read_result
-from .utterances import Score, Utterance, merge, read_hypotheses, score, total, worst, write_hypotheses
+from .metrics import METRICS, WER, Metric, Parts, Sums
+from .result import SCORER_VERSION, Measure, Result, parse_result, same_budget
+from .utterances import Score, Utterance, merge, pool, score, total, worst
 
 __all__ = [
+    "METRICS",
     "SCORER_VERSION",
+    "WER",
     "Alignment",
+    "Archive",
     "Comparison",
     "Edits",
     "Interval",
+    "Measure",
+    "Metric",
+    "Parts",
     "Result",
     "Score",
     "Step",
+    "Sums",
     "Utterance",
     "align",
     "compare",
@@ -25,11 +34,11 @@ __all__ = [
     "interval",
     "merge",
     "parse_result",
-    "read_hypotheses",
-    "read_result",
+    "pool",
+    "read_archive",
+    "same_budget",
     "score",
     "show",
     "total",
     "worst",
-    "write_hypotheses",
 ]

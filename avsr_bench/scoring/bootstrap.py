@@ -16,6 +16,7 @@ from pydantic import Field
 
 from ..records import Refused
 from .edits import MOST, Count
+from .metrics import WER
 from .utterances import Score, merge
 
 DRAWS = 2_000
@@ -24,7 +25,6 @@ FEW = 10  # groups: with fewer, draws of them vary too little, and intervals are
 AT_ONCE = 2**22  # numbers drawn at a time: 32 MB
 
 Bound = Annotated[float, Field(ge=-MOST, le=MOST, allow_inf_nan=False)]
-Unit = Literal["words", "characters"]
 Over = Literal["speakers", "sources", "utterances"]
 
 
@@ -61,25 +61,23 @@ class Comparison:
     p: float  # two-sided: how often so clear a sign would come of two systems that are alike
 
 
-def interval(
-    conditions: Sequence[Sequence[Score]], unit: Unit = "words", draws: int = DRAWS, seed: int = 0
-) -> Interval:
+def interval(conditions: Sequence[Sequence[Score]], metric: str = WER, draws: int = DRAWS, seed: int = 0) -> Interval:
     """The interval of a rate, or of the mean of rates over several conditions of the same utterances."""
-    over, groups, rates = _draw(conditions, unit, draws, seed)
+    over, groups, rates = _draw(conditions, metric, draws, seed)
     return _interval(rates.mean(1), over, groups, seed)
 
 
 def compare(
     first: Sequence[Sequence[Score]],
     second: Sequence[Sequence[Score]],
-    unit: Unit = "words",
+    metric: str = WER,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Comparison:
     """A paired test of two systems, each in one or several conditions: whose mean rate is higher, and how surely."""
-    over, groups, rates = _draw([*first, *second], unit, draws, seed)
+    over, groups, rates = _draw([*first, *second], metric, draws, seed)
     drawn = rates[:, len(first) :].mean(1) - rates[:, : len(first)].mean(1)
-    means = [np.mean([_rates(*_sums(scores, unit).sum(0)) for scores in system]) for system in (first, second)]
+    means = [np.mean([_rates(*_sums(scores, metric).sum(0)) for scores in system]) for system in (first, second)]
     # The draw that is the data itself counts too, which keeps p above zero. And so many groups that all say the same
     # have a chance of 2 ** (1 - groups) to do so where systems are alike: draws of few groups know nothing of it.
     tail = min(np.sum(drawn <= 0), np.sum(drawn >= 0))
@@ -91,7 +89,7 @@ def compare(
     )
 
 
-def _draw(conditions: Sequence[Sequence[Score]], unit: Unit, draws: int, seed: int) -> tuple[Over, int, np.ndarray]:
+def _draw(conditions: Sequence[Sequence[Score]], metric: str, draws: int, seed: int) -> tuple[Over, int, np.ndarray]:
     """What is drawn, how many of it there are, and the rate of every condition in every draw: draws, conditions."""
     conditions = [merge(scores) for scores in conditions]
     keys = [each.key for each in conditions[0]]
@@ -104,7 +102,7 @@ def _draw(conditions: Sequence[Sequence[Score]], unit: Unit, draws: int, seed: i
     size = int(group.max()) + 1
     sums = np.zeros((size, len(conditions), 2))
     for place, scores in enumerate(conditions):
-        np.add.at(sums[:, place], group, _sums(scores, unit))
+        np.add.at(sums[:, place], group, _sums(scores, metric))
     rng = np.random.default_rng(seed)
     rates = []
     for start in range(0, draws, step := max(1, AT_ONCE // size)):
@@ -129,10 +127,10 @@ def _groups(scores: Sequence[Score]) -> tuple[Over, np.ndarray]:
     return "utterances", np.arange(len(scores))
 
 
-def _sums(scores: Sequence[Score], unit: Unit) -> np.ndarray:
+def _sums(scores: Sequence[Score], metric: str) -> np.ndarray:
     """Errors and length of every utterance: N, 2."""
-    edits = [each.words if unit == "words" else each.characters for each in scores]
-    return np.array([(each.errors, each.length) for each in edits], dtype=np.float64).reshape(-1, 2)
+    parts = [each.parts[metric] for each in scores]
+    return np.array([(each.errors, each.length) for each in parts], dtype=np.float64).reshape(-1, 2)
 
 
 def _rates(errors: np.ndarray, length: np.ndarray) -> np.ndarray:

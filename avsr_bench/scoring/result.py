@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
 from .. import recipes
-from ..bounded import parse_json, read_text
-from ..inert import inert
-from ..records import Refused
+from ..bounded import parse_json
+from ..inert import inert, line
+from ..records import Budget, Refused
 from ..text import TEXT_VERSION
 from .bootstrap import Interval
 from .edits import MOST, Count, Edits
+from .metrics import METRICS, WER, Parts
 
 SCORER_VERSION = 1  # of what counts as a unit and an error, beside the text rule, and of how intervals are drawn
-LARGEST = 2**20  # bytes of a file; ours have 2,000
+LARGEST = 2**20  # bytes of its JSON; ours has 2,000
+SAME = 0.05  # two budgets are the same within this fraction of the larger one
 SHORT, LONG = 200, 10_000  # characters of a name, and of a command
 
 
@@ -63,6 +64,12 @@ def _settings(values: Mapping[str, Any]) -> Mapping[str, Any]:
     return values
 
 
+def _budget(budget: Budget | None) -> Budget | None:
+    for ancestor in budget.ancestors if budget else ():
+        _word(ancestor.run)
+    return budget
+
+
 Line = Annotated[str, AfterValidator(_line)]  # nothing in it that a terminal, a page or a figure would act on
 Word = Annotated[str, AfterValidator(_word)]  # the same, short
 Part = Annotated[str, AfterValidator(_part)]  # of the name of a file; may be empty
@@ -71,9 +78,27 @@ Place = Annotated[str, AfterValidator(_place)]  # of a folder below another one:
 Seed = Annotated[int, Field(ge=0, lt=2**64)]
 
 
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A metric on a split: the sums of its parts, and where its value lies."""
+
+    parts: Parts
+    interval: Interval
+
+    @property
+    def value(self) -> float:
+        """The ratio of the sums; a fraction where the unit is percent."""
+        return self.parts.rate
+
+    @property
+    def values(self) -> tuple[float, float, float]:
+        """The value and both ends of its interval."""
+        return self.value, self.interval.low, self.interval.high
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One JSON file; the hypotheses that it counts lie beside it."""
+    """One condition; the hypotheses that it counts are kept with it (`archive`)."""
 
     run: Place
     corpus: Name
@@ -82,10 +107,7 @@ class Result:
     corpus_fingerprint: Word
 
     utterances: Count
-    words: Edits
-    characters: Edits
-    wer_interval: Interval
-    cer_interval: Interval
+    metrics: Mapping[str, Measure]
 
     decoding: Annotated[Mapping[str, Any], AfterValidator(_settings)]  # kind and settings
     train_seed: Seed | None = None  # none of weights that others trained
@@ -109,45 +131,64 @@ class Result:
     nonzero: Count | None = None  # parameters that are not zero
     recipe_command: Line = ""  # the command that trained it
     weights: Word = ""  # a digest of them
+    budget: Annotated[Budget | None, AfterValidator(_budget)] = None  # of its training; none where nobody kept it
     faces_lost: Count = 0  # clips in which noise on frames left no face to be found: nothing was read in them
 
     @property
     def wer(self) -> float:
         """Word error rate, a fraction."""
-        return self.words.rate
-
-    @property
-    def cer(self) -> float:
-        """Character error rate, a fraction."""
-        return self.characters.rate
+        return self.metrics[WER].value
 
     def to_json(self) -> str:
-        """The result as it is kept: WER and CER written out for those who read it without us."""
-        content = {"wer": self.wer, "cer": self.cer, **asdict(self)}
+        """The result as it is kept, values written out for those who read it without us."""
+        metrics = {name: {"value": each.value, **asdict(each)} for name, each in self.metrics.items()}
+        content = {"metrics": metrics, **{name: of for name, of in asdict(self).items() if name != "metrics"}}
         return inert(json.dumps(content, ensure_ascii=False, indent=2), lines=True) + "\n"
 
 
-def read_result(path: Path) -> Result:
-    """The result in a file, whoever wrote it."""
-    return parse_result(read_text(path, LARGEST), str(path))
+def same_budget(one: Budget | None, other: Budget | None) -> bool | None:
+    """Whether two networks were trained on as many frames, ancestors included; none where one of them is not known."""
+    totals = [budget.total if budget else None for budget in (one, other)]
+    known = [of for of in totals if of is not None]
+    return None if len(known) < 2 else max(known) - min(known) <= SAME * max(known)
 
 
 def parse_result(text: str, where: str) -> Result:
-    """The result of a JSON text; `where` names it. Rates that are not those of the counts are refused."""
+    """The result of a JSON text; `where` names it. Values that are not those of the parts are refused."""
+    wrong = f"{where} is not a result"
     try:
         content = parse_json(text)
         if not isinstance(content, dict):
             raise ValueError(f"expected {{...}}, not {type(content).__name__}")
-        rates = content.pop("wer"), content.pop("cer")
+        metrics = content.pop("metrics")
+        if not isinstance(metrics, dict) or not all(isinstance(each, dict) for each in metrics.values()):
+            raise ValueError("metrics should be a section for each metric")
     except KeyError as error:
-        raise Refused(f"{where} is not a result: it lacks {error}") from None
+        raise Refused(f"{wrong}: it lacks {error}") from None
     except ValueError as error:
-        raise Refused(f"{where} is not a result: {' '.join(str(error).split())}") from None
-    result = recipes.build(Result, content, f"{where} is not a result")
-    measured = result.wer, result.cer
-    if rates != measured:
-        raise Refused(f"{where}: WER and CER are {rates}, but its counts make {measured}: it was changed by hand")
-    for span in (result.wer_interval, result.cer_interval):
-        if not 0 <= span.low <= span.high:
-            raise Refused(f"{where} is not a result: an interval from {span.low} to {span.high}")
-    return result
+        raise Refused(f"{wrong}: {' '.join(str(error).split())}") from None
+    measures = {name: _measure(name, each, f"{wrong}: metrics.{line(name, 60)}") for name, each in metrics.items()}
+    if isinstance(budget := content.get("budget"), dict):
+        recipes.build(Budget, budget, f"{wrong}: budget")  # by name what is unknown in it
+    return replace(recipes.build(Result, {**content, "metrics": {}}, wrong), metrics=measures)
+
+
+def _measure(name: str, content: Mapping[str, Any], wrong: str) -> Measure:
+    if name not in METRICS:
+        raise Refused(f"{wrong} is no metric.{recipes.nearest(name, METRICS)}")
+    if content.keys() != {"value", "parts", "interval"}:
+        raise Refused(f"{wrong} should have value, parts and interval")
+    parts, interval = content["parts"], content["interval"]
+    if not isinstance(parts, dict) or not isinstance(interval, dict):
+        raise Refused(f"{wrong} should have sections for parts and interval")
+    measure = Measure(
+        recipes.build(METRICS[name].parts, parts, f"{wrong}.parts"),
+        recipes.build(Interval, interval, f"{wrong}.interval"),
+    )
+    if content["value"] != measure.value:
+        raise Refused(
+            f"{wrong} is {content['value']!r:.40}, but its parts make {measure.value}: it was changed by hand"
+        )
+    if measure.interval.low > measure.interval.high or (METRICS[name].parts is Edits and measure.interval.low < 0):
+        raise Refused(f"{wrong}: an interval from {measure.interval.low} to {measure.interval.high}")
+    return measure

@@ -1,28 +1,22 @@
-"""What was said and heard in each utterance: records in a file, and their scores."""
+"""What was said and heard in each utterance, and its score."""
 
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
-from pathlib import Path
 
-from ..bounded import parse_json, read_text
-from ..files import write_whole
-from ..inert import inert
 from ..records import Refused
 from ..text import plain
-from .edits import Alignment, Edits, align, count
-
-LARGEST = 2**30  # bytes of a file of hypotheses: a million utterances
+from .edits import Alignment, align, count
+from .metrics import METRICS, WER, Parts, Sums
 
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One line of a file of hypotheses: all that it takes to score an utterance again."""
+    """All that it takes to score an utterance again."""
 
     key: str
     reference: str  # both as they are; the text rule is applied to score them
@@ -30,29 +24,24 @@ class Utterance:
     speaker: str = ""  # empty where unknown
     source: str = ""  # the recording that it was cut from
     score: float | None = None  # of the search
+    parts: Mapping[str, Sums] = field(default_factory=dict)  # of metrics that the texts do not tell
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The edits of one utterance, and what it takes to draw an interval."""
+    """The parts of every metric of one utterance, and what it takes to draw an interval."""
 
     key: str
     speaker: str
     source: str
-    words: Edits
-    characters: Edits  # spaces between words among them
+    parts: Mapping[str, Parts]
 
 
 def score(utterance: Utterance) -> Score:
-    """Compare what was heard with what was said, both in plain form."""
+    """Compare what was heard with what was said, both in plain form; spaces between words are characters."""
     reference, hypothesis = plain(utterance.reference), plain(utterance.hypothesis)
-    return Score(
-        utterance.key,
-        utterance.speaker,
-        utterance.source,
-        count(reference.split(), hypothesis.split()),
-        count(reference, hypothesis),
-    )
+    edits = {"wer": count(reference.split(), hypothesis.split()), "cer": count(reference, hypothesis)}
+    return Score(utterance.key, utterance.speaker, utterance.source, {**edits, **utterance.parts})
 
 
 def merge(*parts: Iterable[Score]) -> tuple[Score, ...]:
@@ -64,42 +53,35 @@ def merge(*parts: Iterable[Score]) -> tuple[Score, ...]:
     return tuple(scores)
 
 
-def total(scores: Iterable[Score]) -> tuple[Edits, Edits]:
-    """The edits of all words and of all characters; their rates are WER and CER."""
+def pool(runs: Sequence[Sequence[Score]]) -> tuple[Score, ...]:
+    """Several runs on the same clips as one, the parts of a clip added up: a draw of a speaker takes all runs."""
+    if len(runs) == 1:
+        return tuple(runs[0])
+    found = {each.key: each for each in runs[0]}
+    for scores in runs[1:]:
+        if differing := sorted({each.key for each in scores} ^ found.keys()):
+            raise Refused(f"results of different utterances cannot be joined: {differing[0]} is in only one of them")
+        for each in scores:
+            parts = found[each.key].parts
+            sums = {name: add(parts[name], each.parts[name]) for name in parts.keys() & each.parts.keys()}
+            found[each.key] = replace(each, parts=sums)
+    return tuple(found.values())
+
+
+def total(scores: Iterable[Score]) -> dict[str, Parts]:
+    """The sum of the parts of every metric that all utterances have; of no utterances, of the metrics of text."""
     scores = tuple(scores)
-    return reduce(add, (each.words for each in scores), Edits()), reduce(
-        add, (each.characters for each in scores), Edits()
-    )
+    names = set.intersection(*(set(each.parts) for each in scores)) if scores else {"wer", "cer"}
+    return {
+        name: reduce(add, (each.parts[name] for each in scores), metric.parts())
+        for name, metric in METRICS.items()
+        if name in names
+    }
 
 
 def worst(utterances: Iterable[Utterance], number: int) -> list[tuple[Utterance, Alignment]]:
     """The utterances with the most errors in words, the worst first, and how they align."""
-    scored = sorted(((score(each), each) for each in utterances), key=lambda pair: (-pair[0].words.errors, pair[0].key))
+    scored = sorted(
+        ((score(each), each) for each in utterances), key=lambda pair: (-pair[0].parts[WER].errors, pair[0].key)
+    )
     return [(each, align(plain(each.reference).split(), plain(each.hypothesis).split())) for _, each in scored[:number]]
-
-
-def write_hypotheses(path: Path, utterances: Sequence[Utterance]) -> None:
-    """One JSON object a line, in the order of their keys."""
-    lines = [
-        inert(json.dumps(asdict(each), ensure_ascii=False)) for each in sorted(utterances, key=lambda each: each.key)
-    ]
-    write_whole(path, "".join(f"{line}\n" for line in lines))
-
-
-def read_hypotheses(path: Path) -> tuple[Utterance, ...]:
-    """The utterances of a file of hypotheses."""
-    lines = read_text(path, LARGEST).split("\n")
-    if lines.pop():
-        raise Refused(f"{path} breaks off in line {len(lines) + 1}: write it again")
-    return tuple(_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1))
-
-
-def _parse(line: str, where: str) -> Utterance:
-    try:
-        utterance = Utterance(**parse_json(line))
-    except (ValueError, TypeError):
-        raise Refused(f"{where}: not a record of {', '.join(field.name for field in fields(Utterance))}") from None
-    texts = (utterance.key, utterance.reference, utterance.hypothesis, utterance.speaker, utterance.source)
-    if not all(isinstance(text, str) for text in texts) or not isinstance(utterance.score, float | int | None):
-        raise Refused(f"{where}: a score is a number, and everything else is text")
-    return utterance

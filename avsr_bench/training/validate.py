@@ -26,22 +26,25 @@ def validate(
     fabric: Fabric,
     bf16: bool,
 ) -> dict[str, float]:
-    """Loss a clip and word error rate; each rank validates its batches, and the counts are added up."""
+    """Loss a clip, and the metrics that the objective is judged by; the sums of all ranks are added up."""
     network = objective.network
     reader = Reader("validation", network, tokenizer, GREEDY)
     network.eval()
-    sums = torch.zeros(4, dtype=torch.float64)  # clips, loss, errors, words
+    sums = torch.zeros(2 + 2 * len(objective.metrics), dtype=torch.float64)  # clips, loss, parts of each metric
     for batch, transcripts in batches:
         batch = batch.to(fabric.device)
         with in_precision(fabric.device, bf16):
             memory, lengths = network.encode(batch.inputs, batch.lengths)
             answers = network.answers(memory, lengths, batch.tokens, objective.loss.ctc < 1)
             losses = joint_loss(answers, batch.tokens, objective.loss)
-        words, _ = scoring.total(score_batch(reader, memory, lengths, batch.keys, transcripts))
+        total = scoring.total(score_batch(reader, memory, lengths, batch.keys, transcripts))
+        parts = [part for name in objective.metrics for part in (total[name].errors, total[name].length)]
         loss = float(losses.clips.double().sum())
-        sums += torch.tensor([len(transcripts), loss, words.errors, words.length], dtype=torch.float64)
+        sums += torch.tensor([len(transcripts), loss, *parts], dtype=torch.float64)
     network.train()
-    total = fabric.all_reduce(sums.to(fabric.device, torch.float32), reduce_op="sum")
-    assert isinstance(total, torch.Tensor)
-    clips, loss, errors, length = total.tolist()
-    return {"loss": loss / max(clips, 1), "wer": errors / max(length, 1)}
+    of_all = fabric.all_reduce(sums.to(fabric.device, torch.float32), reduce_op="sum")
+    assert isinstance(of_all, torch.Tensor)
+    clips, loss, *counts = of_all.tolist()
+    pairs = zip(objective.metrics, counts[::2], counts[1::2], strict=True)
+    rates = {name: errors / max(length, 1) for name, errors, length in pairs}
+    return {"loss": loss / max(clips, 1), **rates}

@@ -7,13 +7,14 @@ import io
 import json
 import random
 import re
+import zipfile
 from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 import yaml
 
-Form = Literal["bytes", "text", "json", "jsonl", "yaml", "csv", "safetensors", "torch", "npz"]
+Form = Literal["bytes", "text", "json", "jsonl", "yaml", "csv", "safetensors", "torch", "npz", "archive"]
 
 LENGTHS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 2**63 - 1, 2**64 - 1)
 DEEP = 100_000  # brackets: any parser that calls itself for each runs out of stack
@@ -382,6 +383,31 @@ def _npz(data: bytes, draw: random.Random) -> tuple[bytes, str]:
     return file.getvalue(), f"{name}: {way}"
 
 
+def _archive(data: bytes, draw: random.Random) -> tuple[bytes, str]:
+    """A zip of JSON: one member changed inside, taken out, renamed, put in, or with a size that is a lie."""
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        found = {name: file.read(name) for name in file.namelist()}
+    name = draw.choice(list(found))
+    way = draw.choice(("change", "change", "change", "change", "remove", "rename", "add", "empty", "bomb", "lie"))
+    if way == "change":
+        found[name], way = (_jsonl if name.endswith("l") else _json)(found[name], draw)
+    elif way == "remove":
+        del found[name]
+    elif way in ("rename", "add"):
+        new = draw.choice(("../decoy/kept.txt", f"{OUTSIDE}/x.json", "clean.exe", "x.json", "\x1b[2J.jsonl", "é" * 300))
+        found[new] = found.pop(name) if way == "rename" else b"{}"
+    elif way in ("empty", "bomb"):
+        found[name] = b"" if way == "empty" else bytes(300 << 20)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+        for each, content in found.items():
+            file.writestr(each, content)
+    if way == "lie":
+        size = len(found[name]).to_bytes(4, "little")
+        return packed.getvalue().replace(size, draw.choice(LENGTHS[:10]).to_bytes(4, "little")), f"{name}: size"
+    return packed.getvalue(), f"{name}: {way}"
+
+
 STRUCTURED: dict[Form, Callable[[bytes, random.Random], tuple[bytes, str]]] = {
     "text": _text,
     "json": _json,
@@ -391,4 +417,5 @@ STRUCTURED: dict[Form, Callable[[bytes, random.Random], tuple[bytes, str]]] = {
     "safetensors": _safetensors,
     "torch": _torch,
     "npz": _npz,
+    "archive": _archive,
 }

@@ -92,7 +92,7 @@ def make_world(root: Path) -> None:
         ("published", lambda: _published(root)),
     ]
     for noise in ((), ("--noise", "blur:3"), ("--sound", "white:0")):
-        words = ("evaluate", "runs/small/mine", "--decode", "ctc", *noise, "--out", "results/small__mine/test")
+        words = ("evaluate", "runs/small/mine", "--decode", "ctc", *noise, "--out", "results/small/mine")
         steps.append((" ".join(("evaluate", *noise)), _words(*words)))
     for name, work in steps:
         ended = run(work, root, said, limited=False)

@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from archives import names
 from patience import PATIENCE
 
 from avsr_bench import runs
@@ -58,8 +59,8 @@ def test_a_board_from_shards_to_pages(place):
     page = (local / "README.md").read_text()
     assert "dense" in page and "sparsevsr" in page
     assert (local / "index.html").is_file()
-    assert len(list(local.glob("results/mouths/dense-tiny-s0/*/*.json"))) == 3  # clean, blur:5, blur:10
-    assert len(list(local.glob("results/mouths/sparsevsr-tiny-s0/*/*/*.json"))) == 3  # clean twice, blur:5
+    assert len(names(local / "results/mouths/dense-tiny-s0")) == 3  # clean, blur:5, blur:10
+    assert len(names(local / "results/mouths/sparsevsr-tiny-s0")) == 3  # clean twice, blur:5
     assert "6 rows measured: leaderboards/local/index.html" in done.stdout.splitlines()[-1]
     assert done.stderr.count("pages: done") == 4  # after every reading
     assert (place / "data/mouths/sheet.png").is_file()
@@ -74,7 +75,7 @@ def test_a_board_from_shards_to_pages(place):
     published = make("--models", "dense", "--publish")
     assert published.returncode == 0, published.stderr
     assert (place / "leaderboards/README.md").is_file()
-    assert len(list(place.glob("leaderboards/results/mouths/dense-tiny-s0/*/*.json"))) == 3
+    assert len(names(place / "leaderboards/results/mouths/dense-tiny-s0")) == 3
 
 
 def test_a_run_on_another_state_of_the_corpus_is_not_read(place):
@@ -86,7 +87,7 @@ def test_a_run_on_another_state_of_the_corpus_is_not_read(place):
     assert done.returncode == 1, done.stderr
     assert "was trained on another state of mouths" in done.stdout
     assert "there is no run to read with" in done.stdout
-    assert not list(place.glob("leaderboards/local/results/**/*.json"))
+    assert not list(place.glob("leaderboards/local/results/**/*.zip"))
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def place(tmp_path_factory):
     (folder / "pipelines").mkdir()
     (folder / "pipelines/é\x1b]0;owned\x07.yaml").write_text("# Ünser \x9b31m eigenes [/x].\n", encoding="utf-8")
     (folder / "leaderboards/local/é\x1b[2J").mkdir(parents=True)
-    (folder / "leaderboards/local/é\x1b[2J/x.json").write_text("{}")
+    (folder / "leaderboards/local/é\x1b[2J/x.zip").write_text("{}")
     return folder
 
 

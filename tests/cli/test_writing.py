@@ -9,6 +9,7 @@ import av
 import onnx
 import pytest
 import safetensors
+from archives import write
 from mouths import make_shards
 from people import talking
 from PIL import Image
@@ -151,12 +152,12 @@ def test_two_targets_of_one_name(run, tmp_path):
 
 def test_results_do_not_take_the_place_of_other_files(tmp_path, places):
     make_shards(tmp_path / "data", {"test": 3})
-    for name in ("clean.json", "clean.jsonl"):
-        out = tmp_path / name.replace(".", "-")
-        out.mkdir()
-        (out / name).write_text("theirs")
-        command = ["evaluate", str(places["RUN"]), "--data", str(tmp_path / "data"), "--out", str(out)]
-        done = CliRunner().invoke(app, command)
-        assert isinstance(done.exception, Refused)
-        assert f"{name} exists, and avsr-bench did not make it: remove it, or choose" in str(done.exception)
-        assert [(path.name, path.read_text()) for path in out.iterdir()] == [(name, "theirs")]
+    out = tmp_path / "out"
+    out.mkdir()
+    write(out / "test.zip", {"photo.jpg": b"theirs"})
+    theirs = (out / "test.zip").read_bytes()
+    command = ["evaluate", str(places["RUN"]), "--data", str(tmp_path / "data"), "--out", str(out)]
+    done = CliRunner().invoke(app, command)
+    assert isinstance(done.exception, Refused)
+    assert "test.zip exists, and avsr-bench did not make it: remove it, or choose" in str(done.exception)
+    assert [(path.name, path.read_bytes()) for path in out.iterdir()] == [("test.zip", theirs)]

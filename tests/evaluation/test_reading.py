@@ -53,7 +53,7 @@ def test_reading_in_the_middle_of_training(examples):
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert [each.key for each in heard] == [example.key for example in examples[:4]]
     assert [each.reference for each in heard] == [example.text for example in examples[:4]]
-    words, _ = scoring.total(map(scoring.score, heard))
+    words = scoring.total(map(scoring.score, heard))["wer"]
     assert words.length == sum(len(example.text.split()) for example in examples[:4])
 
 
@@ -66,13 +66,11 @@ def test_validation_counts_what_the_test_counts(reader, examples):
     keys, texts = [each.key for each in odd], [each.text for each in odd]
     found = score_batch(reader, memory, lengths, keys, texts)
     tested = [scoring.score(each) for each in read(reader.network, reader.tokenizer, odd, reader.settings)]
-    assert [(each.key, each.words, each.characters) for each in found] == [
-        (each.key, each.words, each.characters) for each in tested
-    ]
-    words, _ = scoring.total(found)
+    assert [(each.key, each.parts) for each in found] == [(each.key, each.parts) for each in tested]
+    words = scoring.total(found)["wer"]
     assert words.length == sum(len(example.text.split()) + 2 for example in examples)
     rounded = score_batch(reader, memory.bfloat16(), lengths, keys, texts)  # as training under bf16 encodes it
-    assert [each.words.length for each in rounded] == [each.words.length for each in found]
+    assert [each.parts["wer"].length for each in rounded] == [each.parts["wer"].length for each in found]
 
 
 def test_reading_nothing():

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from archives import put, text
 from heard import Silence
 
 from avsr_bench import cli, data, runs, scoring
@@ -14,12 +15,12 @@ from avsr_bench.evaluation import (
     Provenance,
     evaluate,
     open_reader,
-    result_path,
+    result_name,
     stored_result,
     visual,
     weights_digest,
 )
-from avsr_bench.records import Misused
+from avsr_bench.records import Misused, Refused
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def measure(corpus, run_of, tmp_path):
 def test_a_result_says_all_that_it_takes_to_measure_it_again(measure, corpus, run_of):
     found = measure(noise="gaussian:7", seed=3, command="avsr-bench evaluate dense --noise gaussian:7")
     result, about = found.result, runs.open_run(run_of()).about
-    assert scoring.parse_result(found.path.read_text(), "it") == result
+    assert scoring.read_archive(found.path.parent).result(found.path.name) == result
     assert (result.run, result.corpus, result.split, result.condition) == (
         "small/video-s1",
         "small",
@@ -48,9 +49,9 @@ def test_a_result_says_all_that_it_takes_to_measure_it_again(measure, corpus, ru
     assert result.command == "avsr-bench evaluate dense --noise gaussian:7"
     assert len(result.weights) == 16
     assert result.device
-    heard = scoring.read_hypotheses(found.path.with_suffix(".jsonl"))
-    assert heard == found.utterances
-    assert scoring.total(map(scoring.score, heard)) == (result.words, result.characters)
+    heard = scoring.read_archive(found.path.parent).utterances(found.path.name)
+    assert heard == tuple(replace(each, score=float(f"{each.score:.6g}")) for each in found.utterances)
+    assert scoring.total(map(scoring.score, heard)) == {name: of.parts for name, of in result.metrics.items()}
     assert {each.speaker for each in heard} == {"ann", "bob", "cat"}
     assert all(each.source for each in heard)
 
@@ -61,10 +62,10 @@ def test_clean_results_know_no_noise(measure):
 
 
 def test_where_results_go(measure, run_of, tmp_path):
-    assert measure(out=None, noise="jpeg:2").path == run_of() / "results/test/jpeg_2.json"
-    assert measure(out=None, limit=4).path == run_of() / "results/test-some4/clean.json"
-    assert measure(noise="jpeg:2", seed=7).path == tmp_path / "out/jpeg_2.seed7.json"
-    assert measure("av", sound="white:-5").path == tmp_path / "out/white_-5.json"
+    assert measure(out=None, noise="jpeg:2").path == run_of() / "results/test.zip/jpeg_2"
+    assert measure(out=None, limit=4).path == run_of() / "results/test-some4.zip/clean"
+    assert measure(noise="jpeg:2", seed=7).path == tmp_path / "out/test.zip/jpeg_2.seed7"
+    assert measure("av", sound="white:-5").path == tmp_path / "out/test.zip/white_-5"
 
 
 def test_of_several_corpora_a_run_given_by_its_folder_reads_its_own(measure, corpus, tmp_path, monkeypatch):
@@ -95,10 +96,18 @@ def test_sound_changes_what_is_heard(measure):
 
 def test_evaluating_again_gives_the_same_and_replaces_what_lies_there(measure):
     first = measure(noise="motion:9")
-    first.path.write_text(first.path.read_text()[:300])  # as an editor or a full disk of others may leave it
+    put(first.path, text(first.path)[:300])  # as an editor of others may leave it
     second = measure(noise="motion:9")
     assert second.utterances == first.utterances
-    assert scoring.parse_result(second.path.read_text(), "it").words == first.result.words
+    assert scoring.read_archive(second.path.parent).result("motion_9").metrics == first.result.metrics
+
+
+def test_an_archive_that_is_damaged_is_refused_before_anything_is_read(measure):
+    path = measure().path.parent
+    path.write_bytes(cut := path.read_bytes()[:300])
+    with pytest.raises(Refused, match=r"test\.zip is not an archive of results, or is damaged: .*; remove it"):
+        measure()
+    assert path.read_bytes() == cut
 
 
 GAUSSIAN = visual("gaussian", 7)
@@ -112,14 +121,15 @@ class TestStored:
         reader = open_reader(run, torch.device("cpu"))
         about = Provenance(run=run, weights=weights_digest(run), corpus=corpus, split="test", seed=0)
 
-        def at(path=found.path, condition=GAUSSIAN, reader=reader, utterances=9, **changes):
+        def at(path=found.path.parent, condition=GAUSSIAN, reader=reader, utterances=9, **changes):
             return stored_result(path, condition, reader, replace(about, **changes), utterances)
 
         return found, reader, at
 
     def test_the_same_request_is_answered(self, look):
         found, _, at = look
-        assert at() == found.result
+        result, heard = at()
+        assert result == found.result and [u.hypothesis for u in heard] == [u.hypothesis for u in found.utterances]
 
     def test_another_request_is_not(self, look, corpus, tmp_path):
         _, reader, at = look
@@ -130,7 +140,7 @@ class TestStored:
         assert at(seed=1) is None
         assert at(split="valid") is None
         assert at(utterances=8) is None
-        assert at(path=tmp_path / "nothing.json") is None
+        assert at(path=tmp_path / "nothing.zip") is None
         beam = replace(reader.settings, kind="beam")
         assert at(reader=replace(reader, settings=beam)) is None
         shutil.copytree(corpus.location, tmp_path / "small")
@@ -141,21 +151,17 @@ class TestStored:
 
     def test_what_is_damaged_is_measured_again(self, look):
         found, _, at = look
-        whole = found.path.read_text()
-        for broken in (whole[:100], "", "[]", whole.replace('"wer": ', '"wer": 1')):
-            found.path.write_text(broken)
+        whole, lines = text(found.path), text(found.path, ".jsonl")
+        for broken in (whole[:100], "", "[]", whole.replace('"value": ', '"value": 1')):
+            put(found.path, broken)
             assert at() is None
-        found.path.write_text(whole)
+        put(found.path, whole)
         assert at() is not None
-        heard = found.path.with_suffix(".jsonl")
-        lines = heard.read_text()
-        for broken in ("", "".join(lines.splitlines(keepends=True)[:-1]), lines[:-30], "[]\n"):
-            heard.write_text(broken)
+        for broken in ("", "".join(lines.splitlines(keepends=True)[:-1]), lines[:-30], "[]\n", None):
+            put(found.path, broken, ".jsonl")
             assert at() is None
-        heard.write_text(lines)
+        put(found.path, lines, ".jsonl")
         assert at() is not None
-        heard.unlink()
-        assert at() is None
 
 
 def test_other_weights_have_another_digest(run_of):
@@ -163,9 +169,9 @@ def test_other_weights_have_another_digest(run_of):
     assert one != other
 
 
-def test_names_of_files(tmp_path):
-    assert result_path(tmp_path, visual("jpeg", 3, "frame"), 2).name == "jpeg_3.frame.seed2.json"
-    assert result_path(tmp_path, CLEAN, 2).name == "clean.json"
+def test_names_of_results():
+    assert result_name(visual("jpeg", 3, "frame"), 2) == "jpeg_3.frame.seed2"
+    assert result_name(CLEAN, 2) == "clean"
 
 
 class TestCommandLine:
@@ -189,7 +195,7 @@ class TestCommandLine:
         assert "small/video-s1 on small test, blur:9: 9 utterances, 21 words, by ctc" in out
         assert "95 % interval" in out
         assert out.count("REF:") >= 3
-        assert out.strip().endswith("results/test/blur_9.json")
+        assert out.strip().endswith("results/test.zip/blur_9")
 
     def test_json_and_its_command_give_the_same_again(self, avsr, corpus, run_of):
         code, out, err = avsr(

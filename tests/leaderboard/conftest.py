@@ -9,10 +9,11 @@ import pytest
 
 from avsr_bench import noise
 from avsr_bench.leaderboard import render
-from avsr_bench.records import draws
-from avsr_bench.scoring import Result, Utterance, interval, score, total, write_hypotheses
+from avsr_bench.records import Budget, draws
+from avsr_bench.scoring import Measure, Result, Utterance, archive, interval, score, total
 
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+BUDGET = Budget(frames=8_000_000, updates=800, seconds=900.0, labelled_hours=0.5)
 PUBLISHED = Path(__file__).parents[2] / "leaderboards/published.yaml"
 
 
@@ -47,10 +48,9 @@ def read(texts, run, condition, errors, modality="video"):
 
 
 def measure(folder, run="synth/dense-tiny-s0", condition="clean", errors=0.06, texts=None, **more):
-    """One result and its hypotheses, where `robustness` leaves them; returns the path of the JSON."""
+    """One result and its hypotheses, where `robustness` leaves them; returns its place, ARCHIVE.zip/NAME."""
     utterances = read(texts or sentences(), run, condition, errors)
     scores = [score(each) for each in utterances]
-    words, characters = total(scores)
     noisy = condition != "clean"
     on = "sound" if condition.partition(":")[0] in ("babble", "white", "pink") else "mouth"
     option = f" --{'sound' if on == 'sound' else 'noise'} {condition}" if noisy else ""
@@ -61,10 +61,7 @@ def measure(folder, run="synth/dense-tiny-s0", condition="clean", errors=0.06, t
         condition=condition,
         corpus_fingerprint="4be1c07a9d2f",
         utterances=len(utterances),
-        words=words,
-        characters=characters,
-        wer_interval=interval([scores]),
-        cer_interval=interval([scores], "characters"),
+        metrics={name: Measure(parts, interval([scores], name)) for name, parts in total(scores).items()},
         decoding={"kind": "ctc"},
         train_seed=0,
         noise_seed=0 if noisy else None,
@@ -78,15 +75,14 @@ def measure(folder, run="synth/dense-tiny-s0", condition="clean", errors=0.06, t
         size="tiny",
         parameters=1_034_221,
         nonzero=1_034_221,
+        budget=BUDGET,
         recipe_command=f"avsr-bench train {run.rpartition('/')[2].rpartition('-tiny')[0]} --size tiny",
     )
     result = replace(result, **more)
-    place = folder / result.run.replace("/", "__") / result.split
-    place.mkdir(parents=True, exist_ok=True)
-    path = place / f"{result.condition.replace(':', '_')}.json"
-    write_hypotheses(path.with_suffix(".jsonl"), utterances)
-    path.write_text(result.to_json(), encoding="utf-8")
-    return path
+    path = folder / result.run.replace("/", "__") / f"{result.split}.zip"
+    name = result.condition.replace(":", "_")
+    archive.write(path, name, result, utterances)
+    return path / name
 
 
 HARM = {"blockwise": 0.5, "blur": 0.45, "motion": 0.5, "pixelate": 0.55, "jpeg": 0.6, "gaussian": 0.85, "contrast": 0.4}

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from archives import put, text
 
 from avsr_bench.leaderboard import read_rows, verify
 from avsr_bench.records import Refused
@@ -13,39 +14,39 @@ def test_a_row_as_it_was_kept(results, make):
     make.measure(results, condition="gaussian:5", errors=0.3)
     (row,) = read_rows([results]).rows
     done = verify(row)
-    assert done.alike and (done.words, done.utterances) == (row.result.words, 120)
+    assert done.alike and (done.metrics, done.utterances) == (row.result.metrics, 120)
     assert done.said.startswith("synth/dense-tiny-s0/test/gaussian:5: WER ") and "120 hypotheses" in done.said
 
 
 def test_hypotheses_that_say_otherwise(results, make):
-    path = make.measure(results).with_suffix(".jsonl")
-    lines = path.read_text().splitlines()
-    first = json.loads(lines[0])
-    path.write_text("\n".join([json.dumps({**first, "hypothesis": ""}), *lines[1:]]) + "\n")
+    path = make.measure(results)
+    clips, first, *rest = text(path, ".jsonl").splitlines()
+    put(path, "\n".join([clips, json.dumps({**json.loads(first), "hypothesis": ""}), *rest]) + "\n", ".jsonl")
     (row,) = read_rows([results]).rows
     done = verify(row)
-    assert not done.alike and done.words.errors != row.result.words.errors
-    assert f"kept are {row.result.words.errors} errors of 600 words" in done.said
+    assert not done.alike and done.metrics != row.result.metrics
+    assert f"kept are {row.result.metrics['wer'].parts.errors} errors of 600 words" in done.said
 
 
-def test_one_utterance_more_or_twice(results, make):
-    path = make.measure(results).with_suffix(".jsonl")
-    lines = path.read_text()
-    path.write_text("".join(lines.splitlines(keepends=True)[:-1]))
+def test_one_utterance_more_or_less(results, make):
+    path = make.measure(results)
+    lines = text(path, ".jsonl")
     (row,) = read_rows([results]).rows
-    assert not verify(row).alike
-    path.write_text(lines + lines.splitlines(keepends=True)[0])
-    os.utime(path, ns=(1, 1))
-    with pytest.raises(Refused, match="was scored twice"):
-        verify(row)
+    for number, other in enumerate(
+        ("".join(lines.splitlines(keepends=True)[:-1]), lines + lines.splitlines()[1] + "\n")
+    ):
+        put(path, other, ".jsonl")
+        os.utime(path.parent, ns=(number, number))
+        with pytest.raises(Refused, match="hypotheses that are not of its 120 clips"):
+            verify(row)
 
 
-@pytest.mark.parametrize("which", ["wer_interval", "cer_interval"])
+@pytest.mark.parametrize("which", ["wer", "cer"])
 def test_an_interval_that_hypotheses_do_not_make(results, make, which):
     path = make.measure(results, errors=0.3)
-    content = json.loads(path.read_text())
-    content[which]["low"] += 0.01
-    path.write_text(json.dumps(content))
+    content = json.loads(text(path))
+    content["metrics"][which]["interval"]["low"] += 0.01
+    put(path, json.dumps(content))
     (row,) = read_rows([results]).rows
     done = verify(row)
     assert done.counted_alike and not done.alike
@@ -75,8 +76,8 @@ def test_the_command_line(make, tmp_path):
     assert again.stdout == done.stdout
     done = command("verify", "synth/dense-tiny-s0/test/clean", cwd=tmp_path)
     assert done.returncode == 0 and "10 hypotheses" in done.stdout
-    path = local / "synth__dense-tiny-s0/test/clean.jsonl"
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    path = local / "synth__dense-tiny-s0/test.zip/clean"
+    put(path, text(path, ".jsonl").replace('"hypothesis": "', '"hypothesis": "ten ', 1), ".jsonl")
     done = command("verify", cwd=tmp_path)
     assert done.returncode == 1 and "kept are" in done.stdout
     done = command("verify", "synth/nobody", cwd=tmp_path)
@@ -92,10 +93,10 @@ def test_verify_goes_through_all_that_is_wrong(make, tmp_path):
     local = tmp_path / "leaderboards/local"
     few = make.sentences(5, 2)
     wrong = make.measure(local, "synth/wrong", texts=few)
-    wrong.write_text(wrong.read_text().replace('"wer": 0', '"wer": 1', 1))
+    put(wrong, text(wrong).replace('"value": 0', '"value": 1', 1))
     done = command("verify", cwd=tmp_path)
     assert done.returncode == 1 and "it was changed by hand" in done.stdout and "no results yet" not in done.stdout
-    make.measure(local, "synth/gone", texts=few).with_suffix(".jsonl").unlink()
+    put(make.measure(local, "synth/gone", texts=few), None, ".jsonl")
     make.measure(local, "synth/whole", texts=few)
     done = command("verify", cwd=tmp_path)
     assert done.returncode == 1 and done.stderr == ""

@@ -13,6 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from archives import members, put, text, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +22,7 @@ from avsr_bench.leaderboard import read_published, read_rows, render, row_name, 
 from avsr_bench.leaderboard.boards import file_name
 from avsr_bench.leaderboard.training import read_gradients, read_layers
 from avsr_bench.records import Misused, Refused
-from avsr_bench.scoring import parse_result
+from avsr_bench.scoring import archive, parse_result
 
 GOOD = "synth/dense-tiny-s0/test/clean"
 ODD = [
@@ -91,11 +92,14 @@ def whole_pages(out):
 def test_every_field_with_every_odd_value_at_once(results, make):
     few = make.sentences(5, 2)
     make.measure(results, texts=few)
-    good = json.loads(make.measure(results / "more", "synth/odd", "gaussian:5", 0.3, few, sparsity=0.5).read_text())
+    good = json.loads(text(make.measure(results / "more", "synth/odd", "gaussian:5", 0.3, few, sparsity=0.5)))
+    head = members(next(results.rglob("*.zip")))[archive.HEAD]
+    changes = {archive.HEAD: head}
     odd = [(path, value) for path in fields(good) for value in ODD]
     for number, (path, value) in enumerate(odd):
         content = changed({**good, "run": f"synth/odd{number}"}, path, value)
-        (results / f"odd{number}.json").write_text(json.dumps(content))
+        changes[f"odd{number}.json"] = json.dumps(content)
+    write(results / "odd.zip", changes)
     found = read_rows([results])
     assert GOOD in {row.name for row in found.rows}
     assert len(found.notes) > 2000 and all(len(note) < 600 and inert(note) == note for note in found.notes)
@@ -122,9 +126,10 @@ def test_odd_names_that_are_names_stand_on_the_pages(results, make, nothing, tmp
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_result_that_is_taken_has_nothing_in_it_that_acts(results, make, data):
-    path = make.measure(results, texts=make.sentences(3, 1)) if not list(results.rglob("*.json")) else None
-    path = path or next(results.rglob("clean.json"))
-    good = json.loads(path.read_text())
+    path = results / "synth__dense-tiny-s0/test.zip/clean"
+    if not path.parent.exists():
+        make.measure(results, texts=make.sentences(3, 1))
+    good = json.loads(text(path))
     anything = st.one_of(st.text(), st.integers(), st.floats(), st.sampled_from(ODD), st.lists(st.none()))
     content = good
     for where in data.draw(st.lists(st.sampled_from(list(fields(good))), min_size=1, max_size=3, unique=True)):
@@ -139,7 +144,7 @@ def test_a_result_that_is_taken_has_nothing_in_it_that_acts(results, make, data)
     assert all(inert(text) == text for text in (*texts, row_name(result)))
     for name in (result.corpus, result.split, result.size, *result.run.split("/")):
         assert "/" not in name and name not in (".", "..")
-    assert math.isfinite(result.wer) and math.isfinite(result.sparsity) and result.words.length >= 0
+    assert math.isfinite(result.sparsity) and all(math.isfinite(each.value) for each in result.metrics.values())
 
 
 @pytest.mark.parametrize(
@@ -160,28 +165,28 @@ def test_texts_that_are_no_results(text, says):
 
 def test_files_that_are_no_files(results, make, nothing, tmp_path):
     make.measure(results, texts=make.sentences(5, 2))
-    os.mkfifo(results / "pipe.json")
-    (results / "folder.json").mkdir()
-    (results / "gone.json").symlink_to("nowhere")
-    (results / "round.json").symlink_to("round.json")
-    with (results / "large.json").open("w") as file:
-        file.truncate(100 * 2**20)
-    Path(os.fsdecode(bytes(results) + b"/latin-\xe9\x1b[2J.json")).write_text("{}")
+    os.mkfifo(results / "pipe.zip")
+    (results / "folder.zip").mkdir()
+    (results / "gone.zip").symlink_to("nowhere")
+    (results / "round.zip").symlink_to("round.zip")
+    with (results / "large.zip").open("w") as file:
+        file.truncate(2**28 + 1)
+    Path(os.fsdecode(bytes(results) + b"/latin-\xe9\x1b[2J.zip")).write_text("{}")
     rendered = render([results], nothing, tmp_path / "out")
     said = "\n".join(rendered.notes)
     assert len(rendered.notes) == 6
-    for name in ("pipe.json: it is a pipe", "folder.json", "gone.json: No such file"):
+    for name in ("pipe.zip: it is a pipe", "folder.zip", "gone.zip: No such file"):
         assert name in said
-    assert "large.json: it has more than the 1,048,576 bytes" in said and "round.json" in said
-    assert "latin-\\udce9\\u001b[2J.json" in said
+    assert "large.zip: it has more than the 268,435,456 bytes" in said and "round.zip" in said
+    assert "latin-\\udce9\\u001b[2J.zip" in said
     whole_pages(tmp_path / "out")
 
 
 def test_hypotheses_that_are_no_file_do_not_hang(results, make):
-    path = make.measure(results).with_suffix(".jsonl")
-    path.unlink()
-    os.mkfifo(path)
+    make.measure(results)
     (row,) = read_rows([results]).rows
+    row.path.parent.unlink()
+    os.mkfifo(row.path.parent)
     with pytest.raises(Refused, match="it is a pipe"):
         verify(row)
 
@@ -191,7 +196,7 @@ def test_hypotheses_that_are_damaged(results, make, nothing, tmp_path, lines):
     make.measure(results, texts=make.sentences(5, 2))
     for condition in ("gaussian:1", "gaussian:2"):
         path = make.measure(results, condition=condition, texts=make.sentences(5, 2))
-        path.with_suffix(".jsonl").write_text(f"{lines}\n")
+        put(path, f"{text(path, '.jsonl').splitlines()[0]}\n{lines}\n", ".jsonl")
         with pytest.raises(Refused):
             verify(next(row for row in read_rows([results]).rows if row.result.condition == condition))
     render([results], nothing, tmp_path / "out")
@@ -220,7 +225,7 @@ def test_figures_of_names_that_look_alike_do_not_overwrite_one_another(results, 
 def test_kept_curves_and_layers_that_cannot_be_drawn(results, make, nothing, tmp_path, value):
     few = make.sentences(5, 2)
     make.measure(results, texts=few)
-    folder = make.measure(results, "synth/msrs-tiny-s0", texts=few, sparsity=0.5).parent
+    folder = make.measure(results, "synth/msrs-tiny-s0", texts=few, sparsity=0.5).parent.parent
     (folder / "gradients.csv").write_text(f"step,norm\n1,2\n{value},{value}\n")
     (folder / "layers.csv").write_text(f"group,weights,zeros\nattention,{value},{value}\n")
     for read in (read_gradients, read_layers):
@@ -253,10 +258,10 @@ def test_what_the_pages_say_of_others_does_not_act_on_the_terminal(make, tmp_pat
     few = make.sentences(5, 2)
     make.measure(local, texts=few)
     bad = make.measure(local / "bad", "synth/bad", texts=few)
-    bad.write_text(bad.read_text().replace('"synth/bad"', '"\\u001b]0;owned\\u0007\\nmade"'))
+    put(bad, text(bad).replace('"synth/bad"', '"\\u001b]0;owned\\u0007\\nmade"'))
     folder = local / "\x1b[31mred"
     folder.mkdir()
-    (folder / "x\nnote: fine.json").write_text("{}")
+    (folder / "x\nnote: fine.zip").write_text("{}")
     for words in ((), ("verify",)):
         done = subprocess.run(
             [sys.executable, "-m", "avsr_bench", "leaderboard", *words], cwd=tmp_path, capture_output=True, check=False

@@ -50,7 +50,7 @@ def test_sparsevsr_counts_follow_its_sparsity(papers, size, total, prunable):
 def test_numbers_that_two_sources_share(papers):
     def wer(**wanted):
         (row,) = (r for r in papers.rows if all(getattr(r, name) == value for name, value in wanted.items()))
-        return row.wer
+        return row.value
 
     assert wer(paper="MSRS", modality="video") == wer(system="dense BASE-L", noise=False) == 21.1
     quoted = wer(paper="SparseVSR", system="RAVEn")
@@ -80,8 +80,8 @@ def test_tables_are_by_test_and_modality(papers):
         ("rows: []", Misused, "unknown setting rows"),
         ("tables: 3", Misused, "tables = 3"),
         ("tables: [{paper: X}]", Refused, "table 1: `rows` should be a list"),
-        ("tables: [{paper: X, rows: [{were: 3}]}]", Refused, "unknown were. Did you mean wer?"),
-        ("tables: [{paper: X, rows: [{wer: 3}]}]", Misused, "row 1: the setting arxiv is missing"),
+        ("tables: [{paper: X, rows: [{valeu: 3}]}]", Refused, "unknown valeu. Did you mean value?"),
+        ("tables: [{paper: X, rows: [{value: 3}]}]", Misused, "row 1: the setting arxiv is missing"),
         ("{", Refused, "not a file of settings"),
     ],
 )
@@ -92,7 +92,9 @@ def test_bad_files(tmp_path, text, error, says):
         read_published(path)
 
 
-@pytest.mark.parametrize("value", ["wer: 2110", "wer: -1", "wer: 20, sparsity: 50", "wer: nan"])
+@pytest.mark.parametrize(
+    "value", ["value: 2110", "value: -1", "value: 20, sparsity: 50", "value: nan", "value: 5, metric: were"]
+)
 def test_numbers_in_another_unit(tmp_path, value):
     path = tmp_path / "published.yaml"
     same = 'paper: X, arxiv: "1", table: T, corpus: c, split: s, modality: video'

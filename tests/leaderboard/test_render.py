@@ -1,12 +1,15 @@
 import csv
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from archives import write
 
 from avsr_bench.files import MARK
 from avsr_bench.leaderboard import read_rows, render
-from avsr_bench.records import Refused
+from avsr_bench.records import Ancestor, Budget, Refused
+from avsr_bench.scoring import archive
 
 
 class Strict(HTMLParser):
@@ -74,8 +77,24 @@ def test_intervals_are_always_shown(pages, full):
     assert all(float(row["wer_low"]) <= float(row["wer"]) <= float(row["wer_high"]) for row in rows)
     page = (pages[0] / "index.html").read_text()
     for row in read_rows([full]).rows:
-        span = row.result.wer_interval
+        span = row.result.metrics["wer"].interval
         assert f"[{100 * span.low:.1f}, {100 * span.high:.1f}]" in page
+
+
+def test_the_csv_has_the_budget_and_what_it_is_made_of(results, make, published, tmp_path):
+    few = make.sentences(5, 2)
+    hours = {"labelled_hours": 0.5, "automatic_hours": 2.0}
+    ancestors = (Ancestor("synth/dense-tiny-s0", 5_000), Ancestor("=imported"))
+    spent = Budget(frames=8_000, ancestors=ancestors[:1], teacher_frames=70, updates=9, seconds=1.5, **hours)
+    make.measure(results, "synth/a", texts=few, budget=spent)
+    make.measure(results, "synth/b", texts=few, budget=replace(spent, ancestors=ancestors))
+    make.measure(results, "synth/c", texts=few, budget=None)
+    render([results], published, tmp_path / "out")
+    one, two, three = csv.DictReader((tmp_path / "out/results.csv").open())
+    known = ("budget_frames", "own_frames", "teacher_frames", "updates", "labelled_hours", "automatic_hours")
+    assert [one[name] for name in known] == ["13000", "8000", "70", "9", "0.5", "2"]
+    assert one["ancestors"] == "synth/dense-tiny-s0=5000" and two["ancestors"].endswith("; =imported=")
+    assert two["budget_frames"] == "" == three["budget_frames"] == three["own_frames"]
 
 
 def test_the_page_stands_alone(pages):
@@ -105,12 +124,12 @@ def test_all_that_can_be_wrong_at_once(results, make, published, tmp_path):
     make.measure(results / "a", "synth/twice-tiny-s0", texts=few)
     make.measure(results / "b", "synth/twice-tiny-s0", errors=0.5, texts=few)
     make.measure(results, "synth/other-tiny-s0", texts=few, corpus_fingerprint="ffff")
-    (results / "nan.json").write_text('{"wer": NaN, "cer": 0}')
+    write(results / "nan.zip", {archive.HEAD: '{"format": 1}', "nan.json": '{"wer": NaN, "cer": 0}'})
     (tmp_path / "runs/synth/dense-tiny-s0").mkdir(parents=True)
     rendered = render([results], published, tmp_path / "out", tmp_path / "runs")
     assert (rendered.rows, rendered.apart) == (2, 4)
     said = "\n".join(rendered.notes)
-    assert "nan.json is not a result" in said
+    assert "nan.zip/nan is not a result" in said
     assert "synth, test is 2 different tests" in said
     assert "other-tiny-s0 is gone: its results stand" in said
     for name in ("README.md", "index.html"):
@@ -119,7 +138,7 @@ def test_all_that_can_be_wrong_at_once(results, make, published, tmp_path):
             "has no commit",
             "unknown family of noise",
             "disagree",
-            "nan.json is not a result",
+            "nan.zip/nan is not a result",
             "2 different",
         ):
             assert words in text, (name, words)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from archives import members, put, text, write
 from heard import Silence, make_corpus, make_run, make_videos, speaking
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ from videos import tone, write_video
 from avsr_bench import evaluation
 from avsr_bench.cli import app
 from avsr_bench.leaderboard.repeat import Places, plan_rerun
-from avsr_bench.leaderboard.rows import read_row
+from avsr_bench.leaderboard.rows import Found, find_row
 from avsr_bench.records import Misused, Refused
 
 
@@ -46,7 +47,7 @@ def measured(here, run="small/video-s1", **asked):
     """A row as `evaluate` leaves it."""
     out = here / "results"
     request = evaluation.EvaluateRequest(run=f"runs/{run}", data="data/small", out=out, command="avsr-bench x", **asked)
-    return read_row(evaluation.evaluate(request, Silence()).path)
+    return find_row(str(evaluation.evaluate(request, Silence()).path), Found(()))
 
 
 def asked_for(words):
@@ -69,11 +70,11 @@ def test_the_words_of_a_result_are_never_run(here):
     # By the same command line: an untrained network is unsure of its letters, and threads decide.
     asked = ("--data", "data/small", "--limit", "4", "--noise", "jpeg:7", "--seed", "3", "--out", "results")
     assert avsr("evaluate", "runs/small/video-s1", *asked, cwd=here).returncode == 0
-    row = read_row(here / "results/jpeg_7.seed3.json")
-    content = json.loads(row.path.read_text())
+    row = find_row("results/test-some4.zip/jpeg_7.seed3", Found(()))
+    content = json.loads(text(row.path))
     target = here.parent / "kept"
     content["command"] = shlex.join(["avsr-bench", "evaluate", "runs/small/video-s1", "--out", str(target), "--"])
-    row.path.write_text(json.dumps(content))
+    put(row.path, json.dumps(content))
     before = tree(here.parent)
     done = avsr("leaderboard", "rerun", row.path, cwd=here)
     assert done.returncode == 0, done.stderr
@@ -183,16 +184,17 @@ TRICKS = [
 )
 def test_whatever_the_fields_say_a_command_stays_among_ours(place, changes):
     os.chdir(place)
-    good = place / "good.json"
-    if not good.exists():
-        good.write_text(measured(place).path.read_text())
-    content = json.loads(good.read_text())
+    good = place / "good.zip/clean"
+    if not good.parent.exists():
+        write(good.parent, members(measured(place).path.parent))
+    content = json.loads(text(good))
     content["decoding"].update({name: changes.pop(name) for name in ("kind", "beam") if name in changes})
-    path = place / "odd.json"
-    path.write_text(json.dumps({**content, **changes}))
+    odd = place / "odd.zip/clean"
+    write(odd.parent, members(good.parent))
+    put(odd, json.dumps({**content, **changes}))
     before = tree(place.parent)
     try:
-        words = plan_rerun(read_row(path), Places()).command("/tmp/out")
+        words = plan_rerun(find_row(str(odd), Found(())), Places()).command("/tmp/out")
     except Refused as refused:
         assert "\n" not in str(refused).replace("\\n", "")
         return

@@ -1,7 +1,9 @@
 import json
 import math
+from pathlib import Path
 
 import pytest
+from archives import change, put, text, write
 
 from avsr_bench.leaderboard import find_row, read_rows
 from avsr_bench.leaderboard.rows import scores, split_condition
@@ -25,6 +27,7 @@ from avsr_bench.records import Misused, Refused
         ({"condition": "gaussian"}, "not of the form FAMILY:LEVEL"),
         ({"condition": "gaussian:nan"}, "not of the form FAMILY:LEVEL"),
         ({"condition": "gaussian:5", "noise_on": None}, "does not say where its noise was applied"),
+        ({"metrics": {}}, "it has no WER"),
         ({"condition": "gaussian:5", "noise_seed": None}, "does not say where its noise was applied"),
     ],
 )
@@ -37,14 +40,11 @@ def test_what_stands_apart(results, make, more, reason):
     assert reason in apart.reason and apart.row.result.run == "synth/msrs-tiny-s0"
 
 
-def changed(path, **values):
-    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
-
-
 def test_rates_and_intervals_that_are_no_numbers(results, make):
-    changed(make.measure(results, run="synth/a"), wer=math.nan)
+    metrics = json.loads(text(path := make.measure(results, run="synth/a")))["metrics"]
+    change(path, metrics={**metrics, "wer": {**metrics["wer"], "value": math.nan}})
     path = make.measure(results, run="synth/b")
-    changed(path, wer_interval={**json.loads(path.read_text())["wer_interval"], "high": math.nan})
+    change(path, metrics={**metrics, "wer": {**metrics["wer"], "interval": {"high": math.nan}}})
     make.measure(results, run="synth/c", texts=[("s1", "s1-0", "")])
     found = read_rows([results])
     assert not found.rows
@@ -55,17 +55,28 @@ def test_rates_and_intervals_that_are_no_numbers(results, make):
 
 def test_files_that_are_no_results(results, make):
     make.measure(results)
+    whole = next(results.rglob("test.zip")).read_bytes()
     for name, content in (
-        ("empty.json", b""),
-        ("list.json", b"[]"),
-        ("bytes.json", b"\xff\xfe"),
-        ("cut.json", next(results.rglob("clean.json")).read_bytes()[:200]),
+        ("empty.zip", b""),
+        ("bytes.zip", b"\xff\xfe"),
+        ("cut.zip", whole[:200]),
+        ("short.zip", whole[:-1]),
     ):
         (results / name).write_bytes(content)
-    (results / "folder.json").mkdir()
+    write(results / "theirs.zip", {"photo.jpg": b"x"})
+    (results / "folder.zip").mkdir()
     found = read_rows([results])
-    assert len(found.rows) == 1 and len(found.notes) == 5
-    assert all(name in " ".join(found.notes) for name in ("empty", "list", "bytes", "cut", "folder"))
+    assert len(found.rows) == 1 and len(found.notes) == 6
+    assert all(name in " ".join(found.notes) for name in ("empty", "bytes", "cut", "short", "theirs", "folder"))
+
+
+def test_members_that_are_no_results(results, make):
+    path = make.measure(results)
+    for name, content in (("empty", ""), ("list", "[]"), ("bytes", b"\xff\xfe"), ("cut", text(path)[:200])):
+        put(path.with_name(name), content)
+    found = read_rows([results])
+    assert len(found.rows) == 1 and len(found.notes) == 4
+    assert all(f"test.zip/{name}" in " ".join(found.notes) for name in ("empty", "list", "bytes", "cut"))
 
 
 @pytest.mark.parametrize(
@@ -73,16 +84,16 @@ def test_files_that_are_no_results(results, make):
     [
         *(("sparsity", None), ("utterances", "many"), ("condition", None), ("decoding", "ctc"), ("corpus", 5)),
         *(("nonzero", "many"), ("seconds", []), ("corpus_fingerprint", None), ("commit", None), ("command", None)),
-        *(("words", {"hit": 1}), ("wer_interval", None), ("noise_on", "nose"), ("colour", "blue")),
+        *(("metrics", {"wer": 1}), ("metrics", None), ("noise_on", "nose"), ("colour", "blue")),
     ],
 )
 def test_values_of_another_type_are_told_and_hinder_nothing(results, make, field, value):
     make.measure(results)
-    changed(make.measure(results, run="synth/odd"), **{field: value})
+    change(make.measure(results, run="synth/odd"), **{field: value})
     found = read_rows([results])
     assert [row.result.run for row in found.rows] == ["synth/dense-tiny-s0"]
     (note,) = found.notes
-    assert "synth__odd/test/clean.json is not a result" in note and field in note and "\n" not in note
+    assert "synth__odd/test.zip/clean is not a result" in note and field in note and "\n" not in note
 
 
 def test_a_run_that_was_trained_anew_is_two_networks(results, make):
@@ -95,7 +106,8 @@ def test_a_run_that_was_trained_anew_is_two_networks(results, make):
     assert [each.row.result.condition for each in found.apart] == ["blur:10", "blur:5"]
     assert all("of other weights than its clean row" in each.reason for each in found.apart)
     make.measure(results, condition="blur:5", weights="new")
-    next(results.rglob("clean.json")).unlink()
+    put(results / "synth__dense-tiny-s0/test.zip/clean", None)
+    put(results / "synth__dense-tiny-s0/test.zip/clean", None, ".jsonl")
     make.measure(results, condition="blur:3", weights="new")
     (apart,) = read_rows([results]).apart
     assert apart.row.result.condition == "blur:10" and "than most of its rows" in apart.reason
@@ -107,7 +119,7 @@ def test_two_results_of_one_row(results, make):
     alike = read_rows([results / "one", results / "two"])
     assert [row.path for row in alike.rows] == [kept] and not alike.apart
     other = results / "two" / kept.relative_to(results / "one")
-    assert find_row(str(other), alike).path == other  # by its path each of the two is found
+    assert find_row(str(other), alike).path == other  # by its place each of the two is found
     make.measure(results / "three", errors=0.3)
     found = read_rows([results])
     assert not found.rows and len(found.apart) == 3
@@ -136,7 +148,7 @@ def test_other_tests_seeds_and_readings_are_not_the_same_measurement(results, ma
     }
     with pytest.raises(Misused, match="is the name of 3 results: give one of"):
         find_row("synth/dense-tiny-s0/test/clean", found)
-    path = results / "1/synth__dense-tiny-s0/test/clean.json"
+    path = results / "1/synth__dense-tiny-s0/test.zip/clean"
     assert find_row(str(path), found).result.corpus_fingerprint == "other"
 
 
@@ -160,7 +172,14 @@ def test_conditions():
 def test_hypotheses_that_are_gone(results, make):
     path = make.measure(results)
     (row,) = read_rows([results]).rows
-    assert sum(each.words.length for each in scores(row)) == row.result.words.length
-    path.with_suffix(".jsonl").unlink()
+    assert sum(each.parts["wer"].length for each in scores(row)) == row.result.metrics["wer"].parts.length
+    put(path, None, ".jsonl")
     with pytest.raises(Refused, match="are gone"):
         scores(row)
+
+
+def test_what_is_committed_stays_small():
+    folder = Path(__file__).parents[2] / "leaderboards"
+    found = [path for path in folder.rglob("*") if path.is_file() and "local" not in path.relative_to(folder).parts]
+    assert sum(path.stat().st_size for path in found) < 20e6
+    assert not [path for path in found if path.suffix in (".json", ".jsonl")]

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+from archives import put
 
 from avsr_bench import noise
 from avsr_bench.leaderboard.boards import make_boards
 from avsr_bench.leaderboard.rows import read_rows
 from avsr_bench.leaderboard.tables import board_tables
-from avsr_bench.scoring import compare, read_hypotheses, score
+from avsr_bench.records import Ancestor, Budget
+from avsr_bench.scoring import compare, pool, read_archive, score
 
 
 def tables(folder):
@@ -22,7 +24,7 @@ def test_the_best_come_first_with_their_intervals(full):
     found, _ = tables(full)
     clean = found[0]
     wers = [line.cells[1] for line in clean.lines]
-    assert len(wers) == 13 and [cell.value for cell in wers] == sorted(cell.value for cell in wers)
+    assert len(wers) == 12 and [cell.value for cell in wers] == sorted(cell.value for cell in wers)
     assert all(cell.low <= cell.value <= cell.high for cell in wers)
     assert "15 speakers" in clean.notes[0] and "So few words" in clean.notes[0]
 
@@ -46,13 +48,13 @@ def test_differences_are_paired_with_dense_of_the_same_seed(full):
     found, _ = tables(full)
     cell = column(found[0], "against dense")["synth/sparsevsr-tiny-s0/round-08"]
     first, second = (
-        [score(each) for each in read_hypotheses(full / run / "test/clean.jsonl")]
+        [score(each) for each in read_archive(full / run / "test.zip").utterances("clean")]
         for run in ("synth__dense-tiny-s0", "synth__sparsevsr-tiny-s0__round-08")
     )
     same = compare([first], [second])
     assert (cell.value, cell.low, cell.high) == (same.difference, same.interval.low, same.interval.high)
     assert cell.text.startswith("+")
-    assert column(found[0], "against dense")["synth/dense-tiny-s1"].text == "–"
+    assert column(found[0], "against dense")["synth/dense-tiny-s0"].text == "–"
 
 
 def test_dense_is_that_of_the_same_reading_and_training_corpus(results, make):
@@ -66,11 +68,11 @@ def test_dense_is_that_of_the_same_reading_and_training_corpus(results, make):
     for run, reading, dense in (
         ("synth/set-tiny-s0", "greedy CTC", "synth/dense-tiny-s0"),
         ("synth/gmp-tiny-s0", "beam 40", "synth/dense-tiny-s0"),
-        ("lrs/set-tiny-s0", "greedy CTC", "grid/dense-tiny-s0"),  # nobody is at home: the first by name
     ):
         found = compared[run, reading]
         assert (found.run, found.decoding) == (dense, reading)
-    assert compared["synth/dense-tiny-s0", "beam 40"] is None
+    assert compared["synth/dense-tiny-s0", "beam 40"] == ""
+    assert compared["lrs/set-tiny-s0", "greedy CTC"] == "no dense run of this budget"  # none was trained on lrs
 
 
 def test_what_may_not_share_a_table_does_not(results, make):
@@ -113,7 +115,7 @@ def test_an_unfinished_sweep_has_no_mean(results, make):
     make.sweep(results, "synth/dense-tiny-s0", 0.05, texts=few, levels=(5, 10))
     make.sweep(results, "synth/msrs-tiny-s0", 0.05, texts=few, levels=(5,))
     make.sweep(results, "synth/rigl-tiny-s0", 0.05, texts=few, levels=(5, 10), families=("jpeg", "blur"))
-    (results / "synth__dense-tiny-s0/test/jpeg_10.json").unlink()
+    put(results / "synth__dense-tiny-s0/test.zip/jpeg_10", None)
     found, _ = tables(results)
     means = [table for table in found if "mean WER" in table.heading]
     assert [table.heading.rpartition("over ")[2] for table in means] == ["levels 5, 10", "level 5"]
@@ -126,20 +128,166 @@ def test_an_unfinished_sweep_has_no_mean(results, make):
 
 def test_without_hypotheses_rows_stay_and_means_say_why_not(results, make):
     make.sweep(results, "synth/dense-tiny-s0", 0.05, texts=make.sentences(6, 3), levels=(5, 10))
-    (results / "synth__dense-tiny-s0/test/jpeg_10.jsonl").unlink()
+    put(results / "synth__dense-tiny-s0/test.zip/jpeg_10", None, ".jsonl")
     found, _ = tables(results)
     (means,) = (table for table in found if "mean WER" in table.heading)
     assert column(means, "mean")["synth/dense-tiny-s0"].text == "–"
     assert column(means, "blur")["synth/dense-tiny-s0"].low is not None
-    assert "jpeg:10 are gone" in means.notes[0]
+    assert "jpeg_10 are gone" in means.notes[0]
     assert len(found[-1].lines) == 15 and found[-1].long
 
 
-def test_seeds_have_a_table_of_their_own(full):
-    found, _ = tables(full)
-    (seeds,) = (table for table in found if "seeds" in table.heading)
-    (line,) = seeds.lines
-    assert [line.cells[0].text, line.cells[-1].text] == ["dense", "0, 1"] and " to " in line.cells[2].text
+def budget(frames, ancestors=(), **more):
+    return Budget(frames=frames, ancestors=tuple(Ancestor(*each) for each in ancestors), **more)
+
+
+FEW = 10**6
+
+
+def test_dense_of_another_budget_is_no_measure(results, make):
+    """Within 5 % of the larger one, ancestors included; who says nothing is not compared."""
+    few = make.sentences(6, 3)
+    make.measure(results, "synth/dense-tiny-s0", texts=few, budget=budget(100 * FEW))
+    for name, spent in (
+        ("near", budget(96 * FEW)),
+        ("less", budget(94 * FEW)),
+        ("more", budget(106 * FEW)),
+        ("whole", budget(40 * FEW, [("synth/x", 30 * FEW), ("synth/y", 31 * FEW)])),
+        ("parts", budget(100 * FEW, [("synth/x", 30 * FEW)])),
+        ("taught", budget(100 * FEW, teacher_frames=100 * FEW)),
+        ("imported", budget(100 * FEW, [("others", None)])),
+        ("none", None),
+    ):
+        make.measure(results, f"synth/{name}-tiny-s0", texts=few, budget=spent, errors=0.3)
+    (clean, *_), _ = tables(results)
+    compared = {run.split("/")[1][:-8]: cell.text for run, cell in column(clean, "against dense").items()}
+    assert {name for name, text in compared.items() if text.startswith("+")} == {"near", "whole", "taught"}
+    assert {name for name, text in compared.items() if "no dense run of this budget" in text} == {
+        "less",
+        "more",
+        "parts",
+    }
+    assert {name for name, text in compared.items() if text == "budget unknown"} == {"imported", "none"}
+    shown = {run.split("/")[1][:-8]: cell.text for run, cell in column(clean, "M frames").items()}
+    assert (shown["whole"], shown["parts"], shown["none"], shown["imported"]) == (
+        "101.0",
+        "130.0",
+        "unknown",
+        "unknown",
+    )
+
+
+def test_an_order_does_not_mix_budgets_in_silence(results, make):
+    few = make.sentences(6, 3)
+    for name, spent, errors in (
+        ("long", budget(200 * FEW), 0.02),
+        ("worse", budget(101 * FEW), 0.5),
+        ("better", budget(100 * FEW), 0.2),
+        ("lost", None, 0.01),
+        ("found", None, 0.4),
+    ):
+        make.measure(results, f"synth/{name}-tiny-s0", texts=few, budget=spent, errors=errors)
+    (clean, *_), _ = tables(results)
+    assert [line.cells[0].text for line in clean.lines] == ["better", "worse", "long", "lost", "found"]
+    said = " ".join(clean.notes)
+    assert "2 of these systems, which come last, were trained is unknown" in said and "within each budget" in said
+    make.measure(results / "two", "grid/a-tiny-s0", corpus="grid", texts=few)
+    make.measure(results / "two", "grid/b-tiny-s0", corpus="grid", texts=few)
+    clean = next(table for table in tables(results)[0] if table.lines[0].corpus == "grid")
+    assert "budget" not in " ".join(clean.notes)
+
+
+class TestSeeds:
+    @pytest.fixture
+    def three(self, results, make):
+        """Three seeds of two systems, with clips of six speakers."""
+        few = make.sentences(6, 3)
+        for system, errors in (("dense", 0.1), ("msrs", 0.3)):
+            for seed in range(3):
+                more = {"train_seed": seed, "budget": budget((100 + seed) * FEW), "system": system, "texts": few}
+                make.measure(results, f"synth/{system}-tiny-s{seed}", errors=errors + 0.1 * seed, **more)
+        return results
+
+    def test_are_one_row(self, three):
+        (clean, *_), _ = tables(three)
+        _, msrs = clean.lines
+        kept = [read_archive(three / f"synth__msrs-tiny-s{seed}/test.zip") for seed in range(3)]
+        wers = [each.result("clean").wer for each in kept]
+        by_speaker = {}
+        for each in kept:
+            for scored in map(score, each.utterances("clean")):
+                by_speaker.setdefault(scored.speaker, []).append(scored.parts["wer"])
+        sums = np.array([[sum(p.errors for p in of), sum(p.length for p in of)] for of in by_speaker.values()])
+        picked = np.random.default_rng(0).integers(0, 6, (2000, 6))
+        rates = sums[picked].sum(1)[:, 0] / sums[picked].sum(1)[:, 1]
+        cell = msrs.cells[1]
+        assert cell.value == pytest.approx(np.mean(wers))
+        assert (cell.low, cell.high) == pytest.approx(tuple(np.quantile(rates, [0.025, 0.975])))
+        seeds = column(clean, "seeds")["synth/msrs-tiny-s0"].text
+        assert seeds == f"3: {100 * min(wers):.1f}–{100 * max(wers):.1f}"
+        assert msrs.cells[-1].text == "synth/msrs-tiny-s0/test/clean and 2 more" and len(msrs.rows) == 3
+
+    def test_are_compared_with_those_of_dense(self, three):
+        (clean, *_), _ = tables(three)
+        cell = column(clean, "against dense")["synth/msrs-tiny-s0"]
+        systems = [
+            [
+                pool(
+                    [[*map(score, read_archive(three / f"synth__{system}-tiny-s{seed}/test.zip").utterances("clean"))]]
+                )
+                for seed in range(3)
+            ]
+            for system in ("dense", "msrs")
+        ]
+        same = compare(*([pool(runs)] for runs in systems))
+        assert (cell.value, cell.low, cell.high) == (same.difference, same.interval.low, same.interval.high)
+
+    def test_one_seed_is_compared_with_that_seed(self, three, make):
+        few = make.sentences(6, 3)
+        for seed in (1, 7):
+            more = {"train_seed": seed, "budget": budget(100 * FEW), "system": f"set{seed}", "texts": few}
+            make.measure(three, f"synth/set{seed}-tiny-s{seed}", errors=0.6, **more)
+        (clean, *_), _ = tables(three)
+        found = column(clean, "against dense")
+        dense, mine = (
+            read_archive(three / f"synth__{run}/test.zip").result("clean").wer
+            for run in ("dense-tiny-s1", "set1-tiny-s1")
+        )
+        assert found["synth/set1-tiny-s1"].value == pytest.approx(mine - dense)
+        assert found["synth/set7-tiny-s7"].text == "no dense run of these seeds"
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"sparsity": 0.7},
+            {"size": "small"},
+            {"budget": budget(200 * FEW)},
+            {"budget": None},
+            {"decoding": {"kind": "attention"}},
+            {"recipe_command": "avsr-bench train msrs --size tiny --seed 9 train.rate=1"},
+            {"train_seed": 1},
+            {"train_seed": None},
+            {"run": "synth/msrs-tiny-s9/round-02"},
+            {"run": "grid/msrs-tiny-s9"},
+        ],
+    )
+    def test_of_another_system_are_another_row(self, three, make, more):
+        about = {"train_seed": 9, "budget": budget(100 * FEW), "system": "msrs", **more}
+        make.measure(three, about.pop("run", "synth/msrs-tiny-s9"), texts=make.sentences(6, 3), **about)
+        assert len(tables(three)[0][0].lines) == 3
+
+    def test_where_some_lack_a_condition_means_are_of_the_others(self, three, make):
+        few = make.sentences(6, 3)
+        for seed in range(2):
+            more = {"train_seed": seed, "budget": budget((100 + seed) * FEW), "system": "msrs", "texts": few}
+            make.sweep(three, f"synth/msrs-tiny-s{seed}", 0.3, levels=(5,), **more)
+        found, _ = tables(three)
+        means = next(table for table in found if "mean WER" in table.heading)
+        (line,) = means.lines
+        assert column(means, "seeds")["synth/msrs-tiny-s0"].text.startswith("2: ") and len(line.rows) == 14
+        clean = column(means, "clean")["synth/msrs-tiny-s0"].value
+        wers = [read_archive(three / f"synth__msrs-tiny-s{seed}/test.zip").result("clean").wer for seed in range(2)]
+        assert clean == pytest.approx(np.mean(wers))
 
 
 def test_sound_by_ratio(full):

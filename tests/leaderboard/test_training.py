@@ -1,9 +1,9 @@
 import csv
-import json
 import math
 
 import pytest
 import torch
+from archives import change
 
 from avsr_bench import nn, runs
 from avsr_bench.evaluation import weights_digest
@@ -53,7 +53,7 @@ def measured(results, make, tmp_path):
     train(folder / "synth/rigl-tiny-s0", 0.3)
     weights = weights_digest(runs.open_run(folder / "synth/rigl-tiny-s0"))
     make.measure(results, "synth/rigl-tiny-s0", sparsity=0.5, texts=make.sentences(5, 2), weights=weights)
-    return read_rows([results]).rows, folder, results / "synth__rigl-tiny-s0/test"
+    return read_rows([results]).rows, folder, results / "synth__rigl-tiny-s0"
 
 
 def test_what_is_kept_of_a_run(measured):
@@ -106,9 +106,9 @@ def test_damaged_runs(measured, results, published, tmp_path, name, content, say
     _, folder, _ = measured
     (folder / "synth/rigl-tiny-s0" / name).write_text(content)
     if name == "model.safetensors":  # damaged before it was measured, or the results would be of others
-        path = next(results.rglob("clean.json"))
+        path = results / "synth__rigl-tiny-s0/test.zip/clean"
         weights = weights_digest(runs.open_run(folder / "synth/rigl-tiny-s0"))
-        path.write_text(json.dumps({**json.loads(path.read_text()), "weights": weights}))
+        change(path, weights=weights)
     rendered = render([results], published, tmp_path / "out", folder)
     assert says in " ".join(rendered.notes)
     assert (tmp_path / "out/index.html").exists()

@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from archives import names, text
 from heard import Silence, make_corpus, make_run
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,12 +38,8 @@ def request_(corpus, run_of, second, tmp_path):
     )
 
 
-def files(folder):
-    return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.json"))}
-
-
 def counts(swept):
-    return {name: (each.result.words, each.result.characters) for name, each in swept.found.items()}
+    return {name: each.result.metrics for name, each in swept.found.items()}
 
 
 class TestBadInput:
@@ -67,7 +64,7 @@ class TestBadInput:
     def test_what_cannot_be_asked(self, request_, changes, said):
         with pytest.raises(Refused, match=said):
             robustness(replace(request_, **changes), Silence())
-        assert not files(request_.out)
+        assert not list(request_.out.rglob("*.zip"))
 
     def test_a_run_given_twice(self, request_, run_of):
         with pytest.raises(Misused, match="twice"):
@@ -89,8 +86,8 @@ def test_every_result_is_that_of_evaluate(request_, run_of, second, corpus, tmp_
     assert progress.steps == progress.total == 2 * 5 * 9
     assert swept.conditions == ("clean", "gaussian:6", "gaussian:10", "motion:6", "motion:10")
     assert len(swept.found) == 10
-    assert set(files(request_.out)) == {
-        f"small/{run}/test/{condition}.json"
+    assert names(request_.out) == {
+        f"small/{run}/test.zip/{condition}"
         for run in ("video-s1", "msrs-s2")
         for condition in ("clean", "gaussian_6", "gaussian_10", "motion_6", "motion_10")
     }
@@ -102,8 +99,8 @@ def test_every_result_is_that_of_evaluate(request_, run_of, second, corpus, tmp_
         found = swept.found[alone.result.run, condition].result
         same = {"command": "", "seconds": 0.0}
         assert replace(found, **same) == replace(alone.result, **same)
-        path = files(request_.out)[f"small/{folder.name}/test/{condition.replace(':', '_')}.json"]
-        heard = scoring.read_hypotheses(path.with_suffix(".jsonl"))
+        kept = scoring.read_archive(request_.out / f"small/{folder.name}/test.zip")
+        heard = kept.utterances(condition.replace(":", "_"))
         assert [(u.key, u.hypothesis) for u in heard] == [(u.key, u.hypothesis) for u in alone.utterances]
 
 
@@ -115,7 +112,7 @@ def test_the_command_of_a_row_measures_it_again(request_, run_of, monkeypatch, c
         cli.main()
     again = scoring.parse_result(capsys.readouterr().out, "printed")
     assert (again.split, again.condition, again.noise_seed) == ("test-some5", "motion:10", 3)
-    assert (again.words, again.characters, again.weights) == (kept.words, kept.characters, kept.weights)
+    assert (again.metrics, again.weights) == (kept.metrics, kept.weights)
 
 
 def test_the_command_of_a_sound_row_measures_it_again(request_, run_of, tmp_path, monkeypatch, capsys):
@@ -137,7 +134,7 @@ def test_the_command_of_a_sound_row_measures_it_again(request_, run_of, tmp_path
             cli.main()
         again = scoring.parse_result(capsys.readouterr().out, "printed")
         assert (again.split, again.condition, again.noise_on) == ("test-some3", kept.condition, "sound")
-        assert (again.words, again.characters, again.weights) == (kept.words, kept.characters, kept.weights)
+        assert (again.metrics, again.weights) == (kept.metrics, kept.weights)
 
 
 class Impatient(Silence):
@@ -158,15 +155,16 @@ def test_an_interrupted_sweep_goes_on(request_, monkeypatch):
     whole = robustness(replace(request_, out=request_.out / "whole"), Silence())
     with pytest.raises(KeyboardInterrupt):
         robustness(request_, Impatient(50))
-    kept = {name: path.stat().st_mtime_ns for name, path in files(request_.out / "small").items()}
+    mine = request_.out / "small"
+    kept = names(mine)
+    before = {name: text(mine / name) for name in kept}
     assert 0 < len(kept) < 10
     progress = Silence()
     swept = robustness(request_, progress)
     assert any(f"{len(kept)} of 10 results are there already" in line for line in progress.said)
     assert progress.total == (10 - len(kept)) * 9
-    now = {name: path.stat().st_mtime_ns for name, path in files(request_.out / "small").items()}
-    assert len(now) == 10
-    assert {name: now[name] for name in kept} == kept
+    assert len(names(mine)) == 10
+    assert {name: text(mine / name) for name in kept} == before  # the seconds that they took among them
     assert counts(swept) == counts(whole)
 
 
@@ -183,6 +181,17 @@ def test_what_is_done_is_not_done_again_until_the_weights_change(request_, corpu
     second = robustness(asked, progress)
     assert progress.total == 5 * 9
     assert counts(first) != counts(second)
+
+
+def test_results_of_the_old_form_are_not_passed_over_in_silence(request_):
+    old = request_.out / "small/video-s1/test"
+    old.mkdir(parents=True)
+    for name in ("clean.json", "clean.jsonl"):
+        (old / name).write_text("{}")
+    progress = Silence()
+    robustness(replace(request_, noise="none", levels="0"), progress)
+    [said] = [line for line in progress.said if "old form" in line]
+    assert f"run `avsr-bench leaderboard convert {request_.out}` first" in said
 
 
 def test_parts_make_the_whole(request_, tmp_path):
@@ -223,7 +232,7 @@ def test_models_that_hear_and_models_that_see(request_, run_of, second):
     }
     assert any("3 conditions are left out" in line for line in progress.said)
     assert swept.found["small/av-s1", "white:-10"].result.noise_on == "sound"
-    rates = [swept.found["small/av-s1", name].result.characters for name in met["small/av-s1"]]
+    rates = [swept.found["small/av-s1", name].result.metrics["cer"].parts for name in met["small/av-s1"]]
     assert len(set(rates)) == 4
 
 
@@ -274,7 +283,7 @@ def test_the_tables(request_, run_of, second, monkeypatch, capsys, corpus):
     assert len(content["results"]) == 6
     assert content["reference"] == "small/video-s1"
     means = {(row["model"], row["over"]): row["wer"] for row in content["means"]}
-    rates = {(row["run"], row["condition"]): row["wer"] for row in content["results"]}
+    rates = {(row["run"], row["condition"]): row["metrics"]["wer"]["value"] for row in content["results"]}
     for model in ("small/video-s1", "small/msrs-s2"):
         assert means[model, "all"] == pytest.approx((rates[model, "blur:9"] + rates[model, "jpeg:9"]) / 2)
         assert means[model, "seen"] == rates[model, "blur:9"]
@@ -310,7 +319,7 @@ class TestFrames:
         assert 0 < worst.faces_lost <= worst.utterances == 4
         assert worst.noise_on == "frame"
         assert clean.noise_on is None
-        heard = scoring.read_hypotheses(request_.out / "small/video-s1/test-some4/blockwise_10.frame.jsonl")
+        heard = scoring.read_archive(request_.out / "small/video-s1/test-some4.zip").utterances("blockwise_10.frame")
         assert sum(each.hypothesis == "" for each in heard) >= worst.faces_lost
         lost = sum(each.result.faces_lost for each in swept.found.values())
         assert any(f"faces lost in {lost} of 8 clips" in note for note in summarise(swept).notes)
@@ -325,7 +334,7 @@ class TestFrames:
             cli.main()
         again = scoring.parse_result(capsys.readouterr().out, "printed")
         assert (again.noise_on, again.split) == ("frame", "test-some2")
-        assert (again.words, again.characters, again.faces_lost) == (kept.words, kept.characters, kept.faces_lost)
+        assert (again.metrics, again.faces_lost) == (kept.metrics, kept.faces_lost)
 
 
 @pytest.mark.slow
@@ -335,14 +344,16 @@ def test_a_killed_sweep_goes_on(request_, corpus, run_of):
     command = [sys.executable, "-m", "avsr_bench", *words, "--out", str(request_.out)]
     for share in (5, 30, 60):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while process.poll() is None and len(files(request_.out)) < share:
+        while process.poll() is None and len(names(request_.out)) < share:
             time.sleep(0.002)
         process.kill()
         process.wait()
-        for path in files(request_.out).values():
-            result = scoring.parse_result(path.read_text(), str(path))
-            heard = scoring.read_hypotheses(path.with_suffix(".jsonl"))
-            assert scoring.total(map(scoring.score, heard)) == (result.words, result.characters)
+        for path in request_.out.rglob("*.zip"):
+            kept = scoring.read_archive(path)
+            for name in kept.names:
+                result = kept.result(name)
+                sums = scoring.total(map(scoring.score, kept.utterances(name)))
+                assert sums == {name: of.parts for name, of in result.metrics.items()}
     asked = replace(request_, models=request_.models[:1], noise="all", levels="0-10")
     progress = Silence()
     swept = robustness(asked, progress)
@@ -378,7 +389,7 @@ class TestAlone:
 
     def test_files_of_others_among_the_results_stay(self, request_, run_of):
         first = robustness(request_, Silence())
-        path = next(iter(files(request_.out).values()))
+        path = next(request_.out.rglob("*.zip"))
         path.write_text("theirs")
         with pytest.raises(Refused, match=r"exists, and avsr-bench did not make it: remove it"):
             robustness(request_, Silence())

@@ -1,10 +1,13 @@
 """Means and comparisons, by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from heard import Silence
 
 from avsr_bench import noise, scoring
+from avsr_bench.records import Budget
 from avsr_bench.robustness import RobustnessRequest, robustness, summarise
 from avsr_bench.robustness.summary import groups
 
@@ -42,6 +45,13 @@ def test_means_and_differences_are_those_of_the_results(corpus, run_of, tmp_path
         out=tmp_path / "results",
     )
     swept = robustness(request, Silence())
+    [said] = [note for note in summarise(swept).notes if "budget" in note]
+    assert said.startswith("small/video-s1 and small/other: the budget of training is not known")
+    for frames, expected in ((100, []), (200, ["the budgets of training differ"])):
+        for (model, _), each in swept.found.items():
+            spent = Budget(frames=frames if model == "small/other" else 100)
+            swept.found[model, each.result.condition] = replace(each, result=replace(each.result, budget=spent))
+        assert [note.split(": ")[1].split(";")[0] for note in summarise(swept).notes if "budget" in note] == expected
     rows = {(row.over, row.model): row for row in summarise(swept).rows}
     one, two = swept.models
     names = ["jpeg:5", "jpeg:10", "contrast:5", "contrast:10"]

@@ -9,7 +9,7 @@ from avsr_bench.scoring import Edits, Score, compare, interval
 
 def make(errors, length=10, speaker="", source="", key=""):
     edits = Edits(hits=length - errors, substitutions=errors)
-    return Score(key, speaker, source, edits, edits)
+    return Score(key, speaker, source, {"wer": edits, "cer": edits})
 
 
 def split(count, seed=0, rate=0.3, speakers=20, spread=0.0):
@@ -46,9 +46,9 @@ def test_speakers_are_drawn_as_wholes():
 
 def test_what_is_drawn():
     both = [make(n % 3, speaker=f"s{n % 4}", source=f"v{n}", key=str(n)) for n in range(8)]
-    one_speaker = [Score(each.key, "s1", each.source, each.words, each.characters) for each in both]
-    unknown = [Score(each.key, "", each.source, each.words, each.characters) for each in both]
-    nothing = [Score(each.key, "", "", each.words, each.characters) for each in both]
+    one_speaker = [Score(each.key, "s1", each.source, each.parts) for each in both]
+    unknown = [Score(each.key, "", each.source, each.parts) for each in both]
+    nothing = [Score(each.key, "", "", each.parts) for each in both]
     found = [interval([scores], draws=9) for scores in (both, one_speaker, unknown, nothing)]
     assert [each.over for each in found] == ["speakers", "utterances", "sources", "utterances"]
     assert [each.groups for each in found] == [4, 8, 8, 8]
@@ -57,7 +57,7 @@ def test_what_is_drawn():
 def test_speakers_who_differ_widen_the_interval():
     """Utterances of one speaker are no independent evidence: drawing them alone would promise too much."""
     scores = split(400, speakers=10, spread=0.2)
-    alone = [Score(each.key, "", "", each.words, each.characters) for each in scores]
+    alone = [Score(each.key, "", "", each.parts) for each in scores]
     by_speaker, by_utterance = interval([scores]), interval([alone])
     assert by_speaker.high - by_speaker.low > 2 * (by_utterance.high - by_utterance.low)
 
@@ -119,14 +119,14 @@ def test_a_small_difference_that_is_everywhere_is_sure():
     """Intervals of both overlap by far; the pairs tell."""
     first = split(300, spread=0.2)
     second = [
-        make(each.words.errors + (n // 20 % 4 == 0), 10 + (n // 20 % 4 == 0), each.speaker, key=each.key)
+        make(each.parts["wer"].errors + (n // 20 % 4 == 0), 10 + (n // 20 % 4 == 0), each.speaker, key=each.key)
         for n, each in enumerate(first)
     ]
     one, two = interval([first]), interval([second])
     assert one.low < two.low < one.high < two.high
     found = compare([first], [second])
     rates = [
-        sum(each.words.errors for each in scores) / sum(each.words.length for each in scores)
+        sum(each.parts["wer"].errors for each in scores) / sum(each.parts["wer"].length for each in scores)
         for scores in (first, second)
     ]
     assert found.difference == pytest.approx(rates[1] - rates[0])
@@ -153,6 +153,7 @@ def test_a_difference_that_is_chance_is_not_sure():
 
 def test_characters_have_their_own():
     words, characters = Edits(hits=1, substitutions=1), Edits(hits=9, deletions=1)
-    scores = [Score("a", "", "", words, characters), Score("b", "", "", Edits(hits=2), Edits(hits=10))]
-    assert interval([scores], "words").high == 0.5 and interval([scores], "characters").high == 0.1
-    assert compare([scores], [scores], "characters").difference == 0
+    first = Score("a", "", "", {"wer": words, "cer": characters})
+    scores = [first, Score("b", "", "", {"wer": Edits(hits=2), "cer": Edits(hits=10)})]
+    assert interval([scores], "wer").high == 0.5 and interval([scores], "cer").high == 0.1
+    assert compare([scores], [scores], "cer").difference == 0

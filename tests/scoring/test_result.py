@@ -3,8 +3,8 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
-from avsr_bench.records import Refused
-from avsr_bench.scoring import SCORER_VERSION, Edits, Interval, Result, parse_result
+from avsr_bench.records import Ancestor, Budget, Refused
+from avsr_bench.scoring import SCORER_VERSION, Edits, Interval, Measure, Result, parse_result, same_budget
 from avsr_bench.text import TEXT_VERSION
 
 RESULT = Result(
@@ -14,10 +14,10 @@ RESULT = Result(
     condition="gaussian:3",
     corpus_fingerprint="0123abcd",
     utterances=3,
-    words=Edits(7, 2, 1, 1),
-    characters=Edits(50, 2, 3, 0),
-    wer_interval=Interval(0.2, 0.6, "speakers", 2, 2000, 0),
-    cer_interval=Interval(0.05, 0.15, "speakers", 2, 2000, 0),
+    metrics={
+        "wer": Measure(Edits(7, 2, 1, 1), Interval(0.2, 0.6, "speakers", 2, 2000, 0)),
+        "cer": Measure(Edits(50, 2, 3, 0), Interval(0.05, 0.15, "speakers", 2, 2000, 0)),
+    },
     decoding={"kind": "beam", "beam": 40, "ctc_weight": 0.1},
     train_seed=0,
     noise_seed=5,
@@ -31,7 +31,7 @@ RESULT = Result(
 
 
 def test_rates_are_fractions_made_of_the_counts():
-    assert RESULT.wer == 4 / 10 and RESULT.cer == 5 / 55
+    assert RESULT.wer == 4 / 10 and RESULT.metrics["cer"].value == 5 / 55
     assert (RESULT.scorer_version, RESULT.text_version) == (SCORER_VERSION, TEXT_VERSION) == (1, 1)
 
 
@@ -42,7 +42,11 @@ def test_there_and_back(result):
     text = result.to_json()
     assert parse_result(text, "x.json") == result
     content = json.loads(text)
-    assert content["wer"] == 0.4 and content["words"]["substitutions"] == 2 and "é" in text
+    assert (
+        content["metrics"]["wer"]["value"] == 0.4
+        and content["metrics"]["wer"]["parts"]["substitutions"] == 2
+        and "é" in text
+    )
 
 
 def test_what_the_run_is_goes_along_and_may_be_unknown():
@@ -63,6 +67,34 @@ def test_what_the_run_is_goes_along_and_may_be_unknown():
     assert (RESULT.system, RESULT.modality, RESULT.sparsity, RESULT.parameters) == ("", "video", 0.0, None)
 
 
+def test_a_budget_goes_along_and_is_checked():
+    budget = Budget(frames=8, ancestors=(Ancestor("synth/dense-tiny-s0", 5),), updates=2, labelled_hours=0.5)
+    known = replace(RESULT, budget=budget)
+    assert parse_result(known.to_json(), "x.json") == known and known.budget.total == 13
+    good = json.loads(known.to_json())["budget"]
+    for changes, says in (
+        ({"framez": 3}, "unknown setting framez"),
+        ({"frames": -3}, "frames = -3"),
+        ({"ancestors": [{"run": "\x1b[2J", "frames": 1}]}, "control characters"),
+        ({"ancestors": [{"frames": 1}]}, "run is missing"),
+    ):
+        with pytest.raises(Refused, match=says):
+            parse_result(changed(budget={**good, **changes}), "x.json")
+    with pytest.raises(Refused, match="budget"):
+        parse_result(changed(budget=3), "x.json")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [(100, 96, True), (96, 100, True), (100, 94, False), (100, None, None), (None, None, None), (0, 0, True)],
+)
+def test_budgets_are_the_same_within_5_percent(one, other, same):
+    first, second = (None if of is None else Budget(frames=of) for of in (one, other))
+    assert same_budget(first, second) is same
+    unknown = Budget(frames=100, ancestors=(Ancestor("others"),))
+    assert same_budget(first, unknown) is None
+
+
 def test_results_of_another_version_keep_it():
     old = replace(RESULT, scorer_version=0, text_version=0)
     assert parse_result(old.to_json(), "x.json") == old
@@ -79,18 +111,30 @@ def changed(**values):
     return json.dumps({key: value for key, value in content.items() if value != "gone"})
 
 
+WER = json.loads(RESULT.to_json())["metrics"]["wer"]
+SPAN = WER["interval"]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ("", r"x\.json is not a result: Expecting value"),
         ("[1]", "is not a result"),
-        ("{}", "it lacks 'wer'"),
-        (changed(words="gone"), "the setting words is missing"),
+        ("{}", "it lacks 'metrics'"),
+        (changed(metrics=[]), "metrics should be a section for each metric"),
+        (changed(metrics={"wer": 0.4}), "metrics should be a section for each metric"),
+        (changed(metrics={"were": WER}), r"metrics\.were is no metric\. Did you mean wer\?"),
+        (changed(metrics={"\x1b[2J": WER}), r"metrics\.\\u001b\[2J is no metric"),
+        (changed(metrics={"wer": {**WER, "more": 1}}), r"metrics\.wer should have value, parts and interval"),
+        (changed(metrics={"wer": {**WER, "parts": 3}}), r"metrics\.wer should have sections for parts and interval"),
         (changed(run="gone"), "the setting run is missing"),
         (changed(colour="red"), "unknown setting colour"),
-        (changed(words={"hits": 1, "misses": 2}), "unknown setting words.misses"),
-        (changed(words=3), "is not a result"),
-        (changed(wer=0.1), r"WER and CER are \(0\.1, .*changed by hand"),
+        (changed(metrics={"wer": {**WER, "parts": {"hits": 1, "misses": 2}}}), r"wer\.parts: unknown setting misses"),
+        (changed(metrics={"wer": {**WER, "parts": {"hits": -1}}}), r"wer\.parts: hits = -1: it should be"),
+        (changed(metrics={"wer": {**WER, "value": 0.1}}), r"wer is 0\.1, but its parts make 0\.4: it was changed by"),
+        (changed(metrics={"wer": {**WER, "value": "9" * 500}}), r"wer is '9+, but its parts make 0\.4"),
+        (changed(metrics={"wer": {**WER, "interval": {**SPAN, "low": 0.7}}}), r"wer: an interval from 0\.7 to 0\.6"),
+        (changed(metrics={"wer": {**WER, "interval": {**SPAN, "low": -0.1}}}), r"wer: an interval from -0\.1"),
     ],
 )
 def test_what_is_no_result(text, says):

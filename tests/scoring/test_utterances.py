@@ -1,4 +1,3 @@
-import json
 import random
 
 import jiwer
@@ -12,12 +11,10 @@ from avsr_bench.scoring import (
     Utterance,
     interval,
     merge,
-    read_hypotheses,
     score,
     show,
     total,
     worst,
-    write_hypotheses,
 )
 
 TEXT = st.text(alphabet="abé' ,.A", max_size=12)
@@ -39,12 +36,12 @@ UTTERANCES = st.lists(
 def test_case_and_punctuation_do_not_count():
     scored = score(Utterance("k", "Don’t stop, NOW!", "don't stop now", "s1", "v1"))
     assert (scored.key, scored.speaker, scored.source) == ("k", "s1", "v1")
-    assert scored.words == Edits(hits=3) and scored.characters == Edits(hits=14)
+    assert scored.parts["wer"] == Edits(hits=3) and scored.parts["cer"] == Edits(hits=14)
 
 
 def test_what_is_said_counts():
     scored = score(Utterance("k", "the CAFÉ", "the cafe <unk>"))
-    assert scored.words == Edits(hits=1, substitutions=1, insertions=1)
+    assert scored.parts["wer"] == Edits(hits=1, substitutions=1, insertions=1)
 
 
 @settings(deadline=None)
@@ -64,13 +61,13 @@ def test_a_shared_evaluation_merges_to_the_numbers_of_the_whole(utterances, draw
 def test_wer_and_cer_of_a_corpus_as_jiwer_has_them():
     draw = random.Random(0)
     texts = [[" ".join(draw.choices(["a", "bb", "ccc"], k=draw.randint(0, 6))) for _ in range(200)] for _ in "rh"]
-    words, characters = total(score(Utterance(str(n), *pair)) for n, pair in enumerate(zip(*texts, strict=True)))
-    assert words.rate == pytest.approx(jiwer.wer(*texts))
-    assert characters.rate == pytest.approx(jiwer.cer(*texts))
+    found = total(score(Utterance(str(n), *pair)) for n, pair in enumerate(zip(*texts, strict=True)))
+    assert found["wer"].rate == pytest.approx(jiwer.wer(*texts))
+    assert found["cer"].rate == pytest.approx(jiwer.cer(*texts))
 
 
 def test_nothing_was_evaluated():
-    assert total(()) == (Edits(), Edits())
+    assert total(()) == {"wer": Edits(), "cer": Edits()}
     with pytest.raises(Refused, match="not one utterance was decoded"):
         interval([()])
 
@@ -92,51 +89,3 @@ def test_the_worst_come_first_with_their_alignment():
     assert [utterance.key for utterance, _ in found] == ["awful", "also bad", "bad"]
     assert show(found[2][1]) == "REF: a b c\nHYP: x b *\n     S   D"
     assert len(worst(utterances, 9)) == 4
-
-
-@given(UTTERANCES)
-@settings(deadline=None)
-def test_a_file_of_hypotheses_holds_what_it_was_given(tmp_path_factory, utterances):
-    path = tmp_path_factory.getbasetemp() / "hypotheses.jsonl"
-    write_hypotheses(path, utterances)
-    assert list(read_hypotheses(path)) == sorted(utterances, key=lambda utterance: utterance.key)
-    assert [json.loads(line)["key"] for line in path.read_bytes().splitlines()] == sorted(u.key for u in utterances)
-
-
-def test_a_line_is_for_people_too(tmp_path):
-    write_hypotheses(tmp_path / "h.jsonl", [Utterance("k", "é", "e", "s1", score=-1.5)])
-    assert (tmp_path / "h.jsonl").read_text(encoding="utf-8") == (
-        '{"key": "k", "reference": "é", "hypothesis": "e", "speaker": "s1", "source": "", "score": -1.5}\n'
-    )
-    assert list(tmp_path.iterdir()) == [tmp_path / "h.jsonl"]
-
-
-GOOD = b'{"key": "k", "reference": "a", "hypothesis": "b"}'
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        (GOOD, "breaks off in line 1"),
-        (GOOD + b"\n" + GOOD[:20], "breaks off in line 2"),
-        (GOOD + b"\n{}\n", "line 2: not a record of key, reference, hypothesis, speaker, source, score"),
-        (b"[]\n", "line 1: not a record"),
-        (b"hello\n", "line 1: not a record"),
-        (b"\n", "line 1: not a record"),
-        (GOOD[:-1] + b', "extra": 1}\n', "line 1: not a record"),
-        (GOOD.replace(b'"a"', b"null") + b"\n", "line 1: a score is a number, and everything else is text"),
-        (GOOD[:-1] + b', "score": "high"}\n', "line 1: a score is a number"),
-        (b"\xff\xfe\n", "not UTF-8"),
-    ],
-)
-def test_a_bad_file_of_hypotheses(tmp_path, content, says):
-    (tmp_path / "h.jsonl").write_bytes(content)
-    with pytest.raises(Refused, match=says):
-        read_hypotheses(tmp_path / "h.jsonl")
-
-
-def test_files_that_cannot_be_read_or_written(tmp_path):
-    with pytest.raises(Refused, match=r"cannot read .*h\.jsonl: No such file"):
-        read_hypotheses(tmp_path / "h.jsonl")
-    with pytest.raises(Refused, match=r"cannot write .*h\.jsonl: its folder does not exist"):
-        write_hypotheses(tmp_path / "away" / "h.jsonl", [])

@@ -71,7 +71,7 @@ def test_validation_scores_what_evaluate_scores(run, tmp_path):
     places = data.places(data.Prepared(made.location), "valid", "video")
     clips = list(data.examples(data.Prepared(made.location), places, "video"))
     heard = evaluation.read(opened.load(), opened.tokenizer(), clips, DecodeSettings(kind="ctc"))
-    words, _ = scoring.total(map(scoring.score, heard))
+    words = scoring.total(map(scoring.score, heard))["wer"]
     assert words.length == 10
     assert float(read_metrics(folder / "metrics.csv")[-1]["valid/wer"]) == pytest.approx(words.rate)
 

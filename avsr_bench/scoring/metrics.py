@@ -1,0 +1,54 @@
+"""Metrics by name. The value of each is a ratio of sums over clips, so its parts add up wherever they were counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from .edits import MOST, Edits
+
+Amount = Annotated[float, Field(ge=-MOST, le=MOST, allow_inf_nan=False)]
+WER = "wer"  # what rows are ordered by
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """The parts of a metric that counts no edits: what is divided by what."""
+
+    errors: Amount = 0.0
+    length: Amount = 0.0
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(self.errors + other.errors, self.length + other.length)
+
+    @property
+    def rate(self) -> float:
+        """The value of the metric."""
+        return self.errors / max(self.length, 1)
+
+
+Parts = Edits | Sums  # both have errors, length and rate
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a metric is called, and how its numbers are read."""
+
+    label: str
+    what: str
+    counts: str  # what its length counts
+    parts: type[Edits] | type[Sums] = Edits
+    unit: str = "%"  # of a fraction; else its value is printed as it is
+    lower_is_better: bool = True
+
+    def said(self, value: float, decimals: int = 2) -> str:
+        """A value for people, with its unit."""
+        return f"{100 * value if self.unit == '%' else value:.{decimals}f} {self.unit}".rstrip()
+
+
+METRICS = {
+    WER: Metric("WER", "word error rate", "words"),
+    "cer": Metric("CER", "character error rate", "characters"),
+}

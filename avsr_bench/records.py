@@ -130,10 +130,10 @@ def make_key(name: str) -> str:
     return f"{re.sub('%.?$', '', key[: LONGEST_KEY - len(digest) - 1])}-{digest}"
 
 
-def draws(seed: int, *names: str) -> np.random.Generator:
+def rng_for(seed: int, *names: str) -> np.random.Generator:
     """The random numbers that belong to names: the same on every machine, whatever was drawn before, and no others'.
 
-    >>> draws(0, "s1%2Fbbaf2n", "blur").integers(100) == draws(0, "s1%2Fbbaf2n", "blur").integers(100)
+    >>> rng_for(0, "s1%2Fbbaf2n", "blur").integers(100) == rng_for(0, "s1%2Fbbaf2n", "blur").integers(100)
     True
     """
     text = "\n".join([str(seed), *names]).encode(errors="surrogateescape")

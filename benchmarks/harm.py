@@ -13,7 +13,7 @@ import numpy as np
 from skimage.metrics import structural_similarity
 
 from avsr_bench import faces, media, noise
-from avsr_bench.records import draws
+from avsr_bench.records import rng_for
 
 from .results import put_between, table
 
@@ -61,7 +61,7 @@ def similarity(mouths: dict[str, np.ndarray], family: str, level: int) -> tuple[
     """PSNR and SSIM under a condition: means over clips of means over frames."""
     found = []
     for key, clean in mouths.items():
-        harmed = noise.apply(clean, family, level, draws(0, key, family))[SHOWN]
+        harmed = noise.apply(clean, family, level, rng_for(0, key, family))[SHOWN]
         seen = clean[SHOWN]
         error = np.mean((seen.astype(float) - harmed) ** 2, axis=(1, 2))
         alike = [structural_similarity(one, other) for one, other in zip(seen, harmed, strict=True)]

@@ -132,22 +132,22 @@ def _turns(
 def _ours(clip: np.ndarray, name: str, strength: float) -> float:
     from avsr_bench import noise
     from avsr_bench.noise.visual import in_chunks
-    from avsr_bench.records import draws
+    from avsr_bench.records import rng_for
 
     start = time.process_time()
-    begun = noise.FAMILIES[name].begin(strength, 1.0, clip.shape[1:], draws(0, "clip", name))
+    begun = noise.FAMILIES[name].begin(strength, 1.0, clip.shape[1:], rng_for(0, "clip", name))
     in_chunks(begun, clip.shape[1:])(clip)
     return time.process_time() - start
 
 
 def _all_conditions(clip: np.ndarray) -> float:
     from avsr_bench import noise
-    from avsr_bench.records import draws
+    from avsr_bench.records import rng_for
 
     start = time.process_time()
     for name in noise.FAMILIES:
         for level in range(1, noise.LEVELS + 1):
-            noise.apply(clip, name, level, draws(0, "clip", name))
+            noise.apply(clip, name, level, rng_for(0, "clip", name))
     return time.process_time() - start
 
 

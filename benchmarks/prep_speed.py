@@ -81,8 +81,8 @@ def _floor(videos: list[Path]) -> int:
 
 def _ours(videos: list[Path]) -> int:
     from avsr_bench import shards
+    from avsr_bench.prepare_clip import ClipJob, SampleSettings, make_sample
     from avsr_bench.records import Clip
-    from avsr_bench.samples import ClipJob, SampleSettings, make_sample
 
     clips = tuple(Clip(video.stem, video, "train", "s1", "") for video in videos)
     with tempfile.TemporaryDirectory() as folder:

@@ -61,7 +61,7 @@ def preview(
 ) -> None:
     """A sheet of one mouth under all noise: families down, levels across."""
     from ..files import marked
-    from ..noise_jobs.sheet import preview as draw
+    from ..noise_video.sheet import preview as draw
 
     shown = draw(source, out, seed, replaceable(force, marked))
     print(f"{out}: every family and level on {shown}", file=beside(out))
@@ -78,7 +78,7 @@ def apply(
     """Write a video with noise on its full frames, its sound kept."""
     from ..files import nothing
     from ..noise import parse
-    from ..noise_jobs.video import harm_video
+    from ..noise_video.video import harm_video
     from .progress import shown
 
     family, level = parse(noise)

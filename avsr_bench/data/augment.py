@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import noise
 from ..noise.sound import Source, is_silent, mix
-from ..records import FPS, RATE, Fraction, draws
+from ..records import FPS, RATE, Fraction, rng_for
 from .examples import Example
 from .inputs import Clip, levelled, margin, shown
 
@@ -45,14 +45,14 @@ def augmented(
         mouth = example.mouth
         if settings.noise:
             mouth = noise.augment(mouth, seed, example.key, epoch)
-        rng = draws(seed, example.key, str(epoch), "picture")
+        rng = rng_for(seed, example.key, str(epoch), "picture")
         top, left = map(int, rng.integers(0, margin(side) + 1, 2))
         mirrored = rng.random() < settings.flip
         mouth = shown(mouth, side, top, left) if settings.crop else shown(mouth, side)
         mouth = np.ascontiguousarray(mouth[:, :, ::-1]) if mirrored else mouth
         video = masked(mouth, round(settings.video_mask * FPS), FPS, rng)
     if example.sound is not None:
-        rng = draws(seed, example.key, str(epoch), "sound")
+        rng = rng_for(seed, example.key, str(epoch), "sound")
         audio = _heard(example, masked(example.sound, round(settings.audio_mask * RATE), RATE, rng), crowd, rng)
     return Clip(example.key, example.frames, tokens, video, audio)
 

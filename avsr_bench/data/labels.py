@@ -21,7 +21,7 @@ from annotated_types import Interval, Len
 
 from ..files import json_bytes, write_whole
 from ..nn import Modality
-from ..records import FPS, Fraction, Refused, Seed, draws
+from ..records import FPS, Fraction, Refused, Seed, rng_for
 from ..shards import checked
 from ..text import TEXT_VERSION
 from .examples import Place, places
@@ -215,5 +215,5 @@ def _hidden(found: Iterable[Place], hide: HideSettings, corpus: Prepared) -> set
     speakers = sorted({place.entry.speaker for place in found})
     if "" in speakers:
         raise Refused(f"data.hide.speakers: {corpus.location} does not say who speaks in every clip")
-    order = sorted(speakers, key=lambda speaker: draws(hide.seed, "hide", speaker).random())
+    order = sorted(speakers, key=lambda speaker: rng_for(hide.seed, "hide", speaker).random())
     return set(order[: round(hide.speakers * len(speakers))])

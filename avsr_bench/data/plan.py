@@ -14,7 +14,7 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Interval
 
-from ..records import FPS, Refused, draws
+from ..records import FPS, Refused, rng_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def plan_epoch(
     frames: Sequence[int], shards: Sequence[int], settings: BatchSettings, seed: int, epoch: int, ranks: int = 1
 ) -> tuple[tuple[PlannedBatch, ...], ...]:
     """The batches of every rank; `frames` and `shards` say of each clip how long it is and where it lies."""
-    rng = draws(seed, "epoch", str(epoch))
+    rng = rng_for(seed, "epoch", str(epoch))
     lengths, homes = np.asarray(frames), np.asarray(shards)
     order = rng.permutation(np.unique(homes))
     batches: list[PlannedBatch] = []

@@ -14,12 +14,12 @@ from typing import Literal
 import numpy as np
 
 from .. import noise
+from ..babble_sources import open_source
 from ..data import Example, Prepared
 from ..nn import Modality
 from ..noise import sound as ear
 from ..noise.sound import SoundSettings, Source
-from ..records import Refused, draws
-from ..voices import open_source
+from ..records import Refused, rng_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +88,11 @@ def harmed(example: Example, condition: Condition, seed: int) -> Example:
     """The clip under a condition. What it lacks (a mouth, sound) stays missing."""
     if condition.visual and condition.on == "mouth" and example.mouth is not None:
         family, level = condition.visual
-        mouth = noise.apply(example.mouth, family, level, draws(seed, example.key, family))
+        mouth = noise.apply(example.mouth, family, level, rng_for(seed, example.key, family))
         return replace(example, mouth=mouth)
     if condition.sound and example.sound is not None:
         source, ratio = condition.sound
-        rng = draws(seed, example.key, source.name)
+        rng = rng_for(seed, example.key, source.name)
         try:
             noisy = ear.mix(example.sound, source, ratio, rng, example.speaker, condition.over)
         except Refused as refused:

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import media, recipes, samples
+from .. import media, prepare_clip, recipes
 from ..data import Place, Prepared, read_members
 from ..faces import FaceSettings
+from ..prepare_clip import ClipJob, ClipSettings, CropSettings, NoiseSettings, SampleSettings
 from ..records import Clip, Reason, Refused, Sample
-from ..samples import ClipJob, ClipSettings, CropSettings, NoiseSettings, SampleSettings
 from ..shards import Source, parse_about
 
 # What noise does to the search for a face; any other reason lies with the files, and ends the evaluation.
@@ -107,5 +107,5 @@ def _make(settings: SampleSettings, job: ClipJob) -> bytes | Reason:
     import cv2
 
     cv2.setNumThreads(1)  # processes are as many as cores
-    made = samples.make_sample(job, settings)
+    made = prepare_clip.make_sample(job, settings)
     return made.members["mouth.mp4"] if isinstance(made, Sample) else made.reason

@@ -35,20 +35,20 @@ class Entry:
 
     settings: type[Any]
     method: type[Any]
-    draws: bool = False  # whether it draws numbers, and so takes the run's seed
+    seeded: bool = False  # whether it draws numbers, and so takes the run's seed
     sparse: bool = True  # whether it removes weights, at least for a while
 
 
 # What `method.name` in a recipe may say.
 METHODS: dict[str, Entry] = {
-    "msrs": Entry(MSRSSettings, MSRS, draws=True),
+    "msrs": Entry(MSRSSettings, MSRS, seeded=True),
     "magnitude": Entry(MagnitudeSettings, Magnitude),
-    "gmp": Entry(GmpSettings, Gmp, draws=True),
-    "granet": Entry(GranetSettings, Granet, draws=True),
-    "set": Entry(SetSettings, Set, draws=True),
-    "rigl": Entry(RiglSettings, Rigl, draws=True),
-    "chase": Entry(ChaseSettings, Chase, draws=True),
-    "static-erk": Entry(StaticErkSettings, StaticErk, draws=True),
+    "gmp": Entry(GmpSettings, Gmp, seeded=True),
+    "granet": Entry(GranetSettings, Granet, seeded=True),
+    "set": Entry(SetSettings, Set, seeded=True),
+    "rigl": Entry(RiglSettings, Rigl, seeded=True),
+    "chase": Entry(ChaseSettings, Chase, seeded=True),
+    "static-erk": Entry(StaticErkSettings, StaticErk, seeded=True),
     "int8": Entry(Int8Settings, Int8, sparse=False),
 }
 
@@ -75,7 +75,7 @@ def build(section: Mapping[str, Any], where: str, seed: int = 0) -> Method:
     if settings is None:
         return Method()
     entry = METHODS[str(section["name"])]
-    return entry.method(settings, seed) if entry.draws else entry.method(settings)
+    return entry.method(settings, seed) if entry.seeded else entry.method(settings)
 
 
 __all__ = ["METHODS", "MSRS", "Entry", "Int8", "Magnitude", "Masked", "Method", "build", "settings_of", "whole_section"]

@@ -19,7 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from ..nn import AVSR, Group
-from ..records import Fraction, PartOfAll, draws
+from ..records import Fraction, PartOfAll, rng_for
 from .gates import Gates
 from .masked import Masked
 from .masks import Masks, keep_largest, size, sparsity
@@ -170,7 +170,7 @@ class MSRS(Masked):
         if self.settings.restart == "stored":
             return weight
         bound = weight[0].numel() ** -0.5  # torch's own first weights: uniform, by the number of inputs
-        values = draws(self.seed, "fresh", name).uniform(-bound, bound, tuple(weight.shape))
+        values = rng_for(self.seed, "fresh", name).uniform(-bound, bound, tuple(weight.shape))
         return torch.from_numpy(values).to(weight)
 
     def state_dict(self) -> dict[str, Any]:

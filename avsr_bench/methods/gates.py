@@ -15,7 +15,7 @@ from torch.autograd.function import Function
 
 from ..nn import prunable
 from .masks import Masks
-from .stand_in import stand_down, stand_in
+from .weight_override import override_weight, restore_weight
 
 
 class Gated(Function):
@@ -71,7 +71,7 @@ class Gates:
             if name not in self.phi:
                 self.phi[name] = nn.Parameter(torch.full_like(weight, self.initial))
             layer = network.get_submodule(name.removesuffix(".weight"))
-            stand_in(layer, partial(self._passed, name))
+            override_weight(layer, partial(self._passed, name))
             self._layers.append(layer)
 
     def _passed(self, name: str, weight: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ class Gates:
     def take_away(self) -> None:
         """Let the weights be themselves again, and forget phi."""
         for layer in self._layers:
-            stand_down(layer)
+            restore_weight(layer)
         self._layers, self.phi = [], {}
 
     def masks(self) -> Masks:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..nn import AVSR
 from ..records import Refused
 from .method import Method
-from .stand_in import stand_in
+from .weight_override import override_weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Int8(Method):
         """Let rounded weights stand in for those of every linear layer."""
         self.names = [f"{name}.weight" for name, layer in network.named_modules() if isinstance(layer, nn.Linear)]
         for name in self.names:
-            stand_in(network.get_submodule(name.removesuffix(".weight")), self.rounded)
+            override_weight(network.get_submodule(name.removesuffix(".weight")), self.rounded)
 
     @torch.no_grad()
     def settled(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ import torch
 from torch import Size, Tensor, nn
 from torch.optim import Optimizer
 
-from ..records import draws
+from ..records import rng_for
 
 Masks = dict[str, Tensor]  # bool, by the plain name of a prunable weight: true where the weight stays
 Scope = Literal["global", "layer"]
@@ -121,7 +121,7 @@ def draw(shapes: Mapping[str, Size], densities: Mapping[str, float], seed: int) 
     """Random masks that keep the rounded share of each layer exactly: the same for a seed on every machine and rank."""
     masks: Masks = {}
     for name, shape in shapes.items():
-        chance = torch.from_numpy(draws(seed, "mask", name).random(shape.numel(), dtype=np.float32)).view(shape)
+        chance = torch.from_numpy(rng_for(seed, "mask", name).random(shape.numel(), dtype=np.float32)).view(shape)
         masks[name] = keep_largest({name: chance}, round(densities[name] * shape.numel()))[name]
     return masks
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..records import Refused, draws
+from ..records import Refused, rng_for
 from .masks import Masks, keep_largest, kept
 
 
@@ -99,7 +99,7 @@ def chance(masks: Masks, seed: int, step: int) -> dict[str, Tensor]:
     scores: dict[str, Tensor] = {}
     for name, mask in masks.items():
         source = torch.Generator(mask.device)
-        source.manual_seed(int(draws(seed, "grow", str(step), name).integers(2**63)))
+        source.manual_seed(int(rng_for(seed, "grow", str(step), name).integers(2**63)))
         scores[name] = torch.rand(mask.shape, generator=source, device=mask.device)
     return scores
 

@@ -1,14 +1,14 @@
 """The recogniser: one network for lips, sound or both, from tiny to the published sizes, and the published weights."""
 
 from .decoder import DecoderState
-from .foreign import Report, Weights, load, network_of, our_name, published_name, read
 from .groups import Group
-from .infer import settings_of
 from .loss import BLANK, PADDING, Answers, Losses, joint_loss
 from .model import AVSR, DEVIATION, MEAN, Batch
 from .packed import header_of, load_packed, save_packed
 from .prunable import prunable
+from .published_weights import Report, Weights, load, network_of, our_name, published_name, read
 from .settings import FrontendSettings, LossSettings, Modality, NetworkSettings
+from .settings_from_weights import settings_of
 from .size import check_size, parameters_of
 
 __all__ = [

@@ -1,7 +1,7 @@
 """Noise for the ear: white, pink, babble or a recording, mixed into speech at a signal-to-noise ratio.
 
     source = source_of("pink")
-    noisy = mix(speech, source, 2.5, draws(seed, key, source.name))
+    noisy = mix(speech, source, 2.5, rng_for(seed, key, source.name))
 
 The noise is drawn from (seed, key, source) and then scaled: at every ratio it is the same noise, louder or softer. A
 source is whatever has a `name` and can `draw`; babble's are in `noise.babble`. What the numbers mean: docs/sound.md.
@@ -110,10 +110,10 @@ class Source(Protocol):
 
 
 def source_of(kind: str) -> Source:
-    """The source of white or pink noise, or of the noise in a sound file; `avsr_bench.voices` opens babble."""
+    """The source of white or pink noise, or of the noise in a sound file; `avsr_bench.babble_sources` opens babble."""
     _check_kind(kind)
     if kind == "babble":
-        raise Misused("babble is mixed from voices: open it with avsr_bench.voices.open_source")
+        raise Misused("babble is mixed from voices: open it with avsr_bench.babble_sources.open_source")
     return Coloured(kind) if kind in KINDS else read_recording(Path(kind))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..records import draws
+from ..records import rng_for
 from .families import SEEN
 from .visual import LEVELS, apply
 
@@ -13,7 +13,7 @@ CLEAN = 0.2  # share of clips left clean, as likely as each of the four families
 
 def choose(seed: int, key: str, epoch: int, clean: float = CLEAN) -> tuple[str, int]:
     """What a clip suffers in an epoch: one of the families the paper trained with, at level 1 to 10, or 0 for clean."""
-    rng = draws(seed, key, str(epoch), "choose")
+    rng = rng_for(seed, key, str(epoch), "choose")
     kept, family, level = rng.random(3)
     chosen = SEEN[int(family * len(SEEN))]
     return (chosen, 0) if kept < clean else (chosen, 1 + int(level * LEVELS))
@@ -22,4 +22,4 @@ def choose(seed: int, key: str, epoch: int, clean: float = CLEAN) -> tuple[str, 
 def augment(frames: np.ndarray, seed: int, key: str, epoch: int, clean: float = CLEAN) -> np.ndarray:
     """Mouths as training sees them: a pure function of the seed, the clip's key and the epoch."""
     family, level = choose(seed, key, epoch, clean)
-    return apply(frames, family, level, draws(seed, key, str(epoch), family))
+    return apply(frames, family, level, rng_for(seed, key, str(epoch), family))

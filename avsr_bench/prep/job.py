@@ -14,8 +14,8 @@ from typing import Literal, TypeVar
 
 from .. import corpora, recipes, shards, synth
 from ..locks import Hold, hold_part
+from ..prepare_clip import ClipJob, SampleSettings, make_sample
 from ..records import Clip, Misused, Progress, Reason, Refused, Sample, Skipped
-from ..samples import ClipJob, SampleSettings, make_sample
 from .engine import Engine, run_local
 from .landmarks import Ready, find_ready, path_in_corpus
 from .recipe import PrepRecipe, deciding, load_recipe

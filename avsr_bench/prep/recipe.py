@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from .. import corpora, noise, recipes
 from ..faces import FaceSettings
+from ..prepare_clip import ClipSettings, CropSettings, NoiseSettings
 from ..records import Misused
-from ..samples import ClipSettings, CropSettings, NoiseSettings
 from ..shards import ShardSettings
 from ..synth import SynthSettings
 

@@ -13,7 +13,7 @@ from ..files import whole
 from .mouth import inner_edge
 from .portrait import LEFT_EYE, LOWER_OUTER, NOSE, RIGHT_EYE, UPPER_OUTER
 from .scene import Drawing, compose, draw, make_scene
-from .settings import SynthSettings, Utterance, draws
+from .settings import SynthSettings, Utterance, rng_for
 from .speaker import make_speaker
 from .speech import RATE, Phone, Speech, speak
 from .visemes import articulate
@@ -25,7 +25,7 @@ _ROOM = 10 ** (-65 / 20)  # a quiet room, against full scale: digital silence is
 
 def render(utterance: Utterance, folder: Path, settings: SynthSettings) -> None:
     """Make one clip of the corpus in `folder`, whole or not at all; no other clip or process matters to it."""
-    rng = draws(settings.seed, utterance.name, "clip")
+    rng = rng_for(settings.seed, utterance.name, "clip")
     speaker = make_speaker(settings, utterance.speaker)
     rate = round(speaker.voice.rate * rng.uniform(0.93, 1.07))
     speech = speak(utterance.text, replace(speaker.voice, rate=rate))

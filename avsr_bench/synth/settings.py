@@ -95,7 +95,7 @@ class Utterance:
         return f"{self.split}/{self.speaker}/{self.name}.truth.npz"
 
 
-def draws(seed: int, *names: str) -> np.random.Generator:
+def rng_for(seed: int, *names: str) -> np.random.Generator:
     """The random numbers that belong to a name: the same on every machine, whatever was drawn before."""
     digest = blake2b("/".join(names).encode(), digest_size=16).digest()
     return np.random.default_rng([seed, *np.frombuffer(digest, np.uint32).tolist()])
@@ -113,7 +113,7 @@ def utterances(settings: SynthSettings) -> tuple[Utterance, ...]:
 def _utterance(settings: SynthSettings, split: str, speaker: int, number: int) -> Utterance:
     who = f"{split}{speaker + 1:03d}"
     name = f"{who}-{number + 1:04d}"
-    rng = draws(settings.seed, name, "words")
+    rng = rng_for(settings.seed, name, "words")
     if settings.sentences == "grid":
         words = [str(rng.choice(choices)) for choices in GRID]
     else:

@@ -21,7 +21,7 @@ from .portrait import (
     UPPER_OUTER,
     portrait,
 )
-from .settings import SynthSettings, draws
+from .settings import SynthSettings, rng_for
 from .speech import Voice
 from .visemes import FADE
 
@@ -48,7 +48,7 @@ class Speaker:
 @lru_cache(maxsize=64)
 def make_speaker(settings: SynthSettings, name: str) -> Speaker:
     """The speaker of that name; `variety` scales how far they are from the portrait. Cached: 10 ms and 2 MB each."""
-    rng = draws(settings.seed, name, "speaker")
+    rng = rng_for(settings.seed, name, "speaker")
     variety, articulation = settings.variety, settings.articulation
 
     def around(middle: float, spread: float) -> float:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
-from .. import data, voices
+from .. import babble_sources, data
 from ..data import (
     TRAIN,
     AugmentSettings,
@@ -190,7 +190,7 @@ def _crowd(corpus: Prepared, modality: Modality, settings: AugmentSettings, seed
         return None
     if corpus.is_remote:
         raise Refused("babble is made from voices of a local corpus: set augment.babble=false, or copy the corpus here")
-    return voices.open_source("babble", SoundSettings(), Path(corpus.location), TRAIN, seed)
+    return babble_sources.open_source("babble", SoundSettings(), Path(corpus.location), TRAIN, seed)
 
 
 def _augmented(

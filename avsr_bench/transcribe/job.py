@@ -20,8 +20,8 @@ from .. import faces, media
 from ..evaluation import Reader
 from ..faces import FaceSettings, People, Stretch
 from ..media import Counted, Picture, Video
+from ..prepare_clip import ClipSettings, face_facts
 from ..records import FPS, SAMPLES_PER_FRAME, SILENCE, Progress, Refused, Unusable
-from ..samples import ClipSettings, face_facts
 from ..text import TEXT_VERSION
 from .transcript import Gap, Take, Transcript, Utterance, utterances
 from .windows import Reading, WindowSettings, read_window
@@ -50,7 +50,7 @@ def transcribe(path: Path, reader: Reader, settings: TranscribeSettings, progres
             return _listen(path, reader, settings)
         return _watch(path, reader, settings, progress)
     finally:
-        gc.collect(1)  # PyAV's containers refer to one another: see samples.make_sample
+        gc.collect(1)  # PyAV's containers refer to one another: see prepare_clip.make_sample
 
 
 def _watch(path: Path, reader: Reader, settings: TranscribeSettings, progress: Progress) -> Transcript:

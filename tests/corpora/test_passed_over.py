@@ -5,8 +5,8 @@ import os
 import pytest
 
 from avsr_bench import corpora
+from avsr_bench.prepare_clip import ClipJob, SampleSettings, make_sample
 from avsr_bench.records import Refused
-from avsr_bench.samples import ClipJob, SampleSettings, make_sample
 
 BELONG = (
     "a/x.mp4",

@@ -11,8 +11,8 @@ from videos import numbered, write_video
 from avsr_bench import corpora, shards
 from avsr_bench.corpora import grid, lrs_text
 from avsr_bench.media import Video
+from avsr_bench.prepare_clip import ClipJob, ClipSettings, CropSettings, SampleSettings, make_sample
 from avsr_bench.records import LONGEST, Clip, Unusable
-from avsr_bench.samples import ClipJob, ClipSettings, CropSettings, SampleSettings, make_sample
 
 WRONG = (
     "nan",

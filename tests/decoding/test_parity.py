@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from avsr_bench.decoding import DecodeSettings, decode
 from avsr_bench.nn import AVSR, NetworkSettings
-from avsr_bench.nn.foreign import published_name
+from avsr_bench.nn.published_weights import published_name
 
 PARITY = Path(__file__).parents[2] / "../shared/parity"
 NARROW = NetworkSettings(width=64, heads=4, feed_forward=128, encoder_blocks=2, decoder_blocks=2)

@@ -6,7 +6,7 @@ from avsr_bench import data, noise
 from avsr_bench.evaluation import CLEAN, harmed, open_sound, visual
 from avsr_bench.evaluation.job import sound_settings
 from avsr_bench.noise.sound import mix, source_of
-from avsr_bench.records import draws
+from avsr_bench.records import rng_for
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def example(corpus):
 @pytest.mark.parametrize("family", noise.FAMILIES)
 def test_what_falls_on_mouths_is_drawn_as_the_page_says(example, family):
     found = harmed(example, visual(family, 6), seed=3)
-    expected = noise.apply(example.mouth, family, 6, draws(3, example.key, family))
+    expected = noise.apply(example.mouth, family, 6, rng_for(3, example.key, family))
     assert np.array_equal(found.mouth, expected)
     assert not np.array_equal(found.mouth, example.mouth)
     assert found.sound is example.sound
@@ -27,7 +27,7 @@ def test_noise_for_the_ear_is_mixed_into_the_whole_utterance_and_never_clipped(e
     [condition] = open_sound(["white:-30"], corpus, "test", 0)
     found = harmed(example, condition, seed=5)
     white = source_of("white")
-    expected = mix(example.sound, white, -30, draws(5, example.key, "white"), example.speaker)
+    expected = mix(example.sound, white, -30, rng_for(5, example.key, "white"), example.speaker)
     assert np.array_equal(found.sound, expected * np.float32(32768))
     assert np.abs(found.sound).max() > 32768
     assert found.mouth is example.mouth

@@ -9,7 +9,7 @@ import pytest
 
 from avsr_bench import noise
 from avsr_bench.leaderboard import render
-from avsr_bench.records import Budget, draws
+from avsr_bench.records import Budget, rng_for
 from avsr_bench.scoring import Measure, Result, Utterance, archive, interval, score, total
 
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -19,7 +19,7 @@ PUBLISHED = Path(__file__).parents[2] / "leaderboards/published.yaml"
 
 def sentences(speakers=15, each=8, words=5):
     """Connected digits of some speakers."""
-    rng = draws(0, "sentences")
+    rng = rng_for(0, "sentences")
     return [
         (f"s{speaker:02d}", f"s{speaker:02d}%2F{number}", " ".join(rng.choice(WORDS, words)))
         for speaker in range(speakers)
@@ -31,8 +31,8 @@ def read(texts, run, condition, errors, modality="video"):
     """What a network with about this share of errors hears. Some speakers are harder, for all networks alike."""
     heard = []
     for speaker, key, text in texts:
-        hard = draws(0, speaker).gamma(4.0, 0.25)
-        rng = draws(0, run, condition, key)
+        hard = rng_for(0, speaker).gamma(4.0, 0.25)
+        rng = rng_for(0, run, condition, key)
         out = []
         for word in text.split():
             if rng.random() < min(errors * hard, 0.97):

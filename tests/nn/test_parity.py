@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from avsr_bench.nn import AVSR, Batch, LossSettings, Modality, NetworkSettings, published_name
-from avsr_bench.nn.foreign import Release
+from avsr_bench.nn.published_weights import Release
 
 NARROW = NetworkSettings(
     width=64, heads=4, feed_forward=128, encoder_blocks=2, decoder_blocks=2, fusion=96, mask_padding=False

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from avsr_bench import noise
-from avsr_bench.records import draws
+from avsr_bench.records import rng_for
 
 PAGE = Path(__file__).parents[2] / "docs" / "noise.md"
 
@@ -16,7 +16,7 @@ def test_the_example_runs():
     exec(re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[1], names)
     assert names["harmed"].shape == names["mouths"].shape
     assert not np.array_equal(names["harmed"], names["mouths"])
-    whole = noise.apply(names["frames"], "gaussian", 3, draws(0, "s1%2Fbbaf2n", "gaussian"), on="frame")
+    whole = noise.apply(names["frames"], "gaussian", 3, rng_for(0, "s1%2Fbbaf2n", "gaussian"), on="frame")
     assert np.array_equal(names["noisy"], whole)
 
 

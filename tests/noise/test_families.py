@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from avsr_bench import noise
 from avsr_bench.noise import families, levels
-from avsr_bench.records import draws
+from avsr_bench.records import rng_for
 
 shapes = st.tuples(st.integers(8, 70), st.integers(8, 70))
 keys = st.text("abc", max_size=4)
@@ -25,7 +25,7 @@ def flat(frames, value, *shape):
 
 
 def harmed(clip, family, level, key="a", on="mouth"):
-    return noise.apply(clip, family, level, draws(0, key, family), on)
+    return noise.apply(clip, family, level, rng_for(0, key, family), on)
 
 
 # blockwise
@@ -124,7 +124,7 @@ def smeared(clip, angle, pixels):
 @pytest.mark.parametrize("key", ["a", "b", "c"])
 def test_motion_is_the_mean_along_a_line(shape, level, key):
     clip = random_clip(3, *shape)
-    angle = np.pi * draws(0, key, "motion").random()
+    angle = np.pi * rng_for(0, key, "motion").random()
     pixels = max(2, round(levels.MOTION[level - 1] * max(min(shape[:2]) / 96, 0.5)))
     assert np.abs(harmed(clip, "motion", level, key) - smeared(clip, angle, pixels)).max() <= 0.5001
 
@@ -132,7 +132,7 @@ def test_motion_is_the_mean_along_a_line(shape, level, key):
 def test_a_long_line_does_not_overflow():
     clip = flat(1, 255, 1100, 1000)
     clip[0, :, :500] = 250
-    angle = np.pi * draws(0, "a", "motion").random()
+    angle = np.pi * rng_for(0, "a", "motion").random()
     pixels = round(levels.MOTION[9] * 1000 / 96)
     assert 2 * pixels > 257
     assert np.abs(harmed(clip, "motion", 10) - smeared(clip, angle, pixels)).max() <= 0.5001
@@ -147,7 +147,7 @@ def test_a_clip_is_shaken_in_the_same_direction_at_every_level(key):
     for shorter, longer in pairwise(lines):
         assert not (shorter & ~longer).any()
     y, x = np.argwhere(lines[-1]).T - 48
-    angle = np.pi * draws(0, key, "motion").random()
+    angle = np.pi * rng_for(0, key, "motion").random()
     assert np.abs(x * np.sin(angle) - y * np.cos(angle)).max() < 1
 
 

@@ -7,7 +7,7 @@ import pytest
 from skimage.metrics import structural_similarity
 
 from avsr_bench import faces, media, noise
-from avsr_bench.records import draws
+from avsr_bench.records import rng_for
 
 GRID = Path(__file__).parents[3] / "shared/data/grid/s1"
 SHOWN = slice(None, None, 10)  # the frames looked at
@@ -60,7 +60,7 @@ def similarity(clean, harmed):
 @pytest.mark.parametrize("family", noise.FAMILIES)
 def test_harm_grows_from_level_to_level(mouths, family):
     for key, clip in mouths.items():
-        clips = [noise.apply(clip, family, level, draws(0, key, family)) for level in range(1, 11)]
+        clips = [noise.apply(clip, family, level, rng_for(0, key, family)) for level in range(1, 11)]
         psnr, ssim = np.transpose([similarity(clip[SHOWN], harmed[SHOWN]) for harmed in clips])
         assert (np.diff(psnr) < 0).all(), (key, psnr)
         assert (np.diff(ssim) < 0).all(), (key, ssim)
@@ -73,7 +73,7 @@ def test_harm_grows_from_level_to_level(mouths, family):
 def test_harm_grows_in_colour_and_on_a_wide_picture(family):
     grey = noise.drawn_mouth(26, 200)[:, 20:180]
     clip = np.stack([grey, grey // 2 + 40, 255 - grey], axis=-1)
-    clips = [noise.apply(clip, family, level, draws(0, "a", family), "frame") for level in range(1, 11)]
+    clips = [noise.apply(clip, family, level, rng_for(0, "a", family), "frame") for level in range(1, 11)]
     psnr, ssim = np.transpose([similarity(clip[SHOWN], harmed[SHOWN]) for harmed in clips])
     assert (np.diff(psnr) < 0).all(), psnr
     assert (np.diff(ssim) < 0).all(), ssim

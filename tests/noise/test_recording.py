@@ -6,7 +6,7 @@ from sounds import SPEECH, SPEECH_INT, noise_at, pitches, reached, write_wave
 from videos import numbered, tone, write_sound, write_video
 
 from avsr_bench.noise.sound import Recording, mix, read_recording, source_of
-from avsr_bench.records import Refused, draws
+from avsr_bench.records import Refused, rng_for
 
 
 def make_bad_file(kind, folder):
@@ -58,20 +58,20 @@ def test_a_file_of_any_rate_and_channels_is_heard(tmp_path):
     high = write_sound(tmp_path / "noise.flac", noise_at(3000, 2.0, 48_000), rate=48_000, codec="flac")
     for path, pitch in ((stereo, 1000), (high, 3000)):
         source = source_of(str(path))
-        assert pitches(source.draw(16_000, draws(0, "clip"))) == pytest.approx(pitch, abs=2)
-        noisy = mix(SPEECH, source, 2.5, draws(0, "clip"))
+        assert pitches(source.draw(16_000, rng_for(0, "clip"))) == pytest.approx(pitch, abs=2)
+        noisy = mix(SPEECH, source, 2.5, rng_for(0, "clip"))
         assert abs(reached(noisy, SPEECH) - 2.5) < 0.01
 
 
 def test_one_channel_is_enough_to_be_heard(tmp_path):
     silent = np.zeros(16_000, np.int16)
     path = write_sound(tmp_path / "noise.wav", np.stack([silent, noise_at(700)]), rate=16_000)
-    assert pitches(read_recording(path).draw(16_000, draws(0, "clip"))) == pytest.approx(700, abs=2)
+    assert pitches(read_recording(path).draw(16_000, rng_for(0, "clip"))) == pytest.approx(700, abs=2)
 
 
 def test_the_sound_of_a_video_may_be_noise(tmp_path):
     path = write_video(tmp_path / "noise.mp4", [numbered(n) for n in range(50)], sound=tone(2.0, 44_100, 500))
-    assert pitches(source_of(str(path)).draw(16_000, draws(0, "clip"))) == pytest.approx(500, abs=2)
+    assert pitches(source_of(str(path)).draw(16_000, rng_for(0, "clip"))) == pytest.approx(500, abs=2)
 
 
 def test_a_stretch_is_a_piece_of_the_file(tmp_path):
@@ -80,7 +80,7 @@ def test_a_stretch_is_a_piece_of_the_file(tmp_path):
     source = read_recording(write_wave(tmp_path / "noise.wav", whole))
     starts = set()
     for clip in range(20):
-        stretch = np.round(source.draw(4000, draws(0, str(clip))) * 32768).astype(np.int16)
+        stretch = np.round(source.draw(4000, rng_for(0, str(clip))) * 32768).astype(np.int16)
         inner = stretch[1000:1200]
         found = [at for at in np.flatnonzero(whole == inner[0]) if np.array_equal(whole[at : at + 200], inner)]
         starts.update(found)
@@ -89,14 +89,14 @@ def test_a_stretch_is_a_piece_of_the_file(tmp_path):
 
 def test_a_short_file_is_looped_and_not_filled_up(tmp_path):
     sound = noise_at(333.3, 0.5, 22_050)
-    stretch = read_recording(write_sound(tmp_path / "noise.wav", sound, rate=22_050)).draw(48_000, draws(0, "clip"))
+    stretch = read_recording(write_sound(tmp_path / "noise.wav", sound, rate=22_050)).draw(48_000, rng_for(0, "clip"))
     loudness = np.sqrt(np.square(stretch).reshape(150, 320).mean(axis=1))
     assert loudness.min() > 0.5 * loudness.max()
 
 
 def test_a_short_recording_is_looped_without_a_click():
     sound = noise_at(333.3, 0.5)  # ends in the middle of a wave
-    stretch = Recording(sound).draw(48_000, draws(0, "clip"))
+    stretch = Recording(sound).draw(48_000, rng_for(0, "clip"))
     period = len(sound) - 160
     assert np.array_equal(stretch[:period], stretch[period : 2 * period])
     steepest = np.abs(np.diff(sound / 32768.0)).max()
@@ -106,7 +106,7 @@ def test_a_short_recording_is_looped_without_a_click():
 @pytest.mark.parametrize("length", [1, 2, 160, 320, 639, 640])
 def test_a_file_of_a_few_samples_is_noise_too(length):
     source = Recording(SPEECH_INT[4000 : 4000 + length])
-    assert abs(reached(mix(SPEECH, source, 0.0, draws(0, "clip")), SPEECH)) < 0.01
+    assert abs(reached(mix(SPEECH, source, 0.0, rng_for(0, "clip")), SPEECH)) < 0.01
 
 
 def test_pauses_in_a_file_never_make_silence():
@@ -114,12 +114,12 @@ def test_pauses_in_a_file_never_make_silence():
     barks[70_000:72_000] = noise_at(600)[:2000]
     source = Recording(barks)
     for clip in range(100):
-        assert np.any(source.draw(40, draws(0, str(clip))))
+        assert np.any(source.draw(40, rng_for(0, str(clip))))
 
 
 def test_only_ten_minutes_of_a_file_are_used(tmp_path):
     path = write_wave(tmp_path / "noise.wav", np.concatenate([np.tile(noise_at(400), 600), noise_at(3000, 5.0)]))
-    heard = read_recording(path).draw(606 * 16_000, draws(0, "clip"))
+    heard = read_recording(path).draw(606 * 16_000, rng_for(0, "clip"))
     spectrum = np.abs(np.fft.rfft(heard))
     assert spectrum[2990 * 606 : 3010 * 606].max() < 1e-4 * spectrum.max()
 

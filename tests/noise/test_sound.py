@@ -24,7 +24,7 @@ from avsr_bench.noise.sound import (
     source_of,
     speech_mask,
 )
-from avsr_bench.records import Misused, Refused, draws
+from avsr_bench.records import Misused, Refused, rng_for
 
 GRID = Path(__file__).parents[2] / "../shared/data/grid"
 
@@ -70,14 +70,14 @@ def test_a_wrong_request_is_refused_in_one_line(text, says):
 )
 def test_what_is_no_speech_is_refused(speech, says):
     with pytest.raises(Refused) as refusal:
-        mix(speech, source_of("white"), 5.0, draws(0, "clip"))
+        mix(speech, source_of("white"), 5.0, rng_for(0, "clip"))
     assert says in str(refusal.value) and "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("ratio", [np.nan, np.inf, -np.inf, 100.5])
 def test_a_ratio_that_is_none_is_refused(ratio):
     with pytest.raises(Misused, match="give a number from -100 to 100"):
-        mix(SPEECH, source_of("pink"), ratio, draws(0, "clip"))
+        mix(SPEECH, source_of("pink"), ratio, rng_for(0, "clip"))
 
 
 def test_silent_noise_and_noise_of_another_length_are_refused():
@@ -141,7 +141,7 @@ def speech_like(seed, length, kind):
 def test_the_ratio_asked_for_is_reached(seed, length, kind, source, ratio, over):
     speech = speech_like(seed, length, kind)
     speech.setflags(write=False)
-    noisy = mix(speech, source, ratio, draws(seed, "clip", source.name), over=over)
+    noisy = mix(speech, source, ratio, rng_for(seed, "clip", source.name), over=over)
     assert noisy.dtype == np.float32 and noisy.shape == speech.shape
     where = speech_mask(speech) if over == "speech" else slice(None)
     assert abs(reached(noisy, speech, where) - ratio) < 0.1
@@ -149,7 +149,7 @@ def test_the_ratio_asked_for_is_reached(seed, length, kind, source, ratio, over)
 
 def test_nothing_is_clipped():
     loud = noise_at(440) * 4  # -2 dB of full scale
-    noisy = mix(loud, source_of("white"), -7.5, draws(0, "clip"))
+    noisy = mix(loud, source_of("white"), -7.5, rng_for(0, "clip"))
     assert np.abs(noisy).max() > 4
     assert abs(reached(noisy, loud) + 7.5) < 0.01
 
@@ -160,7 +160,7 @@ def test_pauses_lower_the_noise_unless_only_speech_counts():
     clip = np.concatenate([pauses, spoken, pauses])  # 1/7 of it is speech: 8.45 dB
 
     def level(speech, over):
-        return 10 * np.log10(power(mix(speech, source_of("white"), 5.0, draws(0, "clip"), over=over) - speech))
+        return 10 * np.log10(power(mix(speech, source_of("white"), 5.0, rng_for(0, "clip"), over=over) - speech))
 
     assert level(spoken, "utterance") - level(clip, "utterance") == pytest.approx(8.45, abs=0.2)
     assert level(spoken, "speech") == pytest.approx(level(clip, "speech"), abs=0.2)
@@ -192,7 +192,7 @@ def test_grid_speech_reaches_the_ratios_of_published_tables():
         speech = media.read_sound(video, 75).samples
         for ratio in (12.5, 7.5, 2.5, -2.5, -7.5):
             for over in ("utterance", "speech"):
-                noisy = mix(speech, source_of("pink"), ratio, draws(0, video.stem, "pink"), over=over)
+                noisy = mix(speech, source_of("pink"), ratio, rng_for(0, video.stem, "pink"), over=over)
                 where = speech_mask(speech) if over == "speech" else slice(None)
                 assert abs(reached(noisy, speech, where) - ratio) < 0.01
 
@@ -203,24 +203,26 @@ def test_grid_speech_reaches_the_ratios_of_published_tables():
 @pytest.mark.parametrize("kind", ["white", "pink", "file"])
 def test_the_ratio_only_scales_the_noise(kind):
     source = Recording(SPEECH_INT) if kind == "file" else source_of(kind)
-    added = [mix(SPEECH, source, ratio, draws(3, "clip", source.name)) - SPEECH for ratio in (20, 0, -20)]
+    added = [mix(SPEECH, source, ratio, rng_for(3, "clip", source.name)) - SPEECH for ratio in (20, 0, -20)]
     for louder in added[1:]:
         assert louder @ added[0] / np.sqrt((louder @ louder) * (added[0] @ added[0])) == pytest.approx(1, abs=1e-6)
     assert power(added[1]) / power(added[0]) == pytest.approx(100, rel=1e-4)
 
 
 def test_another_seed_clip_or_kind_is_another_draw():
-    numbers = {draws(*names).integers(2**62) for names in [(0, "a", "b"), (1, "a", "b"), (0, "ab", ""), (0, "b", "a")]}
+    numbers = {
+        rng_for(*names).integers(2**62) for names in [(0, "a", "b"), (1, "a", "b"), (0, "ab", ""), (0, "b", "a")]
+    }
     assert len(numbers) == 4
-    assert draws(0, "a", "b").integers(2**62) in numbers
-    assert draws(-1, "s1%2Fa", "\udcff").integers(2**62) not in numbers  # any seed, any name
+    assert rng_for(0, "a", "b").integers(2**62) in numbers
+    assert rng_for(-1, "s1%2Fa", "\udcff").integers(2**62) not in numbers  # any seed, any name
 
 
 def fingerprint():
     """A digest of one clip under each kind of noise."""
     digest = hashlib.sha256()
     for source in (source_of("white"), source_of("pink"), Recording(SPEECH_INT)):
-        digest.update(mix(SPEECH_INT, source, -2.5, draws(7, "s1%2Fclip", source.name)).tobytes())
+        digest.update(mix(SPEECH_INT, source, -2.5, rng_for(7, "s1%2Fclip", source.name)).tobytes())
     return digest.hexdigest()
 
 
@@ -239,14 +241,14 @@ def test_other_processes_and_global_states_change_nothing():
 
 
 def test_samples_are_those_of_version_1():
-    white = source_of("white").draw(16_000, draws(0, "s1%2Fbbaf2n", "white"))
-    pink = source_of("pink").draw(16_000, draws(0, "s1%2Fbbaf2n", "pink"))
+    white = source_of("white").draw(16_000, rng_for(0, "s1%2Fbbaf2n", "white"))
+    pink = source_of("pink").draw(16_000, rng_for(0, "s1%2Fbbaf2n", "pink"))
     recording = Recording(noise_at(440, 0.3))
     assert np.allclose(white[:4], [-1.933693, -0.4334458, -0.717804, 0.2991892], atol=1e-6)
     assert np.allclose(pink[:4], [0.04556707, -0.001252382, 0.1250158, -0.03633308], atol=1e-6)
     assert recording.name == "recording-db3cfce9"
     assert np.allclose(
-        recording.draw(3, draws(0, "s1%2Fbbaf2n", recording.name)), [-0.2441406, -0.2404785, -0.2297058], atol=1e-6
+        recording.draw(3, rng_for(0, "s1%2Fbbaf2n", recording.name)), [-0.2441406, -0.2404785, -0.2297058], atol=1e-6
     )
 
 
@@ -254,7 +256,7 @@ def test_samples_are_those_of_version_1():
 
 
 def test_white_noise_is_gaussian_and_flat():
-    noise = source_of("white").draw(400_000, draws(0, "clip")).astype(float)
+    noise = source_of("white").draw(400_000, rng_for(0, "clip")).astype(float)
     assert noise.mean() == pytest.approx(0, abs=0.01)
     assert noise.var() == pytest.approx(1, abs=0.01)
     assert (noise**4).mean() == pytest.approx(3, abs=0.1)
@@ -265,7 +267,7 @@ def test_white_noise_is_gaussian_and_flat():
 @given(st.integers(16_000, 50_000))
 @settings(deadline=None, max_examples=20)
 def test_pink_is_white_with_each_frequency_over_its_root(length):
-    white = draws(0, str(length)).standard_normal(length)
+    white = rng_for(0, str(length)).standard_normal(length)
     before, after = np.fft.rfft(white), np.fft.rfft(make_pink(white))
     frequency = np.arange(len(before)) * 16_000 / length
     heard = frequency >= 20
@@ -275,7 +277,7 @@ def test_pink_is_white_with_each_frequency_over_its_root(length):
 
 
 def test_the_power_of_pink_falls_by_3_db_an_octave():
-    spectra = [np.abs(np.fft.rfft(source_of("pink").draw(48_000, draws(0, str(n))))) ** 2 for n in range(60)]
+    spectra = [np.abs(np.fft.rfft(source_of("pink").draw(48_000, rng_for(0, str(n))))) ** 2 for n in range(60)]
     frequency = np.fft.rfftfreq(48_000, 1 / 16_000)
     edges = 20 * 2.0 ** np.arange(9)  # 20 to 5,120 Hz
     bands = [(frequency >= low) & (frequency < 2 * low) for low in edges[:-1]]
@@ -289,5 +291,5 @@ def test_the_power_of_pink_falls_by_3_db_an_octave():
 @pytest.mark.parametrize("length", [1, 2, 3, 100, 15_999, 16_000, 16_001])
 @pytest.mark.parametrize("kind", ["white", "pink"])
 def test_short_noise_is_noise(kind, length):
-    noise = Coloured(kind).draw(length, draws(0, "clip"))
+    noise = Coloured(kind).draw(length, rng_for(0, "clip"))
     assert noise.shape == (length,) and noise.dtype == np.float32 and np.any(noise)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from avsr_bench import noise
-from avsr_bench.records import draws
+from avsr_bench.records import rng_for
 
 
 def test_a_clip_is_augmented_alike_again_and_otherwise_elsewhere():
@@ -25,7 +25,7 @@ def test_what_is_chosen_is_what_is_applied():
         result = noise.augment(clip, 3, "a", epoch)
         assert (level == 0) == np.array_equal(result, clip)
         if family in ("blur", "pixelate"):
-            assert np.array_equal(result, noise.apply(clip, family, level, draws(9, "", family)))
+            assert np.array_equal(result, noise.apply(clip, family, level, rng_for(9, "", family)))
 
 
 def test_the_draw_of_a_clip_changes_with_the_epoch():

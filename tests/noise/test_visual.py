@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avsr_bench import noise
-from avsr_bench.records import Misused, draws
+from avsr_bench.records import Misused, rng_for
 
 FAMILIES = tuple(noise.FAMILIES)
 
@@ -39,7 +39,7 @@ def counted(frames, *shape):
 
 
 def harmed(clip, family, level, key="a", on="mouth"):
-    return noise.apply(clip, family, level, draws(0, key, family), on)
+    return noise.apply(clip, family, level, rng_for(0, key, family), on)
 
 
 def digest(family):
@@ -103,11 +103,11 @@ def test_another_place_is_refused():
 
 
 def test_a_chunk_of_another_size_is_refused():
-    harm = noise.begin("blockwise", 3, draws(0, "a", "blockwise"), (16, 16))
+    harm = noise.begin("blockwise", 3, rng_for(0, "a", "blockwise"), (16, 16))
     with pytest.raises(Misused, match="begun with frames of"):
         harm(counted(2, 16, 17))
     with pytest.raises(Misused, match=r"^a frame must be H, W or H, W, 3 .*, not \(16,\)$"):
-        noise.begin("blockwise", 3, draws(0, "a", "blockwise"), (16,))
+        noise.begin("blockwise", 3, rng_for(0, "a", "blockwise"), (16,))
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_frames_in_any_layout_of_memory(family):
 @pytest.mark.parametrize("shape", [(96, 96), (33, 35), (17, 19, 3)], ids=str)
 def test_chunks_end_to_end_are_the_whole(family, shape):
     clip = counted(23, *shape)
-    harm = noise.begin(family, 4, draws(0, "a", family), shape)
+    harm = noise.begin(family, 4, rng_for(0, "a", family), shape)
     pieces = [harm(clip[first:last]) for first, last in ((0, 1), (1, 4), (4, 15), (15, 23))]
     assert np.array_equal(np.concatenate(pieces), harmed(clip, family, 4))
 
@@ -211,12 +211,12 @@ def test_the_version_is_pinned_with_the_hashes():
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**64), key=st.text(max_size=30), family=st.sampled_from(FAMILIES))
 def test_a_draw_is_a_function_of_seed_key_and_family(seed, key, family):
-    first, again = (draws(seed, key, family).bytes(16) for _ in range(2))
+    first, again = (rng_for(seed, key, family).bytes(16) for _ in range(2))
     assert first == again
     others = {
-        draws(seed + 1, key, family).bytes(16),
-        draws(seed, key + "x", family).bytes(16),
-        *(draws(seed, key, other).bytes(16) for other in FAMILIES if other != family),
+        rng_for(seed + 1, key, family).bytes(16),
+        rng_for(seed, key + "x", family).bytes(16),
+        *(rng_for(seed, key, other).bytes(16) for other in FAMILIES if other != family),
     }
     assert first not in others
     assert len(others) == 2 + len(FAMILIES) - 1

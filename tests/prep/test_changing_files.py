@@ -8,8 +8,8 @@ from people import talking
 from videos import scene, tone, write_video
 
 from avsr_bench import corpora, media
+from avsr_bench.prepare_clip import ClipJob, CropSettings, SampleSettings, make_sample
 from avsr_bench.records import REASONS, Refused, Sample, Skipped
-from avsr_bench.samples import ClipJob, CropSettings, SampleSettings, make_sample
 
 FRAMES = 16
 CROPPED = SampleSettings(crop=CropSettings(already_cropped=True))

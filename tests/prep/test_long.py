@@ -13,7 +13,7 @@ MAKE = r"""
 import re, sys
 from pathlib import Path
 from avsr_bench.records import Clip
-from avsr_bench.samples import ClipJob, SampleSettings, make_sample
+from avsr_bench.prepare_clip import ClipJob, SampleSettings, make_sample
 path = Path(sys.argv[1])
 sample = make_sample(ClipJob(Clip("hour", path, "train", "s"), path.name), SampleSettings())
 peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())

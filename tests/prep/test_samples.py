@@ -8,8 +8,8 @@ from videos import numbered, write_video
 
 from avsr_bench import media
 from avsr_bench.prep import engine
+from avsr_bench.prepare_clip import ClipJob, ClipSettings, CropSettings, SampleSettings, make_sample
 from avsr_bench.records import Clip, Sample, Skipped
-from avsr_bench.samples import ClipJob, ClipSettings, CropSettings, SampleSettings, make_sample
 
 # Files that say nothing of their length, as recorders, cameras and GRID write them.
 UNANNOUNCED = {

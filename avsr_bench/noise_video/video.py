@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import media, noise
 from ..files import Ours, nothing
-from ..records import SILENCE, Progress, Refused, Unusable, draws, make_key
+from ..records import SILENCE, Progress, Refused, Unusable, make_key, rng_for
 
 _CRF = 8  # nearly lossless, for what the encoder loses is not the noise that was asked for
 _CHUNK_BYTES = 16 << 20  # of frames held at once: memory does not grow with length
@@ -42,7 +42,7 @@ def harm_video(
     """
     noise.check(family, level)
     media.check_rewrite(source, target, ours)
-    rng = draws(seed, make_key(source.stem), family)
+    rng = rng_for(seed, make_key(source.stem), family)
     video = media.Video(source, keep_bytes=0)
     try:
         info = video.info

@@ -11,11 +11,11 @@ import pytest
 from videos import tone, write_sound
 
 from avsr_bench import media
+from avsr_bench.babble_sources import corpus_voices, open_source, synth_voices
 from avsr_bench.locks import hold_part
 from avsr_bench.noise.sound import SoundSettings, mix
-from avsr_bench.records import Clip, Reason, Refused, Sample, Skipped, draws, make_key
+from avsr_bench.records import Clip, Reason, Refused, Sample, Skipped, make_key, rng_for
 from avsr_bench.shards import ShardSettings, ShardWriter, finish, make_plan, open_store
-from avsr_bench.voices import corpus_voices, open_source, synth_voices
 
 PAGE = Path(__file__).parents[1] / "docs" / "sound.md"
 
@@ -120,9 +120,9 @@ def test_a_test_hears_no_voice_of_the_training(corpus, split, speakers):
     voices = corpus_voices(corpus, split, 0)
     assert set(voices.speakers) == speakers
     for clip in range(10):
-        assert heard(voices.draw(16_000, draws(0, str(clip)), "nobody")) == speakers
+        assert heard(voices.draw(16_000, rng_for(0, str(clip)), "nobody")) == speakers
     for own in speakers:
-        assert heard(voices.draw(16_000, draws(0, "clip"), own)) == speakers - {own}
+        assert heard(voices.draw(16_000, rng_for(0, "clip"), own)) == speakers - {own}
 
 
 def test_a_speaker_without_sound_lends_no_voice(tmp_path):
@@ -133,7 +133,7 @@ def test_a_speaker_without_sound_lends_no_voice(tmp_path):
 
 
 def test_pauses_at_the_ends_of_clips_are_left_out(corpus):
-    babble = corpus_voices(corpus, "train", 0).draw(32_000, draws(0, "clip"), "bob")
+    babble = corpus_voices(corpus, "train", 0).draw(32_000, rng_for(0, "clip"), "bob")
     loudness = np.sqrt(np.square(babble[: 320 * 100]).reshape(100, 320).mean(axis=1))
     assert loudness.min() > 0.5 * loudness.max()
 
@@ -151,7 +151,7 @@ def test_a_pool_takes_forty_voices_and_a_minute_of_each(tmp_path):
     minute = 60 * 16_000 - 160  # 10 ms go into the seam
     voices = corpus_voices(out, "test", 0)
     assert voices.name != corpus_voices(out, "test", 1).name  # another minute
-    drawn = voices.draw(2 * minute, draws(0, "clip"), "bob")
+    drawn = voices.draw(2 * minute, rng_for(0, "clip"), "bob")
     assert np.array_equal(drawn[:minute], drawn[minute:])
 
 
@@ -161,11 +161,11 @@ def test_a_pool_takes_forty_voices_and_a_minute_of_each(tmp_path):
 def digest(folder):
     """Names and samples of all voices that there are."""
     voices = [corpus_voices(Path(folder), split, 5) for split in ("train", "test")]
-    return " ".join(f"{v.name} {v.draw(99, draws(5, 'clip', v.name), 'eve').sum():.9f}" for v in voices)
+    return " ".join(f"{v.name} {v.draw(99, rng_for(5, 'clip', v.name), 'eve').sum():.9f}" for v in voices)
 
 
 def test_other_processes_mix_the_same_babble(corpus):
-    code = f"import sys; sys.path[:0] = {sys.path!r}; import test_voices; print(test_voices.digest({str(corpus)!r}))"
+    code = f"import sys; sys.path[:0] = {sys.path!r}; import test_babble_sources; print(test_babble_sources.digest({str(corpus)!r}))"
     for seed in ("1", "2"):
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=Path(__file__).parent, env={"PYTHONHASHSEED": seed}, capture_output=True
@@ -186,7 +186,7 @@ def test_other_kinds_need_no_corpus(tmp_path):
     path = write_sound(tmp_path / "cafe.wav", tone(1.0, 16_000, 700), rate=16_000)
     nowhere = tmp_path / "nowhere"
     assert open_source("pink", SoundSettings(), nowhere, "test", 0).name == "pink"
-    assert heard(open_source(str(path), SoundSettings(), nowhere, "test", 0).draw(16_000, draws(0, "c"))) == {"cat"}
+    assert heard(open_source(str(path), SoundSettings(), nowhere, "test", 0).draw(16_000, rng_for(0, "c"))) == {"cat"}
 
 
 def test_espeak_makes_babble_for_a_single_speaker(tmp_path):
@@ -195,10 +195,10 @@ def test_espeak_makes_babble_for_a_single_speaker(tmp_path):
     assert len(voices.speakers) == 30
     assert voices.name == synth_voices(3).name  # a second later: espeak draws some of its noise by the clock
     speech = spoken(300)
-    noisy = mix(speech, voices, -2.5, draws(0, "clip", voices.name), "ann")
+    noisy = mix(speech, voices, -2.5, rng_for(0, "clip", voices.name), "ann")
     clean = speech / 32768
     assert 10 * np.log10(np.sum(clean**2) / np.sum((noisy - clean) ** 2)) == pytest.approx(-2.5, abs=0.01)
-    babble = voices.draw(160_000, draws(0, "clip"), "ann").astype(float)
+    babble = voices.draw(160_000, rng_for(0, "clip"), "ann").astype(float)
     assert 2.5 < (babble**4).mean() / (babble**2).mean() ** 2 < 4.5  # one voice has far more: it is near a Gaussian
     power = np.abs(np.fft.rfft(babble)) ** 2
     assert power[: 4000 * 10].sum() > 0.9 * power.sum()  # and lies where speech does

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .. import faces, media, noise, shards
 from ..files import Ours, check_target, marked, png_header, whole
-from ..records import Refused, Unusable, draws
+from ..records import Refused, Unusable, rng_for
 
 TILE = 96  # pixels of one mouth
 GAP = 4
@@ -104,7 +104,7 @@ def _draw(shown: Shown, seed: int) -> Image.Image:
         text(MARGIN, y + TILE / 2 + 6, "seen in training" if family.seen else "unseen", 12, ink=FAINT)
         for level in range(columns):
             x = MARGIN + NAME + level * (TILE + GAP)
-            harmed = noise.apply(shown.mouths, name, level, draws(seed, shown.key, name))[middle]
+            harmed = noise.apply(shown.mouths, name, level, rng_for(seed, shown.key, name))[middle]
             tile = Image.fromarray(harmed)
             if tile.size != (TILE, TILE):
                 tile = tile.resize((TILE, TILE), Image.Resampling.LANCZOS)

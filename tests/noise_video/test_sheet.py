@@ -7,9 +7,9 @@ from PIL import Image
 from videos import scene, write_video
 
 from avsr_bench import noise, shards
-from avsr_bench.noise_jobs import sheet
-from avsr_bench.noise_jobs.sheet import preview
-from avsr_bench.records import Clip, Refused, Sample, draws
+from avsr_bench.noise_video import sheet
+from avsr_bench.noise_video.sheet import preview
+from avsr_bench.records import Clip, Refused, Sample, rng_for
 
 
 def tile(picture, family, level):
@@ -40,7 +40,7 @@ def test_every_tile_is_the_noise_it_names(tmp_path):
     for family in noise.FAMILIES:
         assert np.array_equal(tile(picture, family, 0), mouth[37])
         for level in range(1, 11):
-            harmed = noise.apply(mouth, family, level, draws(4, "drawn", family))
+            harmed = noise.apply(mouth, family, level, rng_for(4, "drawn", family))
             assert np.array_equal(tile(picture, family, level), harmed[37])
     assert (tmp_path / "sheet.png").stat().st_size < 600_000
 

@@ -18,7 +18,7 @@ import numpy as np
 from . import shards
 from .noise.babble import VOICES, Voices
 from .noise.sound import SoundSettings, Source, is_silent, source_of, speech_mask
-from .records import RATE, Refused, Unusable, draws
+from .records import RATE, Refused, Unusable, rng_for
 
 T = TypeVar("T")
 
@@ -58,11 +58,11 @@ def corpus_voices(data: Path, split: str, seed: int) -> Voices:
             if "flac" in entry.members:
                 clips[entry.speaker].append((entry.key, index.with_suffix(".tar"), entry))
     speech: dict[str, np.ndarray] = {}
-    for speaker in _shuffled(sorted(clips), draws(seed, "babble", "speakers")):
+    for speaker in _shuffled(sorted(clips), rng_for(seed, "babble", "speakers")):
         if len(speech) == _POOL:
             break
         own = sorted(clips[speaker], key=lambda clip: clip[0])
-        said = _said(_shuffled(own, draws(seed, "babble", "clips", speaker)))
+        said = _said(_shuffled(own, rng_for(seed, "babble", "clips", speaker)))
         if len(said):
             speech[speaker] = said
     try:
@@ -101,8 +101,8 @@ def synth_voices(seed: int) -> Voices:
 
     accents = [f"{accent}+{variant}" for accent in ACCENTS for variant in VARIANTS]
     speech = {}
-    for number, name in enumerate(draws(seed, "babble", "synth").choice(accents, VOICES, replace=False)):
-        rng = draws(seed, "babble", "synth", str(number))
+    for number, name in enumerate(rng_for(seed, "babble", "synth").choice(accents, VOICES, replace=False)):
+        rng = rng_for(seed, "babble", "synth", str(number))
         voice = Voice(str(name), int(rng.integers(140, 181)), int(rng.integers(30, 71)), int(rng.integers(30, 71)))
         words = [str(rng.choice(choices)) for _ in range(_SYNTH_SENTENCES) for choices in GRID]
         speech[f"espeak {number + 1:02d}"] = _at_our_rate(speak(" ".join(words), voice).sound)

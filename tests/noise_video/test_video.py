@@ -7,8 +7,8 @@ from heard import Silence
 from videos import number_of, numbered, scene, tone, write_video
 
 from avsr_bench import media, noise
-from avsr_bench.noise_jobs.video import harm_video
-from avsr_bench.records import Misused, Refused, draws
+from avsr_bench.noise_video.video import harm_video
+from avsr_bench.records import Misused, Refused, rng_for
 
 
 def frames_of(path):
@@ -29,7 +29,7 @@ def source(tmp_path):
 def test_the_frames_are_those_of_apply(source, tmp_path, family):
     written = harm_video(source, tmp_path / "out.mp4", family, 5, seed=3)
     clean = frames_of(source)
-    expected = noise.apply(clean, family, 5, draws(3, "talk", family), "frame")
+    expected = noise.apply(clean, family, 5, rng_for(3, "talk", family), "frame")
     found = frames_of(tmp_path / "out.mp4")
     assert (written.frames, written.width, written.height, written.sound) == (60, 320, 240, "kept")
     assert found.shape == expected.shape
@@ -98,7 +98,7 @@ def test_two_runs_write_the_same_frames_and_another_seed_others(source, tmp_path
 
 def test_memory_does_not_grow_with_length(tmp_path, monkeypatch):
     """Chunks are of a fixed size, and put together they are the clip."""
-    from avsr_bench.noise_jobs import video
+    from avsr_bench.noise_video import video
 
     source = write_video(tmp_path / "talk.mp4", [scene(n, 160, 120) for n in range(40)])
     harm_video(source, tmp_path / "whole.mp4", "gaussian", 4)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.nn.modules.conv import _ConvNd
 
 
-def stand_in(layer: nn.Module, make: Callable[[Tensor], Tensor]) -> None:
+def override_weight(layer: nn.Module, make: Callable[[Tensor], Tensor]) -> None:
     """From now on a linear or convolutional layer computes with `make(weight)`.
 
     torch's parametrizations would do this too, but they rename the parameter: states before and after a switch would
@@ -26,6 +26,6 @@ def stand_in(layer: nn.Module, make: Callable[[Tensor], Tensor]) -> None:
     layer.forward = MethodType(forward, layer)  # bound, so that a copy of the network has its own
 
 
-def stand_down(layer: nn.Module) -> None:
+def restore_weight(layer: nn.Module) -> None:
     """The layer computes with its weight again."""
     del layer.forward

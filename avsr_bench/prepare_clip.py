@@ -21,7 +21,7 @@ from annotated_types import Interval, MultipleOf
 from . import faces, media, noise, shards
 from .faces import FaceSettings
 from .media.picture import Colour
-from .records import FPS, Clip, FaceTrack, Misused, Sample, Seed, Skipped, Unusable, draws
+from .records import FPS, Clip, FaceTrack, Misused, Sample, Seed, Skipped, Unusable, rng_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ class _Noisy:
     def __iter__(self) -> Iterator[media.Picture]:
         upright = media.Upright(self.info.width, self.info.height)
         shape = (upright.height, upright.width, 3)
-        harm = noise.begin(self.family, self.level, draws(self.seed, self.key, self.family), shape, on="frame")
+        harm = noise.begin(self.family, self.level, rng_for(self.seed, self.key, self.family), shape, on="frame")
         for picture in self.pictures:
             yield media.Picture((harm(picture.rgb()[None])[0],), upright, full_range=True)
 

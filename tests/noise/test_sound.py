@@ -97,7 +97,7 @@ def test_unknown_settings_are_refused():
 
 
 def test_babble_says_where_its_voices_come_from():
-    with pytest.raises(Misused, match=r"avsr_bench\.voices"):
+    with pytest.raises(Misused, match=r"avsr_bench\.babble_sources"):
         source_of("babble")
 
 

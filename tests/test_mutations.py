@@ -143,12 +143,3 @@ def test_good_files_pass(scratch, tmp_path, kind):
     outcomes = list(run_cases(scratch, undamaged(kind), None, 2, tmp_path))
     assert [outcome for outcome in outcomes if outcome.verdict or outcome.code] == []
     assert len(outcomes) == len(undamaged(kind))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_damaged_files(scratch, tmp_path, kind):
-    """As `make mutations` in `.ci/run`, where one set of servers does all kinds."""
-    outcomes = list(run_cases(scratch, [(kind, number) for number in range(500)], 0, 2, tmp_path))
-    assert [outcome for outcome in outcomes if outcome.verdict] == []
-    assert len(outcomes) == 500

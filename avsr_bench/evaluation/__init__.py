@@ -15,21 +15,21 @@ from .conditions import CLEAN, Condition, harmed, open_sound, visual
 from .device import pick_device
 from .engine import Heard, Task, sweep
 from .job import Evaluated, EvaluateRequest, evaluate
-from .reading import Answer, Reader, answers, open_reader, read, read_clips, score_batch, view_of
+from .reading import Decoded, Reader, decode_memory, open_reader, read, read_clips, score_batch, view_of
 from .results import Provenance, make_result, result_name, stored_result, weights_digest
 
 __all__ = [
     "CLEAN",
-    "Answer",
     "Clips",
     "Condition",
+    "Decoded",
     "EvaluateRequest",
     "Evaluated",
     "Heard",
     "Provenance",
     "Reader",
     "Task",
-    "answers",
+    "decode_memory",
     "evaluate",
     "harmed",
     "make_result",

@@ -50,7 +50,7 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Decoded:
     """The best hypothesis for one clip."""
 
     tokens: tuple[int, ...]
@@ -129,20 +129,20 @@ def read(
     return tuple(found[example.key] for example in examples)
 
 
-def utterance(example: Example, answer: Answer | None) -> Utterance:
+def utterance(example: Example, decoded: Decoded | None) -> Utterance:
     """The hypothesis for a clip, beside its reference; an empty one where there was nothing to decode."""
-    text, score = ("", None) if answer is None else (answer.text, answer.score)
+    text, score = ("", None) if decoded is None else (decoded.text, decoded.score)
     return Utterance(example.key, example.text, text, example.speaker, example.source, score)
 
 
 @torch.inference_mode()
-def read_clips(reader: Reader, clips: Sequence[Clip]) -> list[Answer]:
-    """The answer for each clip, in one batch. A network that lets padding in decodes them one by one."""
+def read_clips(reader: Reader, clips: Sequence[Clip]) -> list[Decoded]:
+    """The best hypothesis for each clip, in one batch. A network that lets padding in decodes them one by one."""
     if not reader.network.settings.mask_padding and len(clips) > 1:
         return [each for clip in clips for each in read_clips(reader, [clip])]
     batch = collate(clips).to(reader.device)
     try:
-        return answers(reader, *reader.network.encode(batch.inputs, batch.lengths))
+        return decode_memory(reader, *reader.network.encode(batch.inputs, batch.lengths))
     except Refused as refused:
         raise Refused(f"{reader.name}, {clips[0].key}: {refused}") from None
     except (MemoryError, RuntimeError) as error:
@@ -155,14 +155,14 @@ def read_clips(reader: Reader, clips: Sequence[Clip]) -> list[Answer]:
 
 
 @torch.inference_mode()
-def answers(reader: Reader, memory: Tensor, lengths: Tensor) -> list[Answer]:
-    """The answer for each clip of an encoded batch: `memory` is B, T, D, and `lengths` (B) counts its frames."""
+def decode_memory(reader: Reader, memory: Tensor, lengths: Tensor) -> list[Decoded]:
+    """The best hypothesis for each clip of an encoded batch: `memory` B, T, D and its `lengths` in frames, B."""
     memory = memory.float()  # decoding is in 32-bit floats, whatever training computes in
     found = decode(reader.network, memory, lengths, reader.settings)
     return [
-        Answer(best[0].tokens, reader.tokenizer.decode(best[0].tokens), best[0].score, row[:length])
+        Decoded(best[0].tokens, reader.tokenizer.decode(best[0].tokens), best[0].score, row[:length])
         if best
-        else Answer((), "", None, row[:length])
+        else Decoded((), "", None, row[:length])
         for best, row, length in zip(found, memory, lengths.tolist(), strict=True)
     ]
 
@@ -174,8 +174,8 @@ def score_batch(
 
     `references` are transcripts as the corpus has them, not decoded tokens: a tokenizer may not be able to spell them.
     """
-    pairs = zip(keys, references, answers(reader, memory, lengths), strict=True)
-    return [scoring.score(Utterance(key, reference, answer.text)) for key, reference, answer in pairs]
+    pairs = zip(keys, references, decode_memory(reader, memory, lengths), strict=True)
+    return [scoring.score(Utterance(key, reference, decoded.text)) for key, reference, decoded in pairs]
 
 
 def batches(items: Sequence[T], frames: Callable[[T], int], together: int) -> Iterator[list[T]]:

@@ -50,9 +50,9 @@ def read_window(reader: Reader, window: Window) -> tuple[Word, ...]:
     """The words of one window, their times those of the video."""
     start = window.start / FPS
     example = Example(f"the window at {start:.2f} s", "", "", "", len(window), window.mouths, window.sound)
-    [answer] = read_clips(reader, [view_of(example, reader.view)])
-    log_probs = reader.network.ctc_log_probs(answer.memory)
-    return words_of(answer.tokens, log_probs, reader.tokenizer.units, start)
+    [decoded] = read_clips(reader, [view_of(example, reader.view)])
+    log_probs = reader.network.ctc_log_probs(decoded.memory)
+    return words_of(decoded.tokens, log_probs, reader.tokenizer.units, start)
 
 
 @dataclass(slots=True)

@@ -7,8 +7,8 @@ from heard import make_run
 from avsr_bench import data, runs
 from avsr_bench.evaluation import (
     CLEAN,
-    Answer,
     Clips,
+    Decoded,
     Provenance,
     Task,
     engine,
@@ -73,7 +73,7 @@ def test_many_conditions_fill_a_batch(readers, places, show, monkeypatch):
 
     def counting(reader, clips):
         sizes.append(len(clips))
-        return [Answer((), "now", None, torch.zeros(0))] * len(clips)
+        return [Decoded((), "now", None, torch.zeros(0))] * len(clips)
 
     monkeypatch.setattr(engine, "read_clips", counting)
     list(sweep([Task(c, readers[:1]) for c in CONDITIONS], places, show))

@@ -165,7 +165,7 @@ def digest(folder):
 
 
 def test_other_processes_mix_the_same_babble(corpus):
-    code = f"import sys; sys.path[:0] = {sys.path!r}; import test_babble_sources; print(test_babble_sources.digest({str(corpus)!r}))"
+    code = f"import sys; sys.path[:0] = {sys.path!r}; import test_babble_sources as t; print(t.digest({str(corpus)!r}))"
     for seed in ("1", "2"):
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=Path(__file__).parent, env={"PYTHONHASHSEED": seed}, capture_output=True

@@ -205,7 +205,7 @@ APPENDS = {
     "training/report.py": "a",
     "locks.py": "a",
     "shards/write.py": "x",
-    "training/stop.py": "r",
+    "training/checkpoint.py": "r",
 }
 WRITES = {"write_text", "write_bytes", "rename", "copyfile", "copy2", "move"}
 

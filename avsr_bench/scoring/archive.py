@@ -152,15 +152,16 @@ def write(path: Path, name: str, result: Result, utterances: Iterable[Utterance]
         if alone:
             sweep_temporaries(path.parent, path.name)  # of a killed run: nobody else writes now
         old = check(path)
-        with whole(path, is_archive, ADVICE) as temporary, refusing(path):
+        with whole(path, is_archive, ADVICE) as unfinished, refusing(path):
             if old is not None and not {f"{name}.json", f"{name}.jsonl"} & old.members.keys():
-                shutil.copyfile(path, temporary)
+                with path.open("rb") as before, unfinished.open("wb") as copy:
+                    shutil.copyfileobj(before, copy)
                 added = {member: text for member, text in added.items() if member not in old.members}
             else:
                 head = {HEAD: json.dumps({"format": FORMAT})}
-                temporary.unlink()
+                unfinished.unlink()
                 added = head | dict(sorted(((_without(old, name) if old else {}) | added).items()))
-            _append(temporary, added)
+            _append(unfinished, added)
 
 
 def check(path: Path) -> Archive | None:

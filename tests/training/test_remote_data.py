@@ -93,5 +93,5 @@ def test_ctrl_c_does_not_wait_for_a_server_that_stalls(folder, tmp_path):
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=120)
-    assert process.returncode == 130 and "goes on from the last checkpoint" in said and "Traceback" not in said
+    assert process.returncode == 130 and "continues from the last checkpoint" in said and "Traceback" not in said
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)

@@ -37,6 +37,8 @@ if __name__ == "__main__":
         targets = [disk / Path(word).name for word in words if word.startswith(f"{disk}/out")]
         for target in targets:
             target.write_bytes(b"old")
+        if size == "4k" and not targets:
+            (disk / "full").write_bytes(bytes(4096))
         said = io.StringIO()
         sys.argv = ["avsr-bench", *words]
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
@@ -71,7 +73,7 @@ def places(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ended(places):
-    """How each command ended on a disk of one page and of four: some write their first file and not the next."""
+    """How each command ended on a full disk of one page and on one of four: some write one file and not the next."""
     places["DISK"].mkdir()
 
     def fill(words):

@@ -32,6 +32,7 @@ COMMANDS = {
     "onnx": ("export RUN --format onnx --out OUT", ".onnx", True),
     "packed": ("export RUN --format sparse --out OUT", ".safetensors", True),
 }
+SOME = [pytest.param(name, marks=pytest.mark.slow) if name == "onnx" else name for name in COMMANDS]  # 15 s each
 STREAMS = [name for name in COMMANDS if name not in ("preview", "noisy video")]
 
 
@@ -84,7 +85,7 @@ def opens(name, path):
     return path.read_bytes() != b"theirs"
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", SOME)
 def test_a_file_of_others_stays_and_force_replaces_it(run, tmp_path, name):
     target = tmp_path / f"out{COMMANDS[name][1]}"
     target.write_bytes(b"theirs")
@@ -99,7 +100,7 @@ def test_a_file_of_others_stays_and_force_replaces_it(run, tmp_path, name):
     assert opens(name, target) and [path.name for path in tmp_path.iterdir()] == [target.name]
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", SOME)
 def test_what_we_made_is_replaced_where_nobody_edits_it(run, tmp_path, name):
     target = tmp_path / f"out{COMMANDS[name][1]}"
     assert run(name, target).exit_code == 0

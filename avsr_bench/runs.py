@@ -44,7 +44,7 @@ class About:
     seed: Seed | None = None  # of training; none for weights that others trained
     corpus_fingerprint: str = ""  # of the training data
     labels: str = ""  # a fingerprint of the automatic labels it was trained on, and of what was hidden
-    sparsity: Fraction = 0.0  # share of the prunable weights that are exactly zero
+    sparsity: Fraction = 0.0  # fraction of the prunable weights that are exactly zero
     parameters: Count = 0
     nonzero: Count = 0  # parameters that are not zero
     hours: Annotated[float, Interval(ge=0, le=10**9)] = 0.0  # of training data
@@ -95,7 +95,7 @@ def name_of(folder: Path) -> str:
 
 
 def default_folder(about: About) -> Path:
-    """Where a run goes unless told otherwise."""
+    """Where a run goes unless --out says otherwise."""
     modality = "" if about.modality == "video" else f"-{about.modality}"
     return ROOT / about.corpus / f"{about.system}-{about.size}{modality}-s{about.seed}"
 

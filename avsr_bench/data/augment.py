@@ -23,10 +23,12 @@ class AugmentSettings:
     """Which of it is done; the defaults are the published recipe's."""
 
     crop: bool = True  # at a random place, else in the middle
-    flip: Fraction = 0.0  # share of clips mirrored
+    flip: Fraction = 0.0  # fraction of clips mirrored
     video_mask: Fraction = 0.4  # seconds: up to so much is masked, at random, in each second of a clip
     audio_mask: Fraction = 0.4
-    noise: bool = False  # visual noise of the four seen families, a fifth of the clips clean (SparseVSR; shares ours)
+    noise: bool = (
+        False  # visual noise of the four seen families, a fifth of the clips clean (SparseVSR; how many: ours)
+    )
     babble: bool = True  # for networks that hear
 
 

@@ -29,7 +29,7 @@ class Clip:
 
 
 def margin(side: int) -> int:
-    """How far a crop can move, in pixels of a network that reads `side` of them: it sees 88 of 96, or that share.
+    """How far a crop can move, in pixels of a network that reads `side` of them: it sees 88 of 96, or that fraction.
 
     >>> margin(88), margin(48)
     (8, 4)

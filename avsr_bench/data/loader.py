@@ -5,7 +5,7 @@
         for clear, disturbed in batches: ...
 
 A position is (epoch, batch). Workers take turns, batch by batch, so that the order is the plan's whatever their number;
-each reads its share of a group's shards forward once, and keeps it undecoded until the group is done.
+each reads its fraction of a group's shards forward once, and keeps it undecoded until the group is done.
 """
 
 from __future__ import annotations
@@ -210,6 +210,6 @@ def _prepare_worker(worker: int, stopping: Any) -> None:
         if stopping.value:
             sys.exit()
 
-    # Ctrl-C and batch queues signal all processes; workers go on until training has finished its update and lets go.
+    # Ctrl-C and batch queues signal all processes; workers continue until training has finished its update and lets go.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, end)

@@ -72,7 +72,7 @@ def plan_epoch(
 
 
 def plan_split(frames: Sequence[int], settings: BatchSettings, ranks: int = 1) -> tuple[tuple[PlannedBatch, ...], ...]:
-    """The batches of a split that is only looked at: by length, the same every time; ranks may differ by one batch."""
+    """The batches of a split that is not trained on: by length, the same every time; ranks may differ by one batch."""
     lengths = np.asarray(frames)
     order = np.argsort(lengths, kind="stable").tolist()
     batches = [PlannedBatch(0, tuple(batch)) for batch in _packed(order, lengths, settings)]

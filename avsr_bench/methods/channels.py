@@ -69,7 +69,7 @@ def strengths(groups: Iterable[ChannelGroup], weights: Mapping[str, Tensor]) -> 
 
 
 def remove_weakest(alive: Alive, strength: Mapping[str, Tensor], keep: int, least: float) -> Alive:
-    """The `keep` strongest channels of all groups together, of which each group keeps at least a share `least`."""
+    """The `keep` strongest channels of all groups together, of which each group keeps at least a fraction `least`."""
     ranked = {}
     for name, channels in alive.items():
         score = strength[name].masked_fill(~channels, -1.0)

@@ -42,12 +42,12 @@ class MSRSSettings:
     temperature: Temperature = 1.0  # l0: how steep gates are at first; 1 and 200 are Continuous Sparsification's
     last_temperature: Temperature = 200.0  # l1: so steep that nearly all gates are open or shut
     schedule: Literal["exponential", "two-stage"] = "exponential"  # from l0 to l1 update by update, or in one step
-    first_stage: Fraction = 0.5  # two-stage: share of the search spent at l0
+    first_stage: Fraction = 0.5  # two-stage: fraction of the search spent at l0
     initial: Annotated[float, Interval(ge=-100, le=100)] = 0.0  # phi of every weight before the first update
     rescale: bool = False  # divide gates by their first value, as Continuous Sparsification: starts as initialised
     lr: Annotated[float, Interval(gt=0, le=1000)] = 1e-3  # of phi: constant, whatever the run's schedule does
     clip: Annotated[float, Interval(ge=0, le=10**9)] = 0.0  # greatest norm of phi's gradient; 0: no clipping
-    sparsity: PartOfAll | None = None  # shut the share of lowest phi instead of those below 0, which may jump: ours
+    sparsity: PartOfAll | None = None  # shut the fraction of lowest phi instead of those below 0, which may jump: ours
     after: Literal["dense", "sparse"] = "dense"
     restart: Literal["zero", "stored", "fresh"] = "zero"  # dense: the removed weights' first values; zero does not jump
     # Training batches after the search over which batch norms average anew.
@@ -169,7 +169,7 @@ class MSRS(Masked):
             return torch.zeros_like(weight)
         if self.settings.restart == "stored":
             return weight
-        bound = weight[0].numel() ** -0.5  # torch's own first weights: uniform, by the number of inputs
+        bound = weight[0].numel() ** -0.5  # torch's own initial weights: uniform, by the number of inputs
         values = rng_for(self.seed, "fresh", name).uniform(-bound, bound, tuple(weight.shape))
         return torch.from_numpy(values).to(weight)
 

@@ -35,7 +35,7 @@ from .updates import chance, cosine, cubic, grow, prune, rewire, strength, windo
 class StaticErkSettings:
     """Random masks with the densities of Erdős-Rényi-Kernel, drawn once."""
 
-    sparsity: PartOfAll = 0.5  # share of the prunable weights that are zero when the run is over: ours
+    sparsity: PartOfAll = 0.5  # fraction of the prunable weights that are zero when the run is over: ours
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class DynamicSettings(StaticErkSettings):
     """When masks change. The steps are the optimiser's."""
 
     every: Annotated[int, Interval(ge=1, le=10**8)] = 100  # steps from one update to the next
-    start: Fraction = 0.0  # share of the run before the first update
-    stop: Fraction = 0.75  # share of the run at which updates end
+    start: Fraction = 0.0  # fraction of the run before the first update
+    stop: Fraction = 0.75  # fraction of the run at which updates end
 
     def __post_init__(self) -> None:
         if self.start >= self.stop:
@@ -59,7 +59,7 @@ class SetSettings(DynamicSettings):
     25,000 of 32,000 steps there, 0.75 here.
     """
 
-    drop: Fraction = 0.3  # share of each layer's weights exchanged at first (both papers); to 0 along half a cosine
+    drop: Fraction = 0.3  # fraction of each layer's weights exchanged at first (both papers); to 0 along half a cosine
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class GmpSettings(DynamicSettings):
 class GranetSettings(GmpSettings):
     """GraNet (arXiv 2106.10404) from a dense start. Its exchange of weights goes on until the run ends."""
 
-    drop: Fraction = 0.5  # share of each layer's weights exchanged at first, beside the pruning ...
+    drop: Fraction = 0.5  # fraction of each layer's weights exchanged at first, beside the pruning ...
     drop_last: Fraction = 0.005  # ... and at the end of the run, along half a cosine
 
 
@@ -93,8 +93,8 @@ class ChaseSettings(GranetSettings):
     stop: Fraction = 0.8  # from here on the bound is hard and all channels to go are gone: 80 of 100 epochs, ImageNet
     # Share of all weights that growth may at first add to the wanted ones; to 0 along half a cosine.
     soft: Fraction = 0.05
-    channels: Fraction = 0.3  # share of inner channels removed, along GMP's cubic: ImageNet 0.3 and 0.4, CIFAR 0.5
-    least: Fraction = 0.5  # each branch keeps at least this share of what it would if all lost alike (ResNet-50)
+    channels: Fraction = 0.3  # fraction of inner channels removed, along GMP's cubic: ImageNet 0.3 and 0.4, CIFAR 0.5
+    least: Fraction = 0.5  # each branch keeps at least this fraction of what it would if all lost alike (ResNet-50)
 
 
 class StaticErk(Masked):
@@ -119,7 +119,7 @@ class Dynamic(StaticErk, ABC):
     goes_on = False  # whether weights are exchanged until the run ends
 
     def attach(self, network: AVSR, steps: int) -> None:
-        """Turn shares of the run into steps."""
+        """Turn fractions of the run into steps."""
         settings = self.settings
         self.window = window(steps, settings.start, settings.stop, settings.every, self.goes_on)
         super().attach(network, steps)
@@ -158,7 +158,7 @@ class Rigl(Dynamic):
     settings: SetSettings
 
     def changes(self, step: int, scores: dict[str, Tensor]) -> Iterator[Masks]:
-        """Exchange a share of each layer that falls to 0 at the end of the window."""
+        """Exchange a fraction of each layer that falls to 0 at the end of the window."""
         share = cosine(self.settings.drop, 0.0, self.window.progress(step))
         yield rewire(self.weights(), self.masks, scores, share)
 
@@ -263,5 +263,5 @@ class Chase(Dynamic):
         self.alive = dict(state["channels"])
 
     def figures(self) -> dict[str, float]:
-        """Beside the sparsity: the share of inner channels that are gone."""
+        """Beside the sparsity: the fraction of inner channels that are gone."""
         return super().figures() | {"sparsity/channels": 1 - kept(self.alive) / size(self.alive)}

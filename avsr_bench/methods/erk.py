@@ -9,7 +9,7 @@ from torch import Size
 
 
 def erk(shapes: Mapping[str, Size], density: float) -> dict[str, float]:
-    """The density of each layer, so that together they keep a share `density` of all weights.
+    """The density of each layer, so that together they keep a fraction `density` of all weights.
 
     A layer is as dense as the sum of its dimensions over their product, the kernel's dimensions among them, times one
     factor for the network: small layers stay denser. Where that says more than 1 for a layer, it is dense, and the

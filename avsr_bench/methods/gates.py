@@ -88,7 +88,7 @@ class Gates:
         return {name: phi.detach() > 0 for name, phi in self.phi.items()}
 
     def undecided(self) -> float:
-        """The share of gates that stand between 1.8 and 98.2 %: temperature * phi within 4 of 0."""
+        """The fraction of gates that stand between 1.8 and 98.2 %: temperature * phi within 4 of 0."""
         bound = 4 / self.temperature
         near = [(phi.detach().abs() < bound).sum() for phi in self.phi.values()]
         return int(torch.stack(near).sum()) / sum(phi.numel() for phi in self.phi.values())

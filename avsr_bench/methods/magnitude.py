@@ -14,8 +14,8 @@ from .masks import Masks, Scope, magnitude, size
 class MagnitudeSettings:
     """How much goes, and among which weights the smallest are looked for."""
 
-    sparsity: PartOfAll = 0.5  # share of the prunable weights that are removed when the run is over
-    scope: Scope = "global"  # layer: the same share of each layer
+    sparsity: PartOfAll = 0.5  # fraction of the prunable weights that are removed when the run is over
+    scope: Scope = "global"  # layer: the same fraction of each layer
 
 
 class Magnitude(Masked):

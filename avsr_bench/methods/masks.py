@@ -15,7 +15,7 @@ from ..records import rng_for
 Masks = dict[str, Tensor]  # bool, by the plain name of a prunable weight: true where the weight stays
 Scope = Literal["global", "layer"]
 
-HALF = 16  # bits of a float32 that one histogram tells apart
+HALF = 16  # bits of a float32 that one histogram distinguishes
 
 
 def kept(masks: Mapping[str, Tensor]) -> int:
@@ -30,7 +30,7 @@ def size(masks: Mapping[str, Tensor]) -> int:
 
 
 def density(masks: Mapping[str, Tensor]) -> float:
-    """The share of weights that stay; 1 where there are none to decide about."""
+    """The fraction of weights that stay; 1 where there are none to decide about."""
     return kept(masks) / size(masks) if masks else 1.0
 
 
@@ -44,7 +44,7 @@ def part(name: str) -> str:
 
 
 def sparsity(masks: Mapping[str, Tensor]) -> dict[str, float]:
-    """The share of removed weights, of all and of each part of the network, under the names it is logged by."""
+    """The fraction of removed weights, of all and of each part of the network, under the names it is logged by."""
     parts: dict[str, Masks] = {}
     for name, mask in masks.items():
         parts.setdefault(part(name), {})[name] = mask
@@ -107,7 +107,7 @@ def _bin_of(halves: Iterable[Tensor], rank: int) -> tuple[int, int]:
 def magnitude(
     weights: Mapping[str, Tensor], sparsity: float, scope: Scope, within: Mapping[str, Tensor] | None = None
 ) -> Masks:
-    """The largest weights stay: a share of 1 - `sparsity` of all of them together, or of each layer for itself."""
+    """The largest weights stay: a fraction of 1 - `sparsity` of all of them together, or of each layer for itself."""
     scores = {name: weight.detach().abs() for name, weight in weights.items()}
     masks: Masks = {}
     for names in [list(scores)] if scope == "global" else [[name] for name in scores]:
@@ -118,7 +118,7 @@ def magnitude(
 
 
 def draw(shapes: Mapping[str, Size], densities: Mapping[str, float], seed: int) -> Masks:
-    """Random masks that keep the rounded share of each layer exactly: the same for a seed on every machine and rank."""
+    """Random masks that keep the rounded fraction of each layer exactly: of a seed the same on every machine."""
     masks: Masks = {}
     for name, shape in shapes.items():
         chance = torch.from_numpy(rng_for(seed, "mask", name).random(shape.numel(), dtype=np.float32)).view(shape)

@@ -22,7 +22,7 @@ class Window:
     """The optimiser steps, counted from 1, in which masks change.
 
     Every so many from `start` to `end`, and `stop` itself, where schedules arrive; `end` is `stop`, or the end of the
-    run for those that go on exchanging weights. In the step `end` nothing is exchanged: it could not learn any more.
+    run for those that exchange weights to its end. In the step `end` nothing is exchanged: it could not learn any more.
     """
 
     start: int
@@ -40,7 +40,7 @@ class Window:
 
 
 def window(steps: int, start: float, stop: float, every: int, goes_on: bool = False) -> Window:
-    """The window of a run of `steps`, of which start and stop are shares; refused where no update would lie in it."""
+    """The window of a run of `steps`, of which start and stop are fractions; refused where no update lies in it."""
     first, last = round(start * steps), round(stop * steps)
     if last - first < every:
         raise Refused(
@@ -73,7 +73,7 @@ def grow(scores: Mapping[str, Tensor], masks: Masks, count: int, within: Masks |
 
 
 def rewire(weights: Mapping[str, Tensor], masks: Masks, scores: Mapping[str, Tensor], share: float) -> Masks:
-    """In each layer a share of its weights, the smallest, makes way for as many others, those that score highest.
+    """In each layer a fraction of its weights, the smallest, makes way for as many others, those that score highest.
 
     One that goes and comes back at once was never away: it keeps its value, as in RigL.
     """

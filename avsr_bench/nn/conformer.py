@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .frontend import make_frontend
-from .layers import NORM_EPS, FeedForward, layer_scale, run, sinusoids, within
+from .layers import NORM_EPS, FeedForward, layer_scale, length_mask, run, sinusoids
 from .settings import NetworkSettings
 
 
@@ -132,7 +132,7 @@ class Encoder(nn.Module):
         """Pictures (B, T, H, W) or samples (B, N) and lengths in frames (B) to B, T, D."""
         x = self.project(self.frontend(inputs, lengths))
         frames, width = x.shape[1:]
-        keep = within(lengths, frames)
+        keep = length_mask(lengths, frames)
         positions = sinusoids(torch.arange(frames - 1, -frames, -1, device=x.device), width)  # 2T-1, D
         x, positions = self.dropout(x * width**0.5), self.dropout(positions.to(x.dtype))
         for block in self.blocks:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .layers import NORM_EPS, FeedForward, layer_scale, run, sinusoids, within
+from .layers import NORM_EPS, FeedForward, layer_scale, length_mask, run, sinusoids
 from .settings import NetworkSettings
 
 Pair = tuple[Tensor, Tensor]
@@ -144,7 +144,7 @@ class Decoder(nn.Module):
 
     def forward(self, tokens: Tensor, memory: Tensor, lengths: Tensor) -> Tensor:
         """Logits of what follows each token: B, U to B, U, V."""
-        keep = within(lengths, memory.shape[1])[:, None, None]
+        keep = length_mask(lengths, memory.shape[1])[:, None, None]
         x = self._embed(tokens, torch.arange(tokens.shape[1], device=tokens.device))
         for block in self.blocks:
             x = run(block, x, memory, keep, checkpointing=self.checkpointing)
@@ -157,7 +157,7 @@ class Decoder(nn.Module):
         empty = remembered[0][0].new_empty(0, clips, width)  # their type: under autocast it is not the memory's
         return DecoderState(
             memory=remembered,
-            keep=within(lengths, frames)[:, None, None],
+            keep=length_mask(lengths, frames)[:, None, None],
             cache=((empty, empty),) * len(self.blocks),
             rows=torch.arange(clips, device=memory.device)[:, None],
         )

@@ -12,7 +12,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .layers import run, within
+from .layers import length_mask, run
 from .settings import FrontendSettings
 
 SAMPLES_PER_FRAME = 640  # 16 kHz sound, 25 frames a second
@@ -47,7 +47,7 @@ class ResidualBlock(nn.Module):
 
 def hide(x: Tensor, lengths: Tensor | None) -> Tensor:
     """Zero what lies behind the end of each clip: x is B, C, N."""
-    return x if lengths is None else x * within(lengths, x.shape[-1])[:, None]
+    return x if lengths is None else x * length_mask(lengths, x.shape[-1])[:, None]
 
 
 class Stage(nn.ModuleList):
@@ -89,7 +89,7 @@ class VideoFrontend(nn.Module):
         """One vector a frame."""
         clips, frames = video.shape[:2]
         if self.mask_padding:
-            video = video * within(lengths, frames)[:, :, None, None]
+            video = video * length_mask(lengths, frames)[:, :, None, None]
         x = self.stem(video[:, None])  # B, C, T, H, W
         # From here on each frame is a picture of its own. Channels last in memory: the rest is a quarter faster so.
         x = x.permute(0, 2, 3, 4, 1).flatten(0, 1).contiguous().permute(0, 3, 1, 2)  # B T, C, H, W

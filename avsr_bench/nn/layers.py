@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 NORM_EPS = 1e-12  # of every LayerNorm, as in the published networks
 
 
-def within(lengths: Tensor, frames: int) -> Tensor:
+def length_mask(lengths: Tensor, frames: int) -> Tensor:
     """True where a frame belongs to its clip and is not padding: B, T."""
     return torch.arange(frames, device=lengths.device) < lengths[:, None]
 

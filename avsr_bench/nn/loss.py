@@ -57,7 +57,7 @@ def ctc_loss(log_probs: Tensor, lengths: Tensor, tokens: Tensor) -> Tensor:
 def attention_loss(logits: Tensor, following: Tensor, smoothing: float) -> Tensor:
     """Each clip's divergence (B) of the smoothed transcript from the logits, B, U, V, summed over its tokens.
 
-    The published smoothing spreads its share over all tokens but the right one, torch's over all: V / (V - 1) is the
+    The published smoothing spreads its weight over all tokens but the right one, torch's over all: V / (V - 1) is the
     difference. The entropy of the target has no gradient and is part of the published figure.
     """
     vocabulary = logits.shape[-1]

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from .conformer import Encoder
 from .decoder import Decoder, DecoderState
 from .fusion import Fusion
-from .layers import within
+from .layers import length_mask
 from .loss import PADDING, Answers, Losses, joint_loss
 from .settings import LossSettings, Modality, NetworkSettings
 from .size import check_size
@@ -126,7 +126,7 @@ def normalised(video: Tensor, lengths: Tensor) -> Tensor:
     if video.dtype != torch.uint8:
         return video
     levels = video.float().mul_(1 / (255 * DEVIATION)).sub_(MEAN / DEVIATION)
-    return levels.mul_(within(lengths, video.shape[1])[:, :, None, None])
+    return levels.mul_(length_mask(lengths, video.shape[1])[:, :, None, None])
 
 
 def framed(tokens: Tensor, sos: int, eos: int) -> tuple[Tensor, Tensor]:

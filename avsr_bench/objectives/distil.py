@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..nn import AVSR, PADDING, Batch, LossSettings, joint_loss
-from ..nn.layers import within
+from ..nn.layers import length_mask
 from ..records import Refused
 from .objective import Batches
 from .recognise import Recognise
@@ -71,10 +71,10 @@ class Distil(Recognise):
         with torch.no_grad():
             theirs = self.answers(self.teacher, batch)
         joint = joint_loss(ours, batch.tokens, self.loss)
-        frames = within(batch.lengths, ours.ctc.shape[1])
+        frames = length_mask(batch.lengths, ours.ctc.shape[1])
         distillation = self.loss.ctc * self.divergence(ours.ctc, theirs.ctc, frames)
         if ours.attention is not None and theirs.attention is not None:
-            tokens = within((batch.tokens != PADDING).sum(1) + 1, ours.attention.shape[1])  # and the end
+            tokens = length_mask((batch.tokens != PADDING).sum(1) + 1, ours.attention.shape[1])  # and the end
             of_attention = self.divergence(ours.attention, theirs.attention, tokens)
             distillation = distillation + (1 - self.loss.ctc) * of_attention
         distillation = self.settings.weight * distillation

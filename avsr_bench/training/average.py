@@ -15,8 +15,8 @@ class Average:
     BatchNorm's running figures are averaged like weights, as in the published recipe; its counters are the last.
     """
 
-    def __init__(self, steps: int, snapshots: int, share: float) -> None:
-        apart = share * steps / snapshots
+    def __init__(self, steps: int, snapshots: int, fraction: float) -> None:
+        apart = fraction * steps / snapshots
         self.moments = {max(round(steps - k * apart), 1) for k in range(snapshots)}
         self.sum: dict[str, Tensor] = {}
         self.count = 0

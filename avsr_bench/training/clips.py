@@ -1,4 +1,4 @@
-"""What a run trains on and looks at: clips, their tokens, and the streams of batches made of them."""
+"""What a run trains and validates on: clips, their tokens, and the streams of batches made of them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from .plan import PlannedRun
 from .recipe import TrainRecipe
 
 VALID = "valid"
-MOST_LEFT_OUT = 0.1  # share of the clips
+MOST_LEFT_OUT = 0.1  # fraction of the clips
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,22 +158,22 @@ def _left_out(
 ) -> Iterator[tuple[str, str]]:
     entries = [clip.place.entry for clip in clips]
     longest = set(data.left_out([entry.frames for entry in entries], [entry.key for entry in entries], batches))
-    for number, (entry, clip, spelled) in enumerate(zip(entries, clips, tokens, strict=True)):
+    for number, (entry, clip, tokenised) in enumerate(zip(entries, clips, tokens, strict=True)):
         # CTC needs a frame for each token, and one for the blank between two that are the same.
-        needed = len(spelled) + sum(a == b for a, b in pairwise(spelled))
+        needed = len(tokenised) + sum(a == b for a, b in pairwise(tokenised))
         if number in longest:
             yield entry.key, f"{entry.frames} frames, data.longest is {batches.longest}"
         elif needed > entry.frames:
             yield entry.key, f"{entry.frames} frames for {needed} tokens"
-        elif clip.text is not None and not spelled:
+        elif clip.text is not None and not tokenised:
             yield entry.key, f"its text {clip.text!r} has no letter or digit in it"
 
 
 def _valid(corpus: Prepared, recipe: TrainRecipe, modality: Modality, tokenizer: Tokenizer) -> Stream:
-    """The clips to look at while training: evenly taken from the split, the same in every run on this corpus."""
+    """The clips to validate on: evenly taken from the split, the same in every run on this corpus."""
     if VALID not in corpus.prep["splits"]:
         raise Refused(
-            f"{corpus.location} has no split {VALID} to look at while training,"
+            f"{corpus.location} has no split {VALID} to validate on,"
             f" only {', '.join(corpus.prep['splits'])}: prepare it too"
         )
     places = [place for place in data.places(corpus, VALID, modality) if place.entry.frames <= recipe.data.frames]

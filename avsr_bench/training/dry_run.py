@@ -21,7 +21,7 @@ from .machine import make_fabric
 from .plan import Plan, PlannedRun, TrainRequest, make_plan
 from .report import memory
 
-UPDATES = 6  # that are made to tell what one costs: the first starts workers, the last validates
+UPDATES = 6  # that are made to measure what one costs: the first starts workers, the last validates
 
 
 @dataclass(frozen=True, slots=True)

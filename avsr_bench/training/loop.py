@@ -85,7 +85,7 @@ def fit(work: Work, fabric: Fabric, view: Progress) -> Trained:
     objective.train()
     model = fabric.setup_module(Learner(objective, method))
     optimizer = make_optimizer([*objective.groups(), *method.groups()], settings)
-    average = Average(steps, settings.average, settings.average_share)
+    average = Average(steps, settings.average, settings.average_fraction)
     report = Report(work.folder, view if rank() == 0 else None, work.clips.planner, settings.accumulate, device)
     frames = torch.zeros(2, dtype=torch.long, device=device)  # of this rank: trained on, and through frozen networks
     done = 0

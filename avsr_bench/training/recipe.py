@@ -27,14 +27,14 @@ class TrainSettings:
     epochs: Annotated[float, Interval(gt=0, le=10_000)] = 75  # of the training split
     steps: Annotated[int, Interval(ge=1, le=10**8)] | None = None  # updates of the weights, instead of epochs
     lr: Annotated[float, Interval(gt=0, le=1000)] = 1e-3  # at its highest
-    warmup: PartOfAll = 5 / 75  # share of the updates in which the rate rises to it; then it falls as a cosine to 0
+    warmup: PartOfAll = 5 / 75  # fraction of the updates in which the rate rises to it; then it falls as a cosine to 0
     betas: tuple[PartOfAll, PartOfAll] = (0.9, 0.98)
     weight_decay: Annotated[float, Interval(ge=0, le=1000)] = 0.03
     clip: Annotated[float, Interval(ge=0, le=10**9)] = 10.0  # greatest norm of the gradient; 0: none
     accumulate: Annotated[int, Interval(ge=1, le=10_000)] = 1  # batches an update
     # Snapshots whose mean is the result, evenly over the last updates; 1: the last weights alone.
     average: Annotated[int, Interval(ge=1, le=1000)] = 10
-    average_share: Fraction = 10 / 75  # of the updates: the stretch that they are taken from
+    average_fraction: Fraction = 10 / 75  # of the updates: the stretch that they are taken from
 
     precision: Literal["32", "bf16"] = "32"  # bf16: matrix products in 16 bits, weights and losses in 32
     compile: bool = False  # torch.compile: less memory, minutes to start
@@ -48,7 +48,7 @@ class TrainSettings:
 
     validate_every: Annotated[int, Interval(ge=1, le=10**8)] | None = None  # updates; none: 10 times a run
     validate_clips: Annotated[int, Interval(ge=1, le=10**7)] | None = 200  # of the validation split; none: all
-    save_minutes: Annotated[float, Interval(ge=0, le=10_000)] = 5.0  # between two checkpoints to go on from
+    save_minutes: Annotated[float, Interval(ge=0, le=10_000)] = 5.0  # between two checkpoints
     log: Annotated[tuple[Literal["tensorboard", "wandb"], ...], Len(0, 2)] = ()  # beside metrics.csv
 
     @property
@@ -164,6 +164,9 @@ def load_recipe(system: str, size: str, assignments: Iterable[str]) -> Loaded:
 def read_sections(sections: Mapping[str, Any], where: str) -> dict[str, Any]:
     """All settings of a run that was trained earlier: with the defaults of what it could not know yet."""
     known = {key: value for key, value in sections.items() if key in {each.name for each in fields(TrainRecipe)}}
+    train = dict(known.get("train") or {})
+    if "average_share" in train:
+        known["train"] = {"average_fraction": train.pop("average_share"), **train}
     teacher, method = sections.get("teacher", {}), dict(known.get("method") or {})
     if method.get("name") == "distilled":  # before the second format of checkpoints distillation was a method
         known["objective"] = {**method, "name": "distil", "teacher": teacher}

@@ -1,4 +1,4 @@
-"""What a run tells while it goes: one line an update for people, one row an update in metrics.csv."""
+"""What a run reports while it trains: one line an update for people, one row an update in metrics.csv."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ train:
   threads: 1
   workers: 0
   average: 2
-  average_share: 0.5
+  average_fraction: 0.5
   validate_every: 2
   validate_clips: 1
 method:

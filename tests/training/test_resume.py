@@ -150,6 +150,7 @@ def test_a_run_of_an_earlier_version_is_read_and_known_as_what_it_is(run, tmp_pa
     objective = recipe.pop("objective")
     recipe["teacher"] = objective["teacher"]
     recipe["method"] = {"name": "distilled", "weight": objective["weight"], "temperature": objective["temperature"]}
+    recipe["train"]["average_share"] = recipe["train"].pop("average_fraction")
     for name in ("labels", "min_confidence", "hide", "streams"):
         del recipe["data"][name]
     for name in ("labels", "budget"):

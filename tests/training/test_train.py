@@ -280,7 +280,7 @@ def test_clips_that_cannot_be_trained_on_are_left_out_with_the_reason(run, tmp_p
 
 def test_a_corpus_without_validation_or_with_another_tokenizer(run, tmp_path):
     small = make_shards(tmp_path / "data" / "bare", {"train": 6})
-    with pytest.raises(Refused, match="has no split valid to look at while training"):
+    with pytest.raises(Refused, match="has no split valid to validate on"):
         run("dense", data=small.location, out=tmp_path / "run")
     first = run("dense", steps=1, out=tmp_path / "first")
     other = make_shards(tmp_path / "data" / "other", {"train": 6, "valid": 1}, text=lambda number: "entirely else")

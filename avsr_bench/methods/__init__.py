@@ -30,7 +30,7 @@ from .method import Method
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MethodEntry:
     """A method for those who plan a run."""
 
     settings: type[Any]
@@ -40,16 +40,16 @@ class Entry:
 
 
 # What `method.name` in a recipe may say.
-METHODS: dict[str, Entry] = {
-    "msrs": Entry(MSRSSettings, MSRS, seeded=True),
-    "magnitude": Entry(MagnitudeSettings, Magnitude),
-    "gmp": Entry(GmpSettings, Gmp, seeded=True),
-    "granet": Entry(GranetSettings, Granet, seeded=True),
-    "set": Entry(SetSettings, Set, seeded=True),
-    "rigl": Entry(RiglSettings, Rigl, seeded=True),
-    "chase": Entry(ChaseSettings, Chase, seeded=True),
-    "static-erk": Entry(StaticErkSettings, StaticErk, seeded=True),
-    "int8": Entry(Int8Settings, Int8, sparse=False),
+METHODS: dict[str, MethodEntry] = {
+    "msrs": MethodEntry(MSRSSettings, MSRS, seeded=True),
+    "magnitude": MethodEntry(MagnitudeSettings, Magnitude),
+    "gmp": MethodEntry(GmpSettings, Gmp, seeded=True),
+    "granet": MethodEntry(GranetSettings, Granet, seeded=True),
+    "set": MethodEntry(SetSettings, Set, seeded=True),
+    "rigl": MethodEntry(RiglSettings, Rigl, seeded=True),
+    "chase": MethodEntry(ChaseSettings, Chase, seeded=True),
+    "static-erk": MethodEntry(StaticErkSettings, StaticErk, seeded=True),
+    "int8": MethodEntry(Int8Settings, Int8, sparse=False),
 }
 
 
@@ -78,4 +78,15 @@ def build(section: Mapping[str, Any], where: str, seed: int = 0) -> Method:
     return entry.method(settings, seed) if entry.seeded else entry.method(settings)
 
 
-__all__ = ["METHODS", "MSRS", "Entry", "Int8", "Magnitude", "Masked", "Method", "build", "settings_of", "whole_section"]
+__all__ = [
+    "METHODS",
+    "MSRS",
+    "Int8",
+    "Magnitude",
+    "Masked",
+    "Method",
+    "MethodEntry",
+    "build",
+    "settings_of",
+    "whole_section",
+]

@@ -16,7 +16,7 @@ from .recognise import Recognise, RecogniseSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ObjectiveEntry:
     """An objective for those who plan a run: its settings, and what it needs before there is a network."""
 
     settings: type[Any]
@@ -26,13 +26,13 @@ class Entry:
 
 
 # What `objective.name` in a recipe may say.
-OBJECTIVES: dict[str, Entry] = {
-    "recognise": Entry(RecogniseSettings, Recognise),
-    "distil": Entry(DistilSettings, Distil, helpers=("teacher",)),
+OBJECTIVES: dict[str, ObjectiveEntry] = {
+    "recognise": ObjectiveEntry(RecogniseSettings, Recognise),
+    "distil": ObjectiveEntry(DistilSettings, Distil, helpers=("teacher",)),
 }
 
 
-def entry_of(section: Mapping[str, Any], where: str) -> Entry:
+def entry_of(section: Mapping[str, Any], where: str) -> ObjectiveEntry:
     """The objective that a recipe's section `objective` names; without a name, `recognise`."""
     name = section.get("name", "recognise")
     if name not in OBJECTIVES:
@@ -78,8 +78,8 @@ __all__ = [
     "OBJECTIVES",
     "Batches",
     "Distil",
-    "Entry",
     "Objective",
+    "ObjectiveEntry",
     "Recognise",
     "build",
     "check_streams",

@@ -8,6 +8,7 @@ Results are read by `rows`, ordered by `boards`, laid out by `tables` and `figur
 
 from .again import Verified, verify
 from .convert import convert
+from .frame import to_csv, to_frame
 from .published import Papers, Published, Statement, read_published
 from .render import Rendered, render
 from .rows import Apart, Found, Row, find_row, read_rows, row_name
@@ -27,5 +28,7 @@ __all__ = [
     "read_rows",
     "render",
     "row_name",
+    "to_csv",
+    "to_frame",
     "verify",
 ]

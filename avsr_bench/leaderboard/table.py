@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -60,6 +60,14 @@ class Table:
     notes: tuple[str, ...] = field(default=())
     long: bool = False  # left to the page and the CSV: too long for a page of text
 
+    @property
+    def tops(self) -> list[float]:
+        """The highest end of an interval in every column."""
+        return [max((cell.high or 0.0 for cell in cells), default=0.0) for cells in self._columns()]
+
+    def _columns(self) -> Iterator[tuple[Cell, ...]]:
+        return zip(*(line.cells for line in self.lines), strict=True)
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -69,6 +77,11 @@ class Figure:
     title: str
     caption: str
     inline: str  # SVG for the page, its colours those of the page
+
+    @property
+    def width(self) -> int:
+        """Pixels of the page that it takes."""
+        return round(1.2 * float(self.inline.partition('viewBox="')[2].split('"')[0].split()[2]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,82 @@
+"""Results as a pandas frame, a row each, and as the CSV of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from ..records import Budget
+from ..scoring import METRICS, Edits
+from .rows import CLEAN, Found, Row
+
+BUDGET = (
+    *("budget_frames", "own_frames", "teacher_frames", "updates", "train_seconds"),
+    *("labelled_hours", "automatic_hours", "unlabelled_hours", "ancestors"),
+)
+INTEGERS = (
+    *("noise_seed", "noise_version", "train_seed", "parameters", "nonzero", "budget_frames", "own_frames"),
+    *("teacher_frames", "updates", "utterances", "scorer_version", "text_version", "faces_lost"),
+    *(metric.counts for metric in METRICS.values() if metric.parts is Edits),
+)
+COLUMNS = (
+    *("row", "corpus", "split", "modality", "condition", "family", "strength", "noise_on", "noise_seed"),
+    *("noise_version", "system", "size", "sparsity", "parameters", "nonzero", "train_seed"),
+    *(f"{name}{end}" for name in METRICS for end in ("", "_low", "_high")),
+    *BUDGET,
+    *("utterances", *(metric.counts for metric in METRICS.values()), "decoding", "scorer_version", "text_version"),
+    *("corpus_fingerprint", "weights", "faces_lost", "commit", "command", "recipe_command", "apart"),
+)
+
+
+def to_frame(found: Found) -> pd.DataFrame:
+    """Every row; the last column says why a row stands apart, and is empty for all others."""
+    reasons = {each.row.path: each.reason for each in found.apart}
+    rows = sorted([*found.rows, *(each.row for each in found.apart)], key=lambda row: (row.name, row.path))
+    records = [_values(row) | {"apart": reasons.get(row.path, "")} for row in rows]
+    columns = {name: [record.get(name) for record in records] for name in COLUMNS}
+    return pd.DataFrame({name: pd.array(values, dtype=_type(name)) for name, values in columns.items()})
+
+
+def _type(name: str) -> Any:
+    if name in INTEGERS:
+        return "UInt64"
+    sums = [metric.counts for metric in METRICS.values()]
+    numbers = ("strength", "sparsity", "train_seconds", *METRICS, *sums)
+    return "Float64" if name in numbers or name.endswith(("_low", "_high", "_hours")) else "string"
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """The frame as text of which a spreadsheet runs nothing: a formula opens with an apostrophe, as they write it."""
+    texts: pd.Index[str] = frame.select_dtypes("string").columns
+    return frame.assign(**{name: frame[name].map(_cell) for name in texts}).to_csv(
+        index=False, lineterminator="\n", float_format="%.6g"
+    )
+
+
+def _cell(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
+
+
+def _values(row: Row) -> dict[str, Any]:
+    result = row.result
+    metrics: dict[str, Any] = {}
+    for name, measure in result.metrics.items():
+        metrics |= zip((name, f"{name}_low", f"{name}_high"), measure.values, strict=True)
+        metrics[METRICS[name].counts] = measure.parts.length
+    return {
+        **{name: getattr(result, name) for name in COLUMNS if hasattr(result, name)},
+        "row": row.name,
+        "family": row.family,
+        "strength": row.strength if row.family != CLEAN else None,
+        "decoding": "; ".join(f"{name}={value}" for name, value in result.decoding.items()),
+        **metrics,
+        **(_budget(result.budget) if result.budget else {}),
+    }
+
+
+def _budget(budget: Budget) -> dict[str, Any]:
+    same = {name: getattr(budget, name) for name in BUDGET if hasattr(budget, name)}
+    ancestors = "; ".join(f"{of.run}={'' if of.frames is None else of.frames}" for of in budget.ancestors)
+    named = {"budget_frames": budget.total, "own_frames": budget.frames, "train_seconds": budget.seconds}
+    return same | named | {"ancestors": ancestors}

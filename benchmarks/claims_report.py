@@ -233,7 +233,7 @@ def _figures(cells: Sequence[Measured]) -> list[Path]:
     """Loss and WER on validation clips over updates, and over seconds: a column a depth, a line a system."""
     if not any(cell.looks for cell in cells):
         return []
-    from avsr_bench.leaderboard.plate import canvas, styled
+    from avsr_bench.leaderboard.style import canvas, styled
 
     depths = list(dict.fromkeys(cell.depth for cell in cells))
     made = []
@@ -262,7 +262,7 @@ def _figures(cells: Sequence[Measured]) -> list[Path]:
 
 def _draw(axes: Any, cells: Sequence[Measured], over: str, name: str, scale: float, most: float) -> None:
     """The mean over seeds of every system, and a band from the lowest to the highest."""
-    from avsr_bench.leaderboard.plate import looks as look_of
+    from avsr_bench.leaderboard.style import looks as look_of
 
     systems = list(dict.fromkeys(cell.system for cell in cells))
     for system in systems:

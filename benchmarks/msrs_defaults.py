@@ -136,7 +136,7 @@ def _keep(tried: Sequence[Tried]) -> None:
 
 def _draw(tried: Sequence[Tried]) -> None:
     """The effect of lambda, with dense and LayerScale beside it (the paper's Figure 2, on other data)."""
-    from avsr_bench.leaderboard.plate import COLOURS, DENSE_COLOUR, MARKS, canvas, styled
+    from avsr_bench.leaderboard.style import COLOURS, DENSE_COLOUR, MARKS, canvas, styled
 
     with styled():
         figure = canvas(5.6, 3.4)

@@ -201,7 +201,7 @@ def test_only_leftovers_of_ours_are_swept(tmp_path):
 # Beside the door itself: appends to logs and tables, the tar that a shard writer fills piece by piece, locks, and the
 # digest behind a checkpoint that is not in its place yet.
 APPENDS = {
-    "board/run.py": "a",
+    "workflow/run.py": "a",
     "training/report.py": "a",
     "locks.py": "a",
     "shards/write.py": "x",

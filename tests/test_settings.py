@@ -9,7 +9,6 @@ import pytest
 from annotated_types import Ge, GroupedMetadata, Gt, Le, Lt, MaxLen, MultipleOf
 
 from avsr_bench import recipes
-from avsr_bench.board.settings import BoardSettings
 from avsr_bench.corpora import READERS
 from avsr_bench.leaderboard.published import Published
 from avsr_bench.methods import METHODS
@@ -20,6 +19,7 @@ from avsr_bench.records import Misused
 from avsr_bench.runs import About
 from avsr_bench.synth import SynthSettings
 from avsr_bench.training.recipe import TrainRecipe
+from avsr_bench.workflow.settings import BoardSettings
 
 SECTIONS = {
     "train": TrainRecipe,

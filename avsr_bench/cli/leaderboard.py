@@ -56,7 +56,7 @@ def make_all(
     ] = False,
 ) -> None:
     """All of it: prepare, train, read under noise, render. Run it again to go on where it stopped."""
-    from ..board import BoardRequest, Stopped, make_board
+    from ..workflow import BoardRequest, Stopped, make_board
     from .stages import print_outcomes, shown
 
     request = BoardRequest(corpus, root, listed("--models", models), publish)
@@ -145,9 +145,9 @@ def rerun(
 ) -> None:
     """Measure a row again, and print both numbers."""
     quiet_threads()
-    from ..leaderboard.again import percent
     from ..leaderboard.repeat import Places
     from ..leaderboard.repeat import rerun as again
+    from ..leaderboard.verify import percent
 
     kept = _row(row, results)
     try:

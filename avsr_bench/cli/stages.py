@@ -15,7 +15,7 @@ from ..inert import line as one_line
 from .terminal import console as open_console
 
 if TYPE_CHECKING:
-    from ..board import Outcome
+    from ..workflow import Outcome
 
 
 class _Lines:

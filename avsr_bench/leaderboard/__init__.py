@@ -6,12 +6,12 @@ Results are read by `rows`, ordered by `boards`, laid out by `tables` and `figur
 `repeat`, which needs torch, measures a row again.
 """
 
-from .again import Verified, verify
 from .convert import convert
 from .frame import to_csv, to_frame
 from .published import Papers, Published, Statement, read_published
 from .render import Rendered, render
 from .rows import Apart, Found, Row, find_row, read_rows, row_name
+from .verify import Verified, verify
 
 __all__ = [
     "Apart",

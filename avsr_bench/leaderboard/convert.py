@@ -14,8 +14,8 @@ from ..bounded import parse_json, read_text
 from ..files import refusing
 from ..records import Refused
 from ..scoring import Utterance, archive, merge, parse_result, score
-from .again import verify
 from .rows import Row, row_name
+from .verify import verify
 
 GRADIENTS_AND_LAYERS = ("gradients.csv", "layers.csv")  # lay beside the results of a split; now beside its archive
 LARGEST = 2**30  # bytes of hypotheses

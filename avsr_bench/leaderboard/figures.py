@@ -12,8 +12,11 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator
 from .. import noise
 from ..records import Refused
 from ..scoring import WER
-from .boards import CLEAN_KEY, DENSE, Board, Mean, Model, Where, budgets_of, file_name, level_sets, mean_of
-from .plate import (
+from .comparisons import CLEAN_KEY, DENSE, Board, Mean, Model, Where, budgets_of, file_name, level_sets, mean_of
+from .curves import GROUPS, read_gradients, read_layers
+from .published import Papers
+from .rows import Row
+from .style import (
     COLOURS,
     DENSE_COLOUR,
     INK,
@@ -28,10 +31,7 @@ from .plate import (
     side_by_side,
     styled,
 )
-from .published import Papers
-from .rows import Row
 from .table import Figure, points
-from .training import GROUPS, read_gradients, read_layers
 
 FIGURES = ("sparsity-", "noise-", "gradients-", "layers-", "published-")  # as their names begin
 MOST = 6  # systems in panels as small as those of noise: more lines cannot be told apart

@@ -9,16 +9,16 @@ from pathlib import Path
 
 from ..files import check_target, make_folder, marked, write_whole
 from ..records import Refused
-from .boards import Board, make_boards
+from .comparisons import Board, make_boards
+from .curves import gather
 from .figures import FIGURES, board_figures, published_figure
 from .frame import COLUMNS, to_csv, to_frame
 from .page import MADE, pages
-from .plate import ADVICE
 from .published import NAMES, Papers, published_tables, read_published
 from .rows import read_rows
+from .style import ADVICE
 from .table import Section
 from .tables import apart_table, board_tables
-from .training import gather
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from .. import noise
 from ..records import Refused
 from ..scoring import WER
-from .boards import (
+from .comparisons import (
     CLEAN_KEY,
     FAMILY_SETS,
     Board,

@@ -1,7 +1,7 @@
 from itertools import pairwise
 
 from avsr_bench import recipes
-from avsr_bench.leaderboard.plate import BESIDE, ORDER, Curve, looks, side_by_side
+from avsr_bench.leaderboard.style import BESIDE, ORDER, Curve, looks, side_by_side
 
 
 def test_no_two_systems_look_alike():

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from avsr_bench import recipes, runs
-from avsr_bench.board import BoardRequest, load_settings, make_plan
 from avsr_bench.records import Misused, Refused
+from avsr_bench.workflow import BoardRequest, load_settings, make_plan
 
 
 def plan(*models, corpus="mouths", **more):

@@ -10,7 +10,7 @@ from archives import names
 from patience import PATIENCE
 
 from avsr_bench import runs
-from avsr_bench.board import BoardRequest, load_settings, make_plan
+from avsr_bench.workflow import BoardRequest, load_settings, make_plan
 
 COMMAND = [sys.executable, "-m", "avsr_bench", "leaderboard", "make", "--corpus", "mouths"]
 

@@ -8,7 +8,7 @@ from archives import change
 from avsr_bench import nn, runs
 from avsr_bench.evaluation import weights_digest
 from avsr_bench.leaderboard import read_rows, render
-from avsr_bench.leaderboard.training import gather, read_gradients, read_layers
+from avsr_bench.leaderboard.curves import gather, read_gradients, read_layers
 from avsr_bench.text import TokenizerSettings, learn_tokenizer
 
 SMALL = nn.NetworkSettings(

@@ -76,6 +76,17 @@ def test_validation_scores_what_evaluate_scores(run, tmp_path):
     assert float(read_metrics(folder / "metrics.csv")[-1]["valid/wer"]) == pytest.approx(words.rate)
 
 
+def test_tensorboard_gets_every_figure_of_every_update(run, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = run("dense", "train.log=[tensorboard]", steps=4, out=tmp_path / "run")
+    events = EventAccumulator(str(folder / "tensorboard")).Reload()
+    table = read_metrics(folder / "metrics.csv")
+    assert set(events.Tags()["scalars"]) >= {name for name, value in table[-1].items() if value} - {"update"}
+    logged = [(event.step, event.value) for event in events.Scalars("loss")]
+    assert logged == [(int(row["update"]), pytest.approx(float(row["loss"]), rel=1e-5)) for row in table]
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(run, tmp_path):
     one, again, other = (
         run("dense", steps=3, seed=seed, out=tmp_path / name) for name, seed in zip("abc", (1, 1, 2), strict=True)

@@ -64,10 +64,10 @@ def make_all(
         with shown() as view:
             made = make_board(request, view)
     except Stopped as stopped:
-        print(f"avsr-bench: stopped by {stopped}; the same command goes on from here", file=sys.stderr)
+        print(f"avsr-bench: stopped by {stopped}; the same command continues from here", file=sys.stderr)
         raise typer.Exit(128 + stopped.number) from None
     except KeyboardInterrupt:
-        print("avsr-bench: stopped; the same command goes on from here", file=sys.stderr)
+        print("avsr-bench: stopped; the same command continues from here", file=sys.stderr)
         raise typer.Exit(130) from None
     print_outcomes(made.outcomes)
     print(f"{made.rows:,} rows measured: {made.pages}/index.html and {made.pages}/README.md")

@@ -113,11 +113,11 @@ def test_ctrl_c_reaches_the_training_which_saves(place):
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=PATIENCE)
     assert running.returncode == 130
-    assert said.splitlines()[-1] == "avsr-bench: stopped by SIGINT; the same command goes on from here"
+    assert said.splitlines()[-1] == "avsr-bench: stopped by SIGINT; the same command continues from here"
     assert checkpoint.is_file()
-    going_on = until("going on with runs/mouths/dense-tiny-s0 after", "--models", "dense")
+    resumed = until("resuming runs/mouths/dense-tiny-s0 after", "--models", "dense")
     second = subprocess.run(COMMAND, capture_output=True, text=True, check=False)
     assert second.returncode == 1 and "another leaderboard is being made here" in second.stderr
-    going_on.send_signal(signal.SIGTERM)
-    going_on.communicate(timeout=PATIENCE)
-    assert going_on.returncode == 143
+    resumed.send_signal(signal.SIGTERM)
+    resumed.communicate(timeout=PATIENCE)
+    assert resumed.returncode == 143

@@ -26,7 +26,7 @@ VERBS = {  # and the options of each, or its own verbs: to be changed here when 
     "transcribe": "model format out preview all-faces face decode beam window device force",
     "import": "tokenizer units out",
     "export": "format out force",
-    "leaderboard": "make render verify rerun",
+    "leaderboard": "make render verify rerun convert",
     "list": "copy json",
     "doctor": "json",
 }

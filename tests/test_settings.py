@@ -37,7 +37,8 @@ SECTIONS = {
 NEEDED: dict[str, dict[str, Any]] = {
     "board": {"models": ["dense"]},
     "run": {"system": "dense", "corpus": "synth", "size": "tiny"},
-    "published": dict.fromkeys(("paper", "arxiv", "table", "corpus", "split", "modality", "system"), "x") | {"value": 1},
+    "published": dict.fromkeys(("paper", "arxiv", "table", "corpus", "split", "modality", "system"), "x")
+    | {"value": 1},
 }
 EXTREME = [0, -1, 1, 1e12, math.nan, math.inf, -math.inf, 10**400, -0.5, 0.5, 3.0, 1e-300, True, "yes", "12", "", None]
 EXTREME += [[], {}, [2, 3], [0.5, 0.5], [[]], ["x"] * 10_000, {"x": 1}, {"size": [1]}, "x" * 1000, "a\0b", "\ud800"]

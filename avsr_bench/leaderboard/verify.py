@@ -55,6 +55,8 @@ class Verified:
         if self.counted_alike:
             then, now = next(self._drawn_otherwise())
             return f"{self.row.name}: kept is an interval of {_span(then)}; its hypotheses make {_span(now)}"
+        if WER not in kept.metrics:
+            return f"{self.row.name}: it was kept without its WER, which its hypotheses do make"
         why = ""
         if (kept.scorer_version, kept.text_version) != (SCORER_VERSION, TEXT_VERSION):
             why = f" (scored by version {kept.scorer_version} and text rule {kept.text_version} then)"

@@ -89,6 +89,17 @@ def test_the_command_line(make, tmp_path):
     assert "0 rows measured" in done.stdout
 
 
+def test_a_result_without_its_wer(make, tmp_path):
+    results = tmp_path / "leaderboards/local/results"
+    path = make.measure(results)
+    content = json.loads(text(path))
+    del content["metrics"]["wer"]
+    put(path, json.dumps(content))
+    done = command("verify", "--results", str(results), cwd=tmp_path)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "it was kept without its WER, which its hypotheses do make" in done.stdout + done.stderr
+
+
 def test_verify_goes_through_all_that_is_wrong(make, tmp_path):
     local = tmp_path / "leaderboards/local"
     few = make.sentences(5, 2)

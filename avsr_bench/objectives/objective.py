@@ -37,10 +37,6 @@ class Objective(nn.Module):
     def after_update(self, update: int) -> None:
         """Let moving averages follow the update that was just taken."""
 
-    def artefacts(self) -> dict[str, nn.Module]:
-        """What the run leaves behind: modules by kind (recogniser, encoder, enhancer)."""
-        return {"recogniser": self.network}
-
     def frames(self, batches: Batches) -> tuple[Tensor, Tensor]:
         """Valid frames that go through trained networks, and those that go through frozen ones beside them."""
         trained = torch.stack([batch.lengths.sum() for views in batches.values() for batch in views]).sum()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
-from .. import data
+from .. import data, runs
 from ..data import Kind, Prepared
 from ..records import SILENCE, Sample, Skipped
 from .clips import check_streams, open_training_data
@@ -54,9 +54,9 @@ def dry_run(request: TrainRequest) -> tuple[Plan, tuple[Forecast, ...]]:
 def forecast(run: PlannedRun, corpus: Prepared, tried: bool) -> Forecast:
     """What a run would be; one that begins with a run that is not there yet is tried with random weights."""
     begun = resumable(run, SILENCE.say) is not None
-    lacking = [place for place in (run.initial, *run.helpers.values()) if place is not None and not place.exists()]
-    if lacking:
-        run = replace(run, initial=None if run.initial in lacking else run.initial)
+    needed = [place for place in (run.initial, *run.helpers.values()) if place is not None]
+    lacking = [place for place in needed if not place.is_file() and not (place / runs.WEIGHTS).is_file()]
+    run = replace(run, initial=None if run.initial in lacking else run.initial)
     chosen = data.choose(corpus, run.about.modality, run.recipe.data)
     check_streams(run, chosen)
     present = {name: place for name, place in run.helpers.items() if place not in lacking}

@@ -51,7 +51,6 @@ class PlannedRun:
     resume: bool
     initial: Path | None = None  # a run, or a file of weights, that it begins with
     helpers: Mapping[str, Path] = field(default_factory=dict)  # runs by the setting of the objective
-    given: tuple[str, ...] = ()  # the user's own settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,6 @@ class _Planner:
             resume=request.resume,
             initial=initial,
             helpers=helpers,
-            given=request.assignments,
         )
         rounds = rounds_of(recipe, folder)
         if not rounds:

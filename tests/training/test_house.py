@@ -17,6 +17,8 @@ from training_settings import SMALL, small
 from avsr_bench import data, recipes, runs
 from avsr_bench.data import Label, LabelHeader
 from avsr_bench.records import Misused, Refused
+from avsr_bench.training.dry_run import dry_run
+from avsr_bench.training.plan import TrainRequest
 from avsr_bench.training.signals import Stopped
 
 PACE = {name: ["method.every=2"] for name in ("rigl", "set", "gmp", "granet", "chase")}
@@ -197,6 +199,16 @@ def test_a_dry_run_prints_the_plan_and_trains_nothing(corpus, tmp_path):
     }
     assert origin["train.lr"] == "command line" and origin["train.steps"].endswith("models/sizes/tiny.yaml")
     assert origin["train.epochs"] == "default"
+
+
+def test_a_dry_run_of_a_system_whose_teacher_was_begun(run, own_tiny, corpus):
+    """It is there and has no weights yet: training resumes it first, so the plan has both runs."""
+    with pytest.raises(Stopped):
+        run("dense", assignments=(), act=lambda step: os.kill(os.getpid(), signal.SIGTERM))
+    request = TrainRequest("distilled", data=corpus.location, size="tiny")
+    first, second = dry_run(request)[1]
+    assert first.begun and not second.begun
+    assert second.without == ("teacher",) and second.seconds > 0
 
 
 def test_a_dry_run_refuses_what_training_would(run, corpus, tmp_path):

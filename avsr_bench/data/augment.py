@@ -6,6 +6,7 @@ Crop, mask, normalise for pictures; mask, babble, normalise for sound: the publi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class AugmentSettings:
     flip: Fraction = 0.0  # fraction of clips mirrored
     video_mask: Fraction = 0.4  # seconds: up to so much is masked, at random, in each second of a clip
     audio_mask: Fraction = 0.4
+    mask_fill: Literal["black", "mean"] = "black"  # what a masked frame shows: nothing, or the clip's mean picture
     noise: bool = (
         False  # visual noise of the four seen families, a fifth of the clips clean (SparseVSR; how many: ours)
     )
@@ -52,7 +54,8 @@ def augmented(
         mirrored = rng.random() < settings.flip
         mouth = shown(mouth, side, top, left) if settings.crop else shown(mouth, side)
         mouth = np.ascontiguousarray(mouth[:, :, ::-1]) if mirrored else mouth
-        video = masked(mouth, round(settings.video_mask * FPS), FPS, rng)
+        fill = mouth.mean(0).round().astype(np.uint8) if settings.mask_fill == "mean" else 0
+        video = masked(mouth, round(settings.video_mask * FPS), FPS, rng, fill)
     if example.sound is not None:
         rng = rng_for(seed, example.key, str(epoch), "sound")
         audio = _heard(example, masked(example.sound, round(settings.audio_mask * RATE), RATE, rng), crowd, rng)
@@ -66,8 +69,10 @@ def tested(example: Example, tokens: tuple[int, ...], side: int) -> Clip:
     return Clip(example.key, example.frames, tokens, video, audio)
 
 
-def masked(values: np.ndarray, window: int, stride: int, rng: np.random.Generator) -> np.ndarray:
-    """Zeros in up to `window` places in a row, once in every `stride` along the first axis (the adaptive time mask).
+def masked(
+    values: np.ndarray, window: int, stride: int, rng: np.random.Generator, fill: np.ndarray | int = 0
+) -> np.ndarray:
+    """`fill` in up to `window` places in a row, once in every `stride` along the first axis (the adaptive time mask).
 
     Zero is black, and silence. As published the place is drawn for one length and the zeros have another, both up to
     `window`: 16 % of the frames of a long clip are masked where 0.4 s of each second may be.
@@ -80,7 +85,7 @@ def masked(values: np.ndarray, window: int, stride: int, rng: np.random.Generato
         reach, zeros = rng.integers(0, window, 2)
         if 0 < reach < length:
             start = int(rng.integers(0, length - reach + 1))
-            values[start : start + zeros] = 0
+            values[start : start + zeros] = fill
     return values
 
 

@@ -43,7 +43,9 @@ class MSRSSettings:
     last_temperature: Temperature = 200.0  # l1: so steep that nearly all gates are open or shut
     schedule: Literal["exponential", "two-stage"] = "exponential"  # from l0 to l1 update by update, or in one step
     first_stage: Fraction = 0.5  # two-stage: fraction of the search spent at l0
-    initial: Annotated[float, Interval(ge=-100, le=100)] = 0.0  # phi of every weight before the first update
+    initial: Annotated[float, Interval(ge=-100, le=100)] = 0.0  # phi before the first update, or its middle
+    spread: Annotated[float, Interval(ge=0, le=100)] = 0.0  # phi begins uniform within initial +- spread
+    frozen: bool = False  # phi is never learnt: the control, a random mask that closes along the same schedule
     rescale: bool = False  # divide gates by their first value, as Continuous Sparsification: starts as initialised
     lr: Annotated[float, Interval(gt=0, le=1000)] = 1e-3  # of phi: constant, whatever the run's schedule does
     clip: Annotated[float, Interval(ge=0, le=10**9)] = 0.0  # greatest norm of phi's gradient; 0: no clipping
@@ -65,7 +67,8 @@ class MSRS(Masked):
         super().__init__()
         self.settings, self.seed = settings, seed
         first = 1 / (1 + math.exp(-settings.temperature * settings.initial))
-        self.gates = Gates(settings.initial, settings.temperature, 1 / first if settings.rescale else 1.0)
+        scale = 1 / first if settings.rescale else 1.0
+        self.gates = Gates(settings.initial, settings.temperature, scale, settings.spread, seed)
         self.searching = True
         self.averaging = False  # whether batch norms average over the batches since the switch
 
@@ -75,6 +78,8 @@ class MSRS(Masked):
         self.search_steps = max(1, round(self.settings.search * (steps if self.settings.search < 1 else 1)))
         if self.searching:
             self.gates.put_before(network)
+            for phi in self.gates.phi.values():
+                phi.requires_grad_(not self.settings.frozen)
         else:
             self._average_norms(self.averaging)
             self.replace(self.masks)
@@ -94,8 +99,8 @@ class MSRS(Masked):
         return first * (last / first) ** min(1.0, done)
 
     def trained(self) -> list[nn.Parameter]:
-        """Phi, as long as the mask is searched."""
-        return list(self.gates.phi.values())
+        """Phi, as long as the mask is searched and learnt."""
+        return [] if self.settings.frozen else list(self.gates.phi.values())
 
     def groups(self) -> list[Group]:
         """Phi at a constant rate."""
@@ -104,7 +109,7 @@ class MSRS(Masked):
 
     def penalty(self) -> dict[str, Tensor]:
         """The push on all gates."""
-        if not self.searching:
+        if not self.searching or self.settings.frozen:
             return {}
         total = self.gates.sum_of_phi() if self.settings.penalty == "phi" else self.gates.sum_of_gates()
         return {"penalty": self.settings.penalty_weight * total}

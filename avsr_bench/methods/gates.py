@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import Function
 
 from ..nn import prunable
+from ..records import rng_for
 from .masks import Masks
 from .weight_override import override_weight, restore_weight
 
@@ -60,8 +61,9 @@ class Open(Function):
 class Gates:
     """The gates of a network. `phi` is theirs, not the network's: its parameters and state are what they were."""
 
-    def __init__(self, initial: float, temperature: float, scale: float) -> None:
+    def __init__(self, initial: float, temperature: float, scale: float, spread: float = 0.0, seed: int = 0) -> None:
         self.initial, self.temperature, self.scale = initial, temperature, scale
+        self.spread, self.seed = spread, seed  # phi begins uniform within initial +- spread, drawn for each layer
         self.phi: dict[str, nn.Parameter] = {}
         self._layers: list[nn.Module] = []
 
@@ -69,7 +71,8 @@ class Gates:
         """Let every prunable weight pass its gate from now on."""
         for name, weight in prunable(network).items():
             if name not in self.phi:
-                self.phi[name] = nn.Parameter(torch.full_like(weight, self.initial))
+                drawn = rng_for(self.seed, "phi", name).uniform(-self.spread, self.spread, tuple(weight.shape))
+                self.phi[name] = nn.Parameter(self.initial + torch.from_numpy(drawn).to(weight))
             layer = network.get_submodule(name.removesuffix(".weight"))
             override_weight(layer, partial(self._passed, name))
             self._layers.append(layer)

@@ -100,7 +100,7 @@ class ConformerBlock(nn.Module):
         self.attention = RelativeAttention(settings)
         self.convolution = Convolution(width, settings.kernel, settings.mask_padding)
         self.feed_forward_out = FeedForward(width, settings.feed_forward, settings.dropout)
-        self.norm = nn.LayerNorm(width, eps=NORM_EPS)
+        self.norm = nn.LayerNorm(width, eps=NORM_EPS) if settings.block_norm else nn.Identity()
         self.scale_in, self.scale_attention, self.scale_convolution, self.scale_out = (
             layer_scale(width, initial) for _ in range(4)
         )
@@ -120,9 +120,8 @@ class Encoder(nn.Module):
 
     def __init__(self, modality: str, settings: NetworkSettings) -> None:
         super().__init__()
-        frontend = settings.video if modality == "video" else settings.audio
-        self.frontend = make_frontend(modality, frontend, settings.mask_padding, settings.checkpointing)
-        self.project = nn.Linear(frontend.channels[-1], settings.width)
+        self.frontend = make_frontend(modality, settings)
+        self.project = nn.Linear(self.frontend.width, settings.width)
         self.blocks = nn.ModuleList(ConformerBlock(settings) for _ in range(settings.encoder_blocks))
         self.norm = nn.LayerNorm(settings.width, eps=NORM_EPS)
         self.dropout = nn.Dropout(settings.dropout)

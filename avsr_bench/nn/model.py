@@ -17,6 +17,7 @@ from .settings import LossSettings, Modality, NetworkSettings
 from .size import check_size
 
 MEAN, DEVIATION = 0.421, 0.165  # of grey mouths, in the published preparation
+STRETCH = 4.0  # brings what varies within a clip to a deviation near 1
 Inputs = Tensor | tuple[Tensor, Tensor]  # of one modality, or (video, audio)
 
 
@@ -83,11 +84,15 @@ class AVSR(nn.Module):
         """
         if self.modality != "av":
             assert isinstance(inputs, Tensor)
-            inputs = normalised(inputs, lengths) if self.modality == "video" else inputs
+            inputs = self._shown(inputs, lengths) if self.modality == "video" else inputs
             return self.encoders[self.modality](inputs, lengths), lengths
         video, audio = inputs
-        video = normalised(video, lengths)
+        video = self._shown(video, lengths)
         return self.fusion(self.encoders["video"](video, lengths), self.encoders["audio"](audio, lengths)), lengths
+
+    def _shown(self, video: Tensor, lengths: Tensor) -> Tensor:
+        video = normalised(video, lengths)
+        return centred(video, lengths) if self.settings.centre else video
 
     def ctc_log_probs(self, memory: Tensor) -> Tensor:
         """Log-probabilities of every token in every frame, in float32: B, T, V."""
@@ -127,6 +132,17 @@ def normalised(video: Tensor, lengths: Tensor) -> Tensor:
         return video
     levels = video.float().mul_(1 / (255 * DEVIATION)).sub_(MEAN / DEVIATION)
     return levels.mul_(length_mask(lengths, video.shape[1])[:, :, None, None])
+
+
+def centred(video: Tensor, lengths: Tensor) -> Tensor:
+    """Floats (B, T, H, W) without the mean picture of each clip, the rest stretched; 0 behind a clip's end.
+
+    Of the variance of grey levels 69 % is common to all clips of the synthetic corpus and 27 % differs between clips;
+    3.5 % varies within one, which is all that speech is. A clip that does not move becomes 0.
+    """
+    keep = length_mask(lengths, video.shape[1])[:, :, None, None]
+    mean = (video * keep).sum(1, keepdim=True) / lengths[:, None, None, None]
+    return (video - mean).mul_(STRETCH).mul_(keep)
 
 
 def framed(tokens: Tensor, sos: int, eos: int) -> tuple[Tensor, Tensor]:

@@ -16,14 +16,19 @@ Side = Annotated[int, Interval(ge=1, le=31)]  # of a kernel
 
 @dataclass(frozen=True, slots=True)
 class FrontendSettings:
-    """The residual network that turns a mouth, or 40 ms of waveform, into one vector a frame."""
+    """What turns a mouth, or 40 ms of waveform, into one vector a frame."""
 
-    # Of the four stages; the stem has as many as the first.
-    channels: tuple[Width, Width, Width, Width] = (64, 128, 256, 512)
+    kind: Literal["resnet", "plain"] = "resnet"  # plain, for video alone: a few convolutions, a quarter of the cost
+    # resnet: of its four stages, the stem has as many as the first; plain: of the stem and of each convolution.
+    channels: tuple[Width, ...] = (64, 128, 256, 512)
     blocks: Annotated[int, Interval(ge=1, le=50)] = 2  # residual blocks a stage: 2 is ResNet-18
     stem: tuple[Side, Side, Side] = (5, 7, 7)  # kernel of the video stem: frames, height, width
 
     def __post_init__(self) -> None:
+        if self.kind == "resnet" and len(self.channels) != 4:
+            raise Misused(f"a resnet has four stages, and channels has {len(self.channels)} values")
+        if not 1 <= len(self.channels) <= 6:
+            raise Misused(f"channels should have one to six values, not {len(self.channels)}")
         if any(side % 2 == 0 for side in self.stem):
             raise Misused(f"the sides of stem must be odd, not {list(self.stem)}")
 
@@ -50,6 +55,8 @@ class NetworkSettings:
     # Initial value of LayerScale, 0.1 in this family of papers; none: no LayerScale.
     layer_scale: Annotated[float, Interval(ge=0, le=100)] | None = None
     mask_padding: bool = True  # False lets padding into convolutions over time, as the public code does
+    centre: bool = False  # take the clip's mean picture out of every frame; the published networks see it
+    block_norm: bool = True  # a norm at the end of each Conformer block, as published; each branch has one of its own
     checkpointing: bool = False  # compute each block again in the backward pass: slower, far less memory
 
     def __post_init__(self) -> None:
@@ -57,6 +64,8 @@ class NetworkSettings:
             raise Misused(f"width {self.width} must be an even multiple of heads ({self.heads})")
         if self.kernel % 2 == 0:
             raise Misused(f"kernel must be odd, not {self.kernel}: it looks as far back as ahead")
+        if self.audio.kind != "resnet":
+            raise Misused("network.audio.kind: only the front-end for video can be plain")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from torch import Tensor
@@ -13,16 +14,18 @@ from .settings import FrontendSettings, NetworkSettings
 def settings_of(tensors: Mapping[str, Tensor]) -> tuple[NetworkSettings, int]:
     """The settings and the number of tokens of the network that these weights (by our names) are whole for.
 
-    Dropouts and the like leave no trace and have their defaults; `mouth` too, for the network takes any picture.
+    Dropouts and the like leave no trace and have their defaults; `mouth` too, for a ResNet takes any picture.
     """
     encoders = sorted({name.split(".")[1] for name in tensors if name.startswith("encoders.")}, reverse=True)
     if not encoders or "ctc.weight" not in tensors:
         raise Refused("these weights are a part of a network: a size has to be named for them")
     frontends = {encoder: _frontend(tensors, f"encoders.{encoder}.frontend.") for encoder in encoders}
+    video = frontends.get("video", FrontendSettings())
     block = f"encoders.{encoders[0]}.blocks."
     tokens, width = tensors["ctc.weight"].shape
     settings = NetworkSettings(
-        video=frontends.get("video", FrontendSettings()),
+        mouth=_mouth(tensors, video) if video.kind == "plain" else NetworkSettings().mouth,
+        video=video,
         audio=frontends.get("audio", FrontendSettings()),
         width=width,
         heads=len(tensors[f"{block}0.attention.content_bias"]),
@@ -31,16 +34,25 @@ def settings_of(tensors: Mapping[str, Tensor]) -> tuple[NetworkSettings, int]:
         encoder_blocks=_count(tensors, block),
         decoder_blocks=_count(tensors, "decoder.blocks."),
         fusion=len(tensors["fusion.expand.weight"]) if "fusion.expand.weight" in tensors else NetworkSettings().fusion,
+        block_norm=f"{block}0.norm.weight" in tensors,
         layer_scale=0.1 if f"{block}0.scale_in.factors" in tensors else None,
     )
     return settings, tokens
 
 
 def _frontend(tensors: Mapping[str, Tensor], root: str) -> FrontendSettings:
-    first, second, third, fourth = (len(tensors[f"{root}stages.{stage}.0.conv1.weight"]) for stage in range(4))
     stem = tensors[f"{root}stem.weight"].shape[2:]
     kernel = (stem[0], stem[1], stem[2]) if len(stem) == 3 else FrontendSettings().stem
-    return FrontendSettings((first, second, third, fourth), _count(tensors, f"{root}stages.0."), kernel)
+    if f"{root}norms.0.weight" in tensors:
+        norms = range(_count(tensors, f"{root}norms."))
+        return FrontendSettings("plain", tuple(len(tensors[f"{root}norms.{norm}.weight"]) for norm in norms), 1, kernel)
+    channels = tuple(len(tensors[f"{root}stages.{stage}.0.conv1.weight"]) for stage in range(4))
+    return FrontendSettings("resnet", channels, _count(tensors, f"{root}stages.0."), kernel)
+
+
+def _mouth(tensors: Mapping[str, Tensor], video: FrontendSettings) -> int:
+    side = math.isqrt(tensors["encoders.video.project.weight"].shape[1] // video.channels[-1])
+    return 4 * 2 ** (len(video.channels) - 1) * side
 
 
 def _count(names: Mapping[str, Tensor], root: str) -> int:

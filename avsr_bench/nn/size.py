@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 from ..records import Refused
+from .frontend import plain_width
 from .settings import FrontendSettings, Modality, NetworkSettings
 
 MOST_PARAMETERS = 20 * 10**9  # 80 times BASE-L; 80 GB in float32
@@ -33,20 +35,28 @@ def parameters_of(modality: Modality, settings: NetworkSettings, tokens: int) ->
     position = width * width + 2 * width  # of relative attention, with its two biases
     convolution = norm + (width + 1) * 2 * width + (settings.kernel + 1) * width + norm + (width + 1) * width
     scaled = 0 if settings.layer_scale is None else width
-    conformer = 2 * feed_forward + attention + position + convolution + norm + 4 * scaled
+    conformer = 2 * feed_forward + attention + position + convolution + settings.block_norm * norm + 4 * scaled
     decoder = 2 * attention + feed_forward + 3 * scaled
 
     total = settings.decoder_blocks * decoder + norm + tokens * width + 2 * (width + 1) * tokens
     for name in ("video", "audio") if modality == "av" else (modality,):
         frontend = settings.video if name == "video" else settings.audio
-        project = (frontend.channels[-1] + 1) * width
-        total += _frontend(frontend, name) + project + settings.encoder_blocks * conformer + norm
+        plain = frontend.kind == "plain"
+        inputs = plain_width(frontend, settings.mouth) if plain else frontend.channels[-1]
+        project = (inputs + 1) * width
+        total += (_plain(frontend) if plain else _resnet(frontend, name)) + project
+        total += settings.encoder_blocks * conformer + norm
     if modality == "av":
         total += (2 * width + 1) * settings.fusion + 2 * settings.fusion + (settings.fusion + 1) * width
     return total
 
 
-def _frontend(settings: FrontendSettings, name: str) -> int:
+def _plain(settings: FrontendSettings) -> int:
+    convolutions = sum(9 * inputs * outputs for inputs, outputs in pairwise(settings.channels))
+    return settings.channels[0] * math.prod(settings.stem) + convolutions + 2 * sum(settings.channels)
+
+
+def _resnet(settings: FrontendSettings, name: str) -> int:
     first = settings.channels[0]
     frames, height, side = settings.stem
     total = first * (frames * height * side if name == "video" else 80) + 2 * first

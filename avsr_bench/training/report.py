@@ -17,6 +17,7 @@ from torch import Tensor
 from ..data import Planner, Position
 from ..files import whole
 from ..records import Progress
+from .variation import CONSTANT
 
 METRICS = "metrics.csv"
 
@@ -32,6 +33,7 @@ class Report:
         self.seconds = 0.0  # of training, over all resumptions
         self.validated: dict[str, float] = {}  # what validation after this update found
         self.wer: float | None = None  # the newest
+        self.constant = False  # whether the encoder answered the same to every frame of it
         self.speed = 0.0  # frames a second, over the last some updates
         self.clock = 0.0
         self.ranks = 1
@@ -58,6 +60,8 @@ class Report:
         self.seconds += took
         self.wer = self.validated.get("wer", self.wer)
         validated, self.validated = self.validated, {}
+        outputs = [value for name, value in validated.items() if name.startswith("varies/") and "output" in name]
+        self.constant = max(outputs) < CONSTANT if outputs else self.constant
         if self.view is None:
             return
         names = [name for name in batches[0] if name not in ("total", "clips", "frames")]
@@ -82,16 +86,17 @@ class Report:
         for logger in self.loggers:
             logger.log_metrics({name: float(value) for name, value in row.items()}, step=update)
         wer = "" if self.wer is None else f", WER {self.wer:.1%}"
+        wer += ", output constant" if self.constant else ""
         status = f"loss {losses['loss']:.3f}{wer}, {self.speed:,.0f} frames/s, {memory(self.device)}"
         self.view.step(None, status)
 
     def state_dict(self) -> dict[str, Any]:
-        """The time spent, and the newest WER."""
-        return {"seconds": self.seconds, "wer": self.wer}
+        """The time spent, the newest WER, and whether the output was constant."""
+        return {"seconds": self.seconds, "wer": self.wer, "constant": self.constant}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Those of a checkpoint."""
-        self.seconds, self.wer = state["seconds"], state["wer"]
+        self.seconds, self.wer, self.constant = state["seconds"], state["wer"], bool(state.get("constant"))
 
 
 def memory(device: torch.device) -> str:

@@ -14,6 +14,7 @@ from ..nn import Batch, joint_loss
 from ..objectives import Recognise
 from ..text import Tokenizer
 from .machine import in_precision
+from .variation import Variation
 
 GREEDY = DecodeSettings(kind="ctc")
 
@@ -26,15 +27,20 @@ def validate(
     fabric: Fabric,
     bf16: bool,
 ) -> dict[str, float]:
-    """Loss a clip, and the metrics that the objective is judged by; the sums of all ranks are added up."""
+    """Loss a clip, the metrics that the objective is judged by, and how far the encoders tell frames apart.
+
+    The sums of all ranks are added up.
+    """
     network = objective.network
     reader = Reader("validation", network, tokenizer, GREEDY)
     network.eval()
+    variation = Variation()
     sums = torch.zeros(2 + 2 * len(objective.metrics), dtype=torch.float64)  # clips, loss, parts of each metric
     for batch, transcripts in batches:
         batch = batch.to(fabric.device)
         with in_precision(fabric.device, bf16):
-            memory, lengths = network.encode(batch.inputs, batch.lengths)
+            with variation.watch(network, batch.lengths):
+                memory, lengths = network.encode(batch.inputs, batch.lengths)
             answers = network.answers(memory, lengths, batch.tokens, objective.loss.ctc < 1)
             losses = joint_loss(answers, batch.tokens, objective.loss)
         total = scoring.total(score_batch(reader, memory, lengths, batch.keys, transcripts))
@@ -47,4 +53,5 @@ def validate(
     clips, loss, *counts = of_all.tolist()
     pairs = zip(objective.metrics, counts[::2], counts[1::2], strict=True)
     rates = {name: errors / max(length, 1) for name, errors, length in pairs}
-    return {"loss": loss / max(clips, 1), **rates}
+    ratios = {f"varies/{place}": ratio for place, ratio in variation.ratios(fabric).items()}
+    return {"loss": loss / max(clips, 1), **rates, **ratios}

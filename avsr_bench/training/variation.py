@@ -1,0 +1,58 @@
+"""How far the encoder tells one frame from another: the deviation of its stream against its mean, block by block.
+
+Near 0 every frame of every clip looks alike, which is the plateau that training begins with: the loss falls, since the
+heads learn how often each token comes, and nothing is read. The ratio compares across blocks and systems, which the
+norm of a gradient does not: that carries the scale of the weights it has passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+
+from ..nn import AVSR
+from ..nn.conformer import Encoder
+from ..nn.layers import length_mask
+
+CONSTANT = 0.1  # below it the line of a run says that the output is constant
+
+
+class Variation:
+    """Sums over valid frames, which add up over batches and ranks."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}  # of a place: frames, the sum of squares, the sum of each channel
+
+    @contextmanager
+    def watch(self, network: AVSR, lengths: Tensor) -> Iterator[None]:
+        """Look at what passes through the encoders while they read clips of these lengths."""
+        hooks = []
+        for modality, encoder in network.encoders.items():
+            assert isinstance(encoder, Encoder)
+            places = {f"{modality}/block-{number:02d}": block for number, block in enumerate(encoder.blocks, start=1)}
+            for name, module in {**places, f"{modality}/output": encoder.norm}.items():
+                hooks.append(module.register_forward_hook(partial(self._add, name, lengths)))
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _add(self, name: str, lengths: Tensor, module: nn.Module, inputs: object, stream: Tensor) -> None:
+        frames = stream[length_mask(lengths, stream.shape[1])].double()  # N, D
+        sums = torch.cat((frames.new_tensor([len(frames)]), frames.square().sum()[None], frames.sum(0)))
+        self.sums[name] = self.sums[name] + sums if name in self.sums else sums
+
+    def ratios(self, fabric: Fabric) -> dict[str, float]:
+        """Deviation over all frames of all ranks, as a fraction of the length of their mean."""
+        of_all = fabric.all_reduce(torch.stack(list(self.sums.values())).float(), reduce_op="sum")
+        assert isinstance(of_all, Tensor)
+        frames, squares, channels = of_all[:, 0], of_all[:, 1], of_all[:, 2:]
+        means = (channels / frames[:, None]).square().sum(1)
+        ratios = ((squares / frames - means).clamp(min=0) / means.clamp(min=1e-12)).sqrt()
+        return dict(zip(self.sums, ratios.tolist(), strict=True))

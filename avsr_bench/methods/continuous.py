@@ -19,7 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from ..nn import AVSR, Group
-from ..records import Fraction, PartOfAll, rng_for
+from ..records import Fraction, Misused, PartOfAll, rng_for
 from .gates import Gates
 from .masked import Masked
 from .masks import Masks, keep_largest, size, sparsity
@@ -54,6 +54,10 @@ class MSRSSettings:
     restart: Literal["zero", "stored", "fresh"] = "zero"  # dense: the removed weights' first values; zero does not jump
     # Training batches after the search over which batch norms average anew.
     norm_batches: Annotated[int, Interval(ge=0, le=10**6)] = 50
+
+    def __post_init__(self) -> None:
+        if self.frozen and not self.spread:
+            raise Misused("frozen=true with spread=0 leaves nothing that tells gates apart: give spread=1")
 
 
 class MSRS(Masked):

@@ -141,8 +141,8 @@ def centred(video: Tensor, lengths: Tensor) -> Tensor:
     3.5 % varies within one, which is all that speech is. A clip that does not move becomes 0.
     """
     keep = length_mask(lengths, video.shape[1])[:, :, None, None]
-    mean = (video * keep).sum(1, keepdim=True) / lengths[:, None, None, None]
-    return (video - mean).mul_(STRETCH).mul_(keep)
+    mean = (video * keep).sum(1, keepdim=True, dtype=torch.float32) / lengths[:, None, None, None]
+    return (video - mean.to(video.dtype)).mul_(STRETCH).mul_(keep)
 
 
 def framed(tokens: Tensor, sos: int, eos: int) -> tuple[Tensor, Tensor]:

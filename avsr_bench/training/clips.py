@@ -163,6 +163,8 @@ def _left_out(
         needed = len(tokenised) + sum(a == b for a, b in pairwise(tokenised))
         if number in longest:
             yield entry.key, f"{entry.frames} frames, data.longest is {batches.longest}"
+        elif entry.frames < 2:
+            yield entry.key, "a single frame: alone in a batch it leaves a batch norm nothing to average"
         elif needed > entry.frames:
             yield entry.key, f"{entry.frames} frames for {needed} tokens"
         elif clip.text is not None and not tokenised:

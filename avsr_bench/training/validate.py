@@ -34,12 +34,12 @@ def validate(
     network = objective.network
     reader = Reader("validation", network, tokenizer, GREEDY)
     network.eval()
-    variation = Variation()
+    variation = Variation(network)
     sums = torch.zeros(2 + 2 * len(objective.metrics), dtype=torch.float64)  # clips, loss, parts of each metric
     for batch, transcripts in batches:
         batch = batch.to(fabric.device)
         with in_precision(fabric.device, bf16):
-            with variation.watch(network, batch.lengths):
+            with variation.watch(batch.lengths):
                 memory, lengths = network.encode(batch.inputs, batch.lengths)
             answers = network.answers(memory, lengths, batch.tokens, objective.loss.ctc < 1)
             losses = joint_loss(answers, batch.tokens, objective.loss)

@@ -23,36 +23,41 @@ CONSTANT = 0.1  # below it the line of a run says that the output is constant
 
 
 class Variation:
-    """Sums over valid frames, which add up over batches and ranks."""
+    """Sums over valid frames at every place of the encoders, which add up over batches and ranks."""
 
-    def __init__(self) -> None:
-        self.sums: dict[str, Tensor] = {}  # of a place: frames, the sum of squares, the sum of each channel
-
-    @contextmanager
-    def watch(self, network: AVSR, lengths: Tensor) -> Iterator[None]:
-        """Look at what passes through the encoders while they read clips of these lengths."""
-        hooks = []
+    def __init__(self, network: AVSR) -> None:
+        self.places: dict[str, nn.Module] = {}
         for modality, encoder in network.encoders.items():
             assert isinstance(encoder, Encoder)
-            places = {f"{modality}/block-{number:02d}": block for number, block in enumerate(encoder.blocks, start=1)}
-            for name, module in {**places, f"{modality}/output": encoder.norm}.items():
-                hooks.append(module.register_forward_hook(partial(self._add, name, lengths)))
+            for number, block in enumerate(encoder.blocks, start=1):
+                self.places[f"{modality}/block-{number:02d}"] = block
+            self.places[f"{modality}/output"] = encoder.norm
+        # Of each place: frames, the sum of squares, the sum of each channel.
+        self.sums = torch.zeros(len(self.places), 2 + network.settings.width, dtype=torch.float64)
+
+    @contextmanager
+    def watch(self, lengths: Tensor) -> Iterator[None]:
+        """Look at what passes through the encoders while they read clips of these lengths."""
+        places = enumerate(self.places.values())
+        hooks = [module.register_forward_hook(partial(self._add, place, lengths)) for place, module in places]
         try:
             yield
         finally:
             for hook in hooks:
                 hook.remove()
 
-    def _add(self, name: str, lengths: Tensor, module: nn.Module, inputs: object, stream: Tensor) -> None:
-        frames = stream[length_mask(lengths, stream.shape[1])].double()  # N, D
+    def _add(self, place: int, lengths: Tensor, module: nn.Module, inputs: object, stream: Tensor) -> None:
+        frames = stream[length_mask(lengths, stream.shape[1])].float()  # N, D
         sums = torch.cat((frames.new_tensor([len(frames)]), frames.square().sum()[None], frames.sum(0)))
-        self.sums[name] = self.sums[name] + sums if name in self.sums else sums
+        self.sums[place] += sums.cpu()
 
     def ratios(self, fabric: Fabric) -> dict[str, float]:
-        """Deviation over all frames of all ranks, as a fraction of the length of their mean."""
-        of_all = fabric.all_reduce(torch.stack(list(self.sums.values())).float(), reduce_op="sum")
+        """Deviation over all frames of all ranks, as a fraction of the length of their mean; none of no frames."""
+        of_all = fabric.all_reduce(self.sums.to(fabric.device, torch.float32), reduce_op="sum")
         assert isinstance(of_all, Tensor)
         frames, squares, channels = of_all[:, 0], of_all[:, 1], of_all[:, 2:]
+        if not frames.all():
+            return {}
         means = (channels / frames[:, None]).square().sum(1)
         ratios = ((squares / frames - means).clamp(min=0) / means.clamp(min=1e-12)).sqrt()
-        return dict(zip(self.sums, ratios.tolist(), strict=True))
+        return dict(zip(self.places, ratios.tolist(), strict=True))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,26 @@ def test_a_masked_frame_is_black_before_it_is_normalised():
     video = data.augmented(EXAMPLE, (), 88, settings, 0, 1).video
     black = (video == 0).all(axis=(1, 2))
     assert 0 < black.sum() < 40
+
+
+def test_a_masked_frame_can_show_the_mean_picture_of_its_clip():
+    """So that nothing is left of it where the network takes that mean away; the mean of the clip stays what it was."""
+    settings = AugmentSettings(crop=False, video_mask=0.8)
+    black = data.augmented(EXAMPLE, (), 88, settings, 0, 1).video
+    video = data.augmented(EXAMPLE, (), 88, replace(settings, mask_fill="mean"), 0, 1).video
+    masked = (black == 0).all(axis=(1, 2))
+    mean = data.tested(EXAMPLE, (), 88).video.mean(0)
+    assert 0 < masked.sum() < 40
+    assert np.abs(video[masked] - mean).max() <= 0.5
+    assert np.array_equal(video[~masked], black[~masked])
+
+
+def test_a_mask_may_be_longer_than_the_clip_but_one_frame_is_never_masked():
+    short = [data.masked(np.ones((3, 1)), 10, 25, np.random.default_rng(s)) for s in range(50)]
+    assert {len(clip) for clip in short} == {3}
+    assert {int(clip.sum()) for clip in short} >= {0, 3}
+    one = np.ones((1, 1))
+    assert all(np.array_equal(data.masked(one, 10, 25, np.random.default_rng(s)), one) for s in range(50))
 
 
 def test_a_clip_without_sound_in_it_is_left_alone_by_babble():

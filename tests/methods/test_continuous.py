@@ -4,14 +4,14 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from methods.loop import Moment, fit, logged, make_batches, make_network, moments, stopped
-from torch import Tensor
+from torch import Size, Tensor
 from torch.nn import functional as F
 
 from avsr_bench.methods import MSRS, build
@@ -55,6 +55,8 @@ def decided(method: MSRS, network: AVSR, share: float = 0.5) -> None:
         ({"penalty": "l0"}, "penalty = 'l0'"),
         ({"lambda": 1}, "unknown setting lambda"),
         ({"sparsity": 1.0}, "sparsity = 1.0"),
+        ({"spread": -1}, "spread = -1"),
+        ({"frozen": True}, "frozen=true with spread=0"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any], message: str) -> None:
@@ -251,6 +253,48 @@ def test_a_constant_penalty_shuts_gates_that_the_loss_does_not_defend() -> None:
     assert found == sorted(found)
     assert found[0] < 0.5
     assert found[-1] > 0.95
+
+
+def test_a_spread_start_is_uniform_of_each_layer_and_seed_and_the_same_again() -> None:
+    def start(seed: int) -> dict[str, Tensor]:
+        method = MSRS(replace(QUICK, initial=0.2, spread=0.5), seed)
+        method.attach(make_network(), 8)
+        return dict(method.gates.phi)
+
+    first, again, other = start(3), start(3), start(4)
+    joined = torch.cat([phi.flatten() for phi in first.values()])
+    assert -0.3 <= joined.min() < -0.29 and 0.69 < joined.max() <= 0.7
+    assert joined.mean().item() == pytest.approx(0.2, abs=0.02)
+    shapes: dict[Size, list[str]] = {}
+    for name, phi in first.items():
+        assert torch.equal(phi, again[name])
+        assert not torch.equal(phi, other[name])
+        shapes.setdefault(phi.shape, []).append(name)
+    alike = next(names for names in shapes.values() if len(names) > 1)
+    assert not torch.equal(first[alike[0]], first[alike[1]])
+
+
+@pytest.mark.parametrize("after", ["dense", "sparse"])
+def test_a_frozen_start_is_the_mask_that_is_found_and_costs_no_group(after: Literal["dense", "sparse"]) -> None:
+    """The control: gates shut along the same schedule, and neither loss nor penalty moves them."""
+    network = make_network()
+    method = MSRS(replace(QUICK, initial=0.0, spread=1.0, frozen=True, after=after), seed=5)
+    fresh = MSRS(method.settings, seed=5)
+    fresh.attach(make_network(), 8)
+    expected = {name: phi > 0 for name, phi in fresh.gates.phi.items()}
+    groups: list[int] = []
+    before: list[bool] = []
+
+    def look(moment: Moment) -> None:
+        groups.append(len(moment.optimizer.param_groups))
+        if method.searching:
+            found = method.found()
+            before.append(all(torch.equal(found[name], mask) for name, mask in expected.items()))
+
+    fit(network, method, 8, look=look)
+    assert set(groups) == {1}
+    assert before and all(before)
+    assert method.figures()["sparsity"] == pytest.approx(0.5 if after == "sparse" else 0.0, abs=0.05)
 
 
 def test_phi_is_a_group_of_its_own_that_is_clipped_alone_and_does_not_decay() -> None:

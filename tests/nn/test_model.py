@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from avsr_bench.nn import AVSR, Batch, LossSettings, NetworkSettings
-from avsr_bench.nn.model import normalised
+from avsr_bench.nn import AVSR, Batch, FrontendSettings, LossSettings, NetworkSettings
+from avsr_bench.nn.model import centred, normalised
 from avsr_bench.records import Misused
 
 MODALITIES = ("video", "audio", "av")
+PLAIN = FrontendSettings("plain", (4, 6, 8), stem=(3, 5, 5))
 
 
 def alone(batch: Batch, clip: int) -> Batch:
@@ -40,6 +41,41 @@ def test_a_clip_gets_the_same_answer_alone_and_padded_among_others(modality, mak
             expected, _ = network.encode(single.inputs, single.lengths)
             torch.testing.assert_close(memory[clip : clip + 1, : lengths[clip]], expected, atol=1e-5, rtol=0)
             torch.testing.assert_close(losses.clips[clip], network.loss(single, LossSettings()).total)
+
+
+@pytest.mark.parametrize("video", [PLAIN, replace(PLAIN, channels=(5,))])
+def test_a_clip_gets_the_same_answer_alone_from_centred_pictures_and_a_plain_frontend(video, make_network, make_batch):
+    network, batch = make_network(video=video, centre=True, block_norm=False).eval(), make_batch()
+    with torch.no_grad():
+        memory, lengths = network.encode(batch.inputs, batch.lengths)
+        for clip in range(3):
+            expected, _ = network.encode(alone(batch, clip).inputs, batch.lengths[clip : clip + 1])
+            torch.testing.assert_close(memory[clip : clip + 1, : lengths[clip]], expected, atol=1e-5, rtol=0)
+
+
+def test_centring_takes_away_what_a_clip_shows_all_the_time(make_network, make_batch):
+    """The same from bytes and from floats; a face, its light and its place may differ between two clips."""
+    network, lengths = make_network(centre=True).eval(), torch.tensor([9, 6])
+    moving = torch.randint(40, 200, (2, 9, 16, 16), dtype=torch.uint8)
+    brighter = moving + torch.randint(0, 40, (2, 1, 16, 16), dtype=torch.uint8)
+    with torch.no_grad():
+        first, second = (network.encode(video, lengths)[0] for video in (moving, brighter))
+        floats = network.encode(normalised(moving, lengths), lengths)[0]
+    torch.testing.assert_close(first[0], second[0], atol=1e-4, rtol=0)
+    torch.testing.assert_close(first[1, :6], second[1, :6], atol=1e-4, rtol=0)
+    torch.testing.assert_close(first, floats)
+
+
+@pytest.mark.parametrize("frames", [1, 9])
+def test_a_clip_without_motion_is_zero_and_finite_when_it_is_centred(frames, make_network):
+    still = torch.full((2, frames, 16, 16), 77, dtype=torch.uint8)
+    lengths = torch.tensor([frames, frames])
+    assert centred(normalised(still, lengths), lengths).abs().max() < 1e-5
+    network = make_network(centre=True)
+    assert network.eval().encode(still, lengths)[0].isfinite().all()
+    losses = network.train().loss(Batch(lengths, torch.tensor([[3], [5]]), still), LossSettings())
+    losses.total.backward()
+    assert all(each.grad is None or each.grad.isfinite().all() for each in network.parameters())
 
 
 @pytest.mark.parametrize("modality", MODALITIES)
@@ -188,11 +224,21 @@ def test_a_batch_without_pictures_and_sound_is_an_error():
         ({"heads": 5}, "multiple of heads"),
         ({"heads": 256}, "multiple of heads"),
         ({"kernel": 30}, "kernel must be odd"),
+        ({"audio": PLAIN}, "only the front-end for video can be plain"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(change, message):
     with pytest.raises(Misused, match=message):
         replace(NetworkSettings(), **change)
+
+
+@pytest.mark.parametrize(
+    ("kind", "channels", "message"),
+    [("resnet", (8, 8, 8), "four stages"), ("plain", (), "one to six"), ("plain", (8,) * 7, "one to six")],
+)
+def test_a_frontend_of_another_number_of_layers_is_refused(kind, channels, message):
+    with pytest.raises(Misused, match=message):
+        FrontendSettings(kind, channels)
 
 
 def test_the_encoder_exports_with_a_free_number_of_frames(make_network):

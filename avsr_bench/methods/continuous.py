@@ -26,6 +26,7 @@ from .masks import Masks, keep_largest, size, sparsity
 
 POWERS = {"exp_avg": 1, "exp_avg_sq": 2, "max_exp_avg_sq": 2, "momentum_buffer": 1}  # of the gradient, in a moment
 PHI = "phi"  # the name of its group in the optimiser
+LOOKS = 100  # in a search, at where the threshold has to be for the wanted sparsity
 MOMENTUM = 0.1  # torch's own, of batch norms outside of the average
 Temperature = Annotated[float, Interval(gt=0, le=10**6)]
 
@@ -47,9 +48,12 @@ class MSRSSettings:
     spread: Annotated[float, Interval(ge=0, le=100)] = 0.0  # phi begins uniform within initial +- spread
     frozen: bool = False  # phi is never learnt: the control, a random mask that closes along the same schedule
     rescale: bool = False  # divide gates by their first value, as Continuous Sparsification: starts as initialised
-    lr: Annotated[float, Interval(gt=0, le=1000)] = 1e-3  # of phi: constant, whatever the run's schedule does
+    # How far a gate can go in the search: phi's rate, which is constant, is this over the updates of the search. Adam
+    # moves nearly every phi by one rate an update and in one direction while the network learns nothing yet.
+    reach: Annotated[float, Interval(gt=0, le=1000)] = 0.32
+    lr: Annotated[float, Interval(gt=0, le=1000)] | None = None  # of phi, instead of what reach gives
     clip: Annotated[float, Interval(ge=0, le=10**9)] = 0.0  # greatest norm of phi's gradient; 0: no clipping
-    sparsity: PartOfAll | None = None  # shut the fraction of lowest phi instead of those below 0, which may jump: ours
+    sparsity: PartOfAll | None = None  # gates shut around this quantile of all phi instead of around 0: ours
     after: Literal["dense", "sparse"] = "dense"
     restart: Literal["zero", "stored", "fresh"] = "zero"  # dense: the removed weights' first values; zero does not jump
     # Training batches after the search over which batch norms average anew.
@@ -109,7 +113,8 @@ class MSRS(Masked):
     def groups(self) -> list[Group]:
         """Phi at a constant rate."""
         phi, settings = tuple(self.trained()), self.settings
-        return [Group(PHI, phi, settings.lr, 0.0, settings.clip, scheduled=False)] if phi else []
+        lr = settings.lr or settings.reach / self.search_steps
+        return [Group(PHI, phi, lr, 0.0, settings.clip, scheduled=False)] if phi else []
 
     def penalty(self) -> dict[str, Tensor]:
         """The push on all gates."""
@@ -122,6 +127,8 @@ class MSRS(Masked):
         """Follow the schedule; before the first update after the search, switch."""
         if self.searching and update < self.search_steps:
             self.gates.temperature = self.temperature(update)
+            if self.settings.sparsity is not None and update % max(1, self.search_steps // LOOKS) == 0:
+                self.gates.place_threshold(self.settings.sparsity)
             return False
         if self.searching:
             self.switch(optimizer)
@@ -188,6 +195,7 @@ class MSRS(Masked):
             "searching": self.searching,
             "averaging": self.averaging,
             "temperature": self.gates.temperature,
+            "threshold": self.gates.threshold,
             "phi": {name: phi.detach() for name, phi in self.gates.phi.items()},
         }
 
@@ -195,7 +203,7 @@ class MSRS(Masked):
         """The state of a checkpoint, before the method is attached."""
         super().load_state_dict(state)
         self.searching, self.averaging = state["searching"], state["averaging"]
-        self.gates.temperature = state["temperature"]
+        self.gates.temperature, self.gates.threshold = state["temperature"], state["threshold"]
         self.gates.phi = {name: nn.Parameter(phi) for name, phi in state["phi"].items()}
 
     def figures(self) -> dict[str, float]:

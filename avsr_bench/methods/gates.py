@@ -1,7 +1,7 @@
 """Soft masks: a learned number behind every prunable weight, and how far it lets the weight into the network.
 
-The gate of a weight is `scale * sigmoid(temperature * phi)`. Layers compute with gated weights; in every state that is
-saved the network has its own weights, under their plain names.
+The gate of a weight is `scale * sigmoid(temperature * (phi - threshold))`; the paper's threshold is 0. Layers compute
+with gated weights; in every state that is saved the network has its own weights, under their plain names.
 """
 
 from __future__ import annotations
@@ -18,44 +18,46 @@ from ..records import rng_for
 from .masks import Masks
 from .weight_override import override_weight, restore_weight
 
+SAMPLE = 10**6  # gates among which a quantile is looked for
+
 
 class Gated(Function):
     """weight * gate; keeps weight and phi, which are there anyway, and computes the gate again in the backward pass."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, phi: Tensor, temperature: float, scale: float) -> Tensor:
+    def forward(ctx: Any, weight: Tensor, phi: Tensor, temperature: float, threshold: float, scale: float) -> Tensor:
         """The weights that the layer computes with."""
         ctx.save_for_backward(weight, phi)
-        ctx.temperature, ctx.scale = temperature, scale
+        ctx.temperature, ctx.threshold, ctx.scale = temperature, threshold, scale
         # Nothing in place here: torch 2.11's compiler then loses the gradients without a word.
-        return torch.sigmoid(temperature * phi) * weight * scale
+        return torch.sigmoid(temperature * (phi - threshold)) * weight * scale
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         """Of the weight: gradient * gate. Of phi: gradient * weight * scale * temperature * sigmoid * (1 - sigmoid)."""
         weight, phi = ctx.saved_tensors
         (gradient,) = gradients
-        sigmoid = torch.sigmoid(ctx.temperature * phi)
+        sigmoid = torch.sigmoid(ctx.temperature * (phi - ctx.threshold))
         of_phi = (1 - sigmoid).mul_(sigmoid).mul_(gradient).mul_(weight).mul_(ctx.scale * ctx.temperature)
-        return sigmoid.mul_(gradient).mul_(ctx.scale), of_phi, None, None
+        return sigmoid.mul_(gradient).mul_(ctx.scale), of_phi, None, None, None
 
 
 class Open(Function):
     """The sum of gates, without keeping them."""
 
     @staticmethod
-    def forward(ctx: Any, phi: Tensor, temperature: float, scale: float) -> Tensor:
+    def forward(ctx: Any, phi: Tensor, temperature: float, threshold: float, scale: float) -> Tensor:
         """How many weights' worth is open."""
         ctx.save_for_backward(phi)
-        ctx.temperature, ctx.scale = temperature, scale
-        return torch.sigmoid(temperature * phi).sum() * scale
+        ctx.temperature, ctx.threshold, ctx.scale = temperature, threshold, scale
+        return torch.sigmoid(temperature * (phi - threshold)).sum() * scale
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         """Scale * temperature * sigmoid * (1 - sigmoid)."""
         (phi,) = ctx.saved_tensors
-        sigmoid = torch.sigmoid(ctx.temperature * phi)
-        return (1 - sigmoid).mul_(sigmoid).mul_(gradients[0] * ctx.scale * ctx.temperature), None, None
+        sigmoid = torch.sigmoid(ctx.temperature * (phi - ctx.threshold))
+        return (1 - sigmoid).mul_(sigmoid).mul_(gradients[0] * ctx.scale * ctx.temperature), None, None, None
 
 
 class Gates:
@@ -64,6 +66,7 @@ class Gates:
     def __init__(self, initial: float, temperature: float, scale: float, spread: float = 0.0, seed: int = 0) -> None:
         self.initial, self.temperature, self.scale = initial, temperature, scale
         self.spread, self.seed = spread, seed  # phi begins uniform within initial +- spread, drawn for each layer
+        self.threshold = 0.0  # a gate is shut where its phi ends below it
         self.phi: dict[str, nn.Parameter] = {}
         self._layers: list[nn.Module] = []
 
@@ -78,7 +81,7 @@ class Gates:
             self._layers.append(layer)
 
     def _passed(self, name: str, weight: Tensor) -> Tensor:
-        return Gated.apply(weight, self.phi[name], self.temperature, self.scale)
+        return Gated.apply(weight, self.phi[name], self.temperature, self.threshold, self.scale)
 
     def take_away(self) -> None:
         """Let the weights be themselves again, and forget phi."""
@@ -88,12 +91,18 @@ class Gates:
 
     def masks(self) -> Masks:
         """The gates that are more open than shut, but for the scale."""
-        return {name: phi.detach() > 0 for name, phi in self.phi.items()}
+        return {name: phi.detach() > self.threshold for name, phi in self.phi.items()}
+
+    def place_threshold(self, sparsity: float) -> None:
+        """Let this fraction of gates lie below the threshold; found from a million of them where there are more."""
+        total = sum(phi.numel() for phi in self.phi.values())
+        some = [phi.detach().flatten()[:: max(1, total // SAMPLE)] for phi in self.phi.values()]
+        self.threshold = float(torch.quantile(torch.cat(some).float(), sparsity))
 
     def undecided(self) -> float:
-        """The fraction of gates that stand between 1.8 and 98.2 %: temperature * phi within 4 of 0."""
+        """The fraction of gates that stand between 1.8 and 98.2 %: 4 or less between them and 0 in the exponent."""
         bound = 4 / self.temperature
-        near = [(phi.detach().abs() < bound).sum() for phi in self.phi.values()]
+        near = [((phi.detach() - self.threshold).abs() < bound).sum() for phi in self.phi.values()]
         return int(torch.stack(near).sum()) / sum(phi.numel() for phi in self.phi.values())
 
     def sum_of_phi(self) -> Tensor:
@@ -102,4 +111,6 @@ class Gates:
 
     def sum_of_gates(self) -> Tensor:
         """The penalty of Continuous Sparsification: no push on a gate that has decided."""
-        return torch.stack([Open.apply(phi, self.temperature, self.scale) for phi in self.phi.values()]).sum()
+        return torch.stack(
+            [Open.apply(phi, self.temperature, self.threshold, self.scale) for phi in self.phi.values()]
+        ).sum()

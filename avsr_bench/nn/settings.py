@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from annotated_types import Interval
+from annotated_types import Interval, Len
 
 from ..records import Fraction, Misused, PartOfAll
 
@@ -20,15 +20,13 @@ class FrontendSettings:
 
     kind: Literal["resnet", "plain"] = "resnet"  # plain, for video alone: a few convolutions, a quarter of the cost
     # resnet: of its four stages, the stem has as many as the first; plain: of the stem and of each convolution.
-    channels: tuple[Width, ...] = (64, 128, 256, 512)
+    channels: Annotated[tuple[Width, ...], Len(1, 6)] = (64, 128, 256, 512)
     blocks: Annotated[int, Interval(ge=1, le=50)] = 2  # residual blocks a stage: 2 is ResNet-18
     stem: tuple[Side, Side, Side] = (5, 7, 7)  # kernel of the video stem: frames, height, width
 
     def __post_init__(self) -> None:
         if self.kind == "resnet" and len(self.channels) != 4:
             raise Misused(f"a resnet has four stages, and channels has {len(self.channels)} values")
-        if not 1 <= len(self.channels) <= 6:
-            raise Misused(f"channels should have one to six values, not {len(self.channels)}")
         if any(side % 2 == 0 for side in self.stem):
             raise Misused(f"the sides of stem must be odd, not {list(self.stem)}")
 

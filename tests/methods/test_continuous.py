@@ -65,12 +65,14 @@ def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any], messag
 
 
 @settings(deadline=None)
-@given(st.floats(0.1, 20), st.floats(0.5, 2), st.integers(0, 99))
-def test_gradients_of_gates_equal_finite_differences(temperature: float, scale: float, seed: int) -> None:
+@given(st.floats(0.1, 20), st.floats(-1, 1), st.floats(0.5, 2), st.integers(0, 99))
+def test_gradients_of_gates_equal_finite_differences(
+    temperature: float, threshold: float, scale: float, seed: int
+) -> None:
     source = torch.Generator().manual_seed(seed)
     weight, phi = (torch.randn(3, 4, dtype=torch.double, generator=source).requires_grad_() for _ in range(2))
-    assert torch.autograd.gradcheck(lambda w, p: Gated.apply(w, p, temperature, scale), (weight, phi))
-    assert torch.autograd.gradcheck(lambda p: Open.apply(p, temperature, scale), (phi,))
+    assert torch.autograd.gradcheck(lambda w, p: Gated.apply(w, p, temperature, threshold, scale), (weight, phi))
+    assert torch.autograd.gradcheck(lambda p: Open.apply(p, temperature, threshold, scale), (phi,))
 
 
 @pytest.mark.parametrize("penalty", ["phi", "mask"])
@@ -112,8 +114,8 @@ def test_gates_keep_nothing_for_the_backward_pass_but_what_is_there_anyway() -> 
     saved: list[Tensor] = []
     weight, phi = (torch.randn(5, 5, requires_grad=True) for _ in range(2))
     with torch.autograd.graph.saved_tensors_hooks(lambda of: saved.append(of) or of, lambda of: of):
-        Gated.apply(weight, phi, 1.0, 2.0)
-        Open.apply(phi, 1.0, 2.0)
+        Gated.apply(weight, phi, 1.0, 0.0, 2.0)
+        Open.apply(phi, 1.0, 0.0, 2.0)
     assert {of.data_ptr() for of in saved} == {weight.data_ptr(), phi.data_ptr()}
 
 
@@ -228,10 +230,30 @@ def test_a_run_searches_switches_and_holds_exact_zeros(settings: dict[str, Any])
     assert (temperatures[0], temperatures[-1]) == pytest.approx((1, 200))
 
 
-def test_a_wanted_sparsity_is_met_exactly() -> None:
-    network, method = make_network(), MSRS(replace(QUICK, after="sparse", sparsity=0.7))
-    fit(network, method, 8)
-    assert kept(method.masks) == round(0.3 * size(method.masks))
+@pytest.mark.parametrize("sparsity", [0.1, 0.7, 0.95])
+def test_a_wanted_sparsity_is_met_exactly_and_gates_close_around_it(sparsity: float) -> None:
+    network = make_network()
+    method = MSRS(replace(QUICK, initial=0.0, spread=1.0, rescale=False, lr=None, after="sparse", sparsity=sparsity))
+    shut: list[float] = []
+
+    def look(moment: Moment) -> None:
+        if method.searching:
+            gates = method.gates
+            open_now = float(gates.sum_of_gates().detach()) / size(gates.phi)
+            shut.append(1 - open_now)
+
+    fit(network, method, 40, look=look)
+    assert kept(method.masks) == round((1 - sparsity) * size(method.masks))
+    assert shut[-1] == pytest.approx(sparsity, abs=0.02)  # nothing is left for the switch to cut
+
+
+def test_the_rate_of_phi_is_such_that_it_goes_as_far_in_a_search_of_any_length() -> None:
+    rates = []
+    for steps in (8, 80):
+        method = MSRS(replace(QUICK, lr=None, reach=0.4))
+        method.attach(make_network(), steps)
+        rates.append(method.groups()[0].lr)
+    assert rates == pytest.approx([0.1, 0.01])
 
 
 def test_phi_moves_and_the_penalty_is_in_the_loss_only_in_the_search(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from avsr_bench import recipes
 from avsr_bench.nn import AVSR, Batch, FrontendSettings, LossSettings, NetworkSettings
 from avsr_bench.nn.model import centred, normalised
 from avsr_bench.records import Misused
@@ -234,11 +235,11 @@ def test_settings_that_cannot_be_are_refused(change, message):
 
 @pytest.mark.parametrize(
     ("kind", "channels", "message"),
-    [("resnet", (8, 8, 8), "four stages"), ("plain", (), "one to six"), ("plain", (8,) * 7, "one to six")],
+    [("resnet", [8, 8, 8], "four stages"), ("plain", [], "at least 1"), ("plain", [8] * 7, "at most 6")],
 )
 def test_a_frontend_of_another_number_of_layers_is_refused(kind, channels, message):
     with pytest.raises(Misused, match=message):
-        FrontendSettings(kind, channels)
+        recipes.build(FrontendSettings, {"kind": kind, "channels": channels}, "network.video")
 
 
 def test_the_encoder_exports_with_a_free_number_of_frames(make_network):

@@ -1,280 +1,166 @@
-"""What the runs of `benchmarks.claims` say: three CSV files, two figures, and the tables of docs/msrs.md."""
+"""What the runs of `benchmarks.claims` say: the tables and figures of docs/msrs.md."""
 
 from __future__ import annotations
 
-import csv
 import datetime
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from itertools import groupby
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from .cells import Measured
 from .results import machine, put_between, table
 
-HERE = Path(__file__).parent
-CELLS, CURVES, TUNING = (HERE / f"claims{kind}.csv" for kind in ("", "_curves", "_tuning"))
-PAGE = HERE.parent / "docs/msrs.md"
+PAGE = Path(__file__).parent.parent / "docs/msrs.md"
 BEGIN, END = "<!-- claims: made by `make claims`, do not edit -->", "<!-- claims end -->"
 EARLY = 0.25  # of the updates: where "starts faster" is looked at
+# Which of two systems ends lower, seed by seed: the questions of the page.
+PAIRS = (
+    ("msrs", "dense"),
+    ("msrs-frozen", "dense"),
+    ("msrs", "msrs-frozen"),
+    ("msrs-layerscale", "layerscale"),
+    ("rigl", "static-erk"),
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """A run at one of its looks at validation clips."""
+class Runs:
+    """A system in one comparison: the rate that tuning took, and its seeds."""
 
-    update: int
-    seconds: float  # of training so far, looks among them
-    train_loss: float  # mean since the look before
-    loss: float
-    wer: float
+    rate: str | None
+    seeds: tuple[Measured, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """A cell of the comparison; all but the first four are empty where it was not run."""
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All systems on one input at one depth."""
 
+    shown: str
     depth: int
-    system: str
-    seed: int
-    steps: int
-    settings: str = ""
-    seconds: float | None = None
-    valid_loss: float | None = None
-    valid_wer: float | None = None
-    test_wer: float | None = None
-    test_low: float | None = None
-    test_high: float | None = None
-    parameters: int | None = None
-    sparsity: float | None = None
-    gradient: float | None = None  # of the encoder's first feed-forward layer, first half of the updates
-    device: str = ""
-    commit: str = ""
-    command: str = ""
-    looks: tuple[Look, ...] = ()
+    of: Mapping[str, Runs]
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"{self.depth} blocks, {self.shown} input"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tuned:
-    """A tuning run."""
-
-    system: str
-    settings: str
-    valid_wer: float | None
-    valid_loss: float | None
-    taken: str  # yes or empty
-
-
-def looks(folder: Path) -> tuple[Look, ...]:
-    """The looks of a run."""
-    from avsr_bench.training.report import METRICS, read_metrics
-
-    found, losses = [], []
-    for row in read_metrics(folder / METRICS):
-        losses.append(float(row["loss"]))
-        if row.get("valid/wer"):
-            update, seconds = int(row["update"]), float(row["seconds"])
-            found.append(Look(update, seconds, fmean(losses), float(row["valid/loss"]), float(row["valid/wer"])))
-            losses = []
-    return tuple(found)
-
-
-def first_gradient(folder: Path, begin: float, end: float) -> float:
-    """The L2 norm of the gradient of the encoder's first feed-forward layer: geometric mean over a part of a run."""
-    from avsr_bench.training.report import METRICS, read_metrics
-
-    norms = [float(row["grad/first"]) for row in read_metrics(folder / METRICS)]
-    part = norms[int(begin * len(norms)) : int(end * len(norms))]
-    return math.exp(fmean(math.log(max(norm, 1e-30)) for norm in part))
-
-
-def last_look(folder: Path) -> tuple[float, float]:
-    """WER and loss on validation clips at the end: what tuning goes by, the lower the better."""
-    end = looks(folder)[-1]
-    return end.wer, end.loss
-
-
-def measured(
-    folder: Path, results: Path, system: str, depth: int, seed: int, steps: int, settings: Sequence[str], there: bool
-) -> Measured:
-    """What a cell says; the empty one where its run is not there."""
-    empty = Measured(depth=depth, system=system, seed=seed, steps=steps)
-    if not there:
-        return empty
-    from avsr_bench import runs
-    from avsr_bench.scoring import read_archive
-
-    run = runs.open_run(folder)
-    seen = looks(folder)
-    test: dict[str, Any] = {}
-    for path in results.glob(f"*/{run.name}/test.zip"):
-        result = read_archive(path).result("clean")
-        interval = result.metrics["wer"].interval
-        test = {"test_wer": result.wer, "test_low": interval.low, "test_high": interval.high, "device": result.device}
-    return Measured(
-        depth=depth,
-        system=system,
-        seed=seed,
-        steps=steps,
-        settings=" ".join(settings),
-        seconds=round(seen[-1].seconds, 1),
-        valid_loss=seen[-1].loss,
-        valid_wer=seen[-1].wer,
-        parameters=run.about.parameters,
-        sparsity=run.about.sparsity,
-        gradient=first_gradient(folder, 0, 0.5),
-        commit=run.about.commit,
-        command=run.about.command,
-        looks=seen,
-        **test,
-    )
-
-
-def tuned(folder: Path, system: str, settings: Sequence[str], taken: bool, there: bool) -> Tuned:
-    """What a tuning run says."""
-    wer, loss = last_look(folder) if there else (None, None)
-    return Tuned(
-        system=system, settings=" ".join(settings), valid_wer=wer, valid_loss=loss, taken="yes" if taken else ""
-    )
-
-
-def write(cells: Sequence[Measured], tunings: Sequence[Tuned], how: str) -> list[Path]:
-    """Write everything anew; figures only once there is something to draw. `how` tells what was fixed before."""
-    names = [field.name for field in fields(Measured) if field.name != "looks"]
-    _write(CELLS, names, [{name: getattr(cell, name) for name in names} for cell in cells])
-    keys = ("depth", "system", "seed", "steps")
-    points = [{**{key: getattr(cell, key) for key in keys}, **asdict(look)} for cell in cells for look in cell.looks]
-    _write(CURVES, [*keys, *(field.name for field in fields(Look))], points)
-    _write(TUNING, [field.name for field in fields(Tuned)], [asdict(each) for each in tunings])
-    figures = _figures(cells)
-    block = _block(cells, tunings, how, figures)
-    put_between(PAGE, BEGIN, END, block)
-    return [CELLS, CURVES, TUNING, *figures, PAGE]
-
-
-def _write(path: Path, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    def plain(value: Any) -> Any:
-        return f"{value:.6g}" if isinstance(value, float) else value
-
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: plain(value) for name, value in row.items()} for row in rows)
-
-
-def _block(cells: Sequence[Measured], tunings: Sequence[Tuned], how: str, figures: Sequence[Path]) -> str:
-    done = [cell for cell in cells if cell.looks]
-    ran = [each for each in tunings if each.valid_wer is not None]
-    if not done and not ran:
-        state = f"{how}\n\n**Nothing of it was run yet.**"
-    else:
-        state = (
-            f"{how}\n\n{len(done)} of {len(cells)} cells and {len(ran)} of {len(tunings)} tuning runs were run"
-            f" (`make claims`; {machine()}; written on {datetime.date.today()}). Each with its command:"
-            " benchmarks/claims.csv, claims_curves.csv and claims_tuning.csv."
+def write(comparisons: Sequence[Comparison], seeds: int, how: str) -> list[Path]:
+    """Write the page's part anew; figures only once there is something to draw. `how` tells what was fixed before."""
+    figures = _figures(comparisons)
+    cells = [len(runs.seeds) for each in comparisons for runs in each.of.values()]
+    parts = [how]
+    if sum(cells):
+        parts.append(
+            f"{sum(cells)} of {len(cells) * seeds} cells were run (`make claims`; {machine()}; written on"
+            f" {datetime.date.today()}). Each with its command, settings and curve: benchmarks/claims.jsonl. Numbers"
+            " are means over the seeds that were run, with the lowest and the highest of them and how many they are."
         )
-    tables = (
-        ("WER on test clips, %, at the end", lambda cell: _percent(cell.test_wer)),
-        (
-            f"WER on validation clips, %, after {100 * EARLY:.0f} % of the updates",
-            lambda cell: _percent(_early(cell, "wer")),
-        ),
-        (f"Loss on validation clips after {100 * EARLY:.0f} % of the updates", lambda cell: _early(cell, "loss")),
-        ("Seconds of training", lambda cell: cell.seconds),
-    )
-    parts = [state, "Mean over the seeds that were run, the lowest and the highest of them, and how many they are."]
-    parts += [f"{title}:\n\n{_table(cells, value)}" for title, value in tables]
-    parts.append(
-        "Gradient of the encoder's first feed-forward layer, L2 norm before clipping, thousandths; geometric mean over"
-        f" the first half of the updates:\n\n{_table(cells, _thousandths, '.2g')}"
-    )
-    taken = [[each.system, f"`{each.settings}`", f"{_percent(each.valid_wer):.1f}"] for each in ran if each.taken]
-    if taken:
-        parts.append("What tuning took, with its WER there:\n\n" + table(["system", "settings", "WER, %"], taken))
+    else:
+        parts.append("**Nothing of it was run yet.**")
+    for each in comparisons:
+        if any(runs.seeds for runs in each.of.values()):
+            parts += [f"### {each.title[0].upper()}{each.title[1:]}", _systems(each), _pairs(each)]
     parts += [f"![{path.stem}]({path.name})" for path in figures]
-    return "\n\n".join(parts)
+    put_between(PAGE, BEGIN, END, "\n\n".join(filter(None, parts)))
+    return [*figures, PAGE]
 
 
-def _table(cells: Sequence[Measured], value: Callable[[Measured], float | None], form: str = ".1f") -> str:
-    systems = list(dict.fromkeys(cell.system for cell in cells))
-    rows = []
-    for depth, its in groupby(cells, lambda cell: cell.depth):
-        values: dict[str, list[float]] = {system: [] for system in systems}
-        for cell in its:
-            if (number := value(cell)) is not None:
-                values[cell.system].append(number)
-        rows.append([str(depth), *(_spread(values[system], form) for system in systems)])
-    return table(["encoder blocks", *systems], rows)
+def _systems(comparison: Comparison) -> str:
+    columns: tuple[tuple[str, Callable[[Measured], float | None], str], ...] = (
+        ("WER on test clips, %", lambda row: 100 * row.test[0] if row.test else None, ".1f"),
+        (f"validation WER at {EARLY:.0%}, %", lambda row: min(100 * _early(row).wer, 100.0), ".0f"),
+        ("validation loss, end", lambda row: row.last.loss, ".2f"),
+        ("removed at the switch, %", lambda row: None if row.removed is None else 100 * row.removed, ".0f"),
+        ("zeros at the end, %", lambda row: 100 * row.sparsity, ".0f"),
+        ("gradient, thousandths", lambda row: 1000 * row.gradient, ".2g"),
+        ("seconds", lambda row: row.last.seconds, ".0f"),
+    )
+    lines = []
+    for system, runs in comparison.of.items():
+        if runs.seeds:
+            values = [_spread([value(row) for row in runs.seeds], form) for _, value, form in columns]
+            lines.append([system, runs.rate or "", *values])
+    return table(["system", "rate", *(name for name, _, _ in columns)], lines)
 
 
-def _spread(values: Sequence[float], form: str) -> str:
-    if not values:
+def _pairs(comparison: Comparison) -> str:
+    """The difference in test WER between two systems, seed by seed."""
+    lines = []
+    for first, second in PAIRS:
+        mine, others = (
+            {_seed(row): row.test[0] for row in comparison.of[name].seeds if row.test} for name in (first, second)
+        )
+        found = [100 * (mine[seed] - others[seed]) for seed in sorted(mine.keys() & others.keys())]
+        if found:
+            each = ", ".join(f"{value:+.1f}" for value in found)
+            lines.append([f"{first} against {second}", f"{fmean(found):+.1f}", each])
+    return table(["test WER, points", "mean", "of each seed"], lines) if lines else ""
+
+
+def _seed(row: Measured) -> str:
+    return row.name.rpartition("-s")[2]
+
+
+def _early(row: Measured) -> Any:
+    """The first look from a quarter of the updates on."""
+    return next(look for look in row.looks if look.update >= EARLY * row.last.update)
+
+
+def _spread(values: Sequence[float | None], form: str) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
         return ""
-    between = f"{min(values):{form}} to {max(values):{form}}; " if len(values) > 1 else ""
-    return f"{fmean(values):{form}} ({between}{len(values)})"
+    between = f"{min(known):{form}} to {max(known):{form}}; " if len(known) > 1 else ""
+    return f"{fmean(known):{form}} ({between}{len(known)})"
 
 
-def _thousandths(cell: Measured) -> float | None:
-    return None if cell.gradient is None else 1000 * cell.gradient
-
-
-def _percent(share: float | None) -> float | None:
-    return None if share is None else 100 * share
-
-
-def _early(cell: Measured, name: str) -> float | None:
-    """A figure of the first look from a quarter of the updates on."""
-    return next((getattr(look, name) for look in cell.looks if look.update >= EARLY * cell.steps), None)
-
-
-def _figures(cells: Sequence[Measured]) -> list[Path]:
-    """Loss and WER on validation clips over updates, and over seconds: a column a depth, a line a system."""
-    if not any(cell.looks for cell in cells):
+def _figures(comparisons: Sequence[Comparison]) -> list[Path]:
+    """Loss and WER on validation clips over updates, and over seconds: a column a comparison, a line a system."""
+    shown = [each for each in comparisons if any(runs.seeds for runs in each.of.values())]
+    if not shown:
         return []
     from avsr_bench.leaderboard.style import canvas, styled
 
-    depths = list(dict.fromkeys(cell.depth for cell in cells))
     made = []
     for over, unit in (("update", "updates"), ("seconds", "seconds of training")):
         with styled():
-            figure = canvas(3.4 * len(depths), 5.2)
-            grid = figure.subplots(2, len(depths), squeeze=False, sharey="row")
-            for column, depth in enumerate(depths):
-                mine = [cell for cell in cells if cell.depth == depth]
-                _draw(grid[0][column], mine, over, "loss", 1, math.inf)
-                _draw(grid[1][column], mine, over, "wer", 100, 100)  # who knows nothing yet inserts words
-                grid[0][column].set_title(f"{depth} encoder blocks")
+            figure = canvas(max(3.0 * len(shown), 5.0), 5.4)
+            grid = figure.subplots(2, len(shown), squeeze=False, sharey="row")
+            for column, each in enumerate(shown):
+                _draw(grid[0][column], each, over, "loss", 1, math.inf)
+                _draw(grid[1][column], each, over, "wer", 100, 100)  # who knows nothing yet inserts words
+                grid[0][column].set_title(each.title)
                 grid[1][column].set_xlabel(unit)
             for row, label in zip(grid, ("loss of a validation clip", "WER on validation clips, %"), strict=True):
                 row[0].set_ylabel(label)
                 row[0].set_ylim(bottom=0)  # of the whole row, once everything is in it
-            top = 1.3 * median(look.loss for cell in cells for look in cell.looks)  # a first spike flattens all else
-            grid[0][0].set_ylim(top=top)
+            losses = [
+                look.loss for each in shown for runs in each.of.values() for row in runs.seeds for look in row.looks
+            ]
+            grid[0][0].set_ylim(top=1.6 * median(losses))  # a first spike flattens all else
             lines = [axes.get_legend_handles_labels() for axes in grid.flat]
             figure.legend(*max(lines, key=lambda pair: len(pair[1])), loc="outside lower center", ncols=4)
             path = PAGE.with_name(f"claims-{over}.png")
-            figure.savefig(path, dpi=130, metadata={"Software": None})
+            figure.savefig(path, dpi=110, metadata={"Software": None})
         made.append(path)
     return made
 
 
-def _draw(axes: Any, cells: Sequence[Measured], over: str, name: str, scale: float, most: float) -> None:
+def _draw(axes: Any, comparison: Comparison, over: str, name: str, scale: float, most: float) -> None:
     """The mean over seeds of every system, and a band from the lowest to the highest."""
     from avsr_bench.leaderboard.style import looks as look_of
 
-    systems = list(dict.fromkeys(cell.system for cell in cells))
-    for system in systems:
-        runs = [cell.looks for cell in cells if cell.system == system and cell.looks]
-        if not runs:
+    styles = look_of(comparison.of)
+    for system, runs in comparison.of.items():
+        if not runs.seeds:
             continue
-        together = list(zip(*runs, strict=True))  # equal steps: looks at the same updates
+        together = list(zip(*(row.looks for row in runs.seeds), strict=True))  # equal steps: looks at the same updates
         x = [fmean(getattr(look, over) for look in at) for at in together]
         y = [[min(scale * getattr(look, name), most) for look in at] for at in together]
-        its = look_of(systems)[system]
-        axes.plot(x, list(map(fmean, y)), color=its.colour, marker=its.mark, label=system, markersize=3)
-        axes.fill_between(x, list(map(min, y)), list(map(max, y)), color=its.colour, alpha=0.12, linewidth=0)
-    if not any(cell.looks for cell in cells):
-        axes.text(0.5, 0.5, "not run yet", transform=axes.transAxes, ha="center")
-        axes.set_xticks([])
+        style = styles[system]
+        axes.plot(x, list(map(fmean, y)), color=style.colour, marker=style.mark, label=system, markersize=3)
+        axes.fill_between(x, list(map(min, y)), list(map(max, y)), color=style.colour, alpha=0.12, linewidth=0)

@@ -17,9 +17,11 @@ ALL = (
     "decoding_speed",
     "loader_speed",
     "sweep",
+    "convergence",
     "manifest_rows",
 )
 
+NEED_SYNTH = ("convergence",)
 NEED_GRID = ("crop_scale", "prep_speed", "harm", "noise_speed")
 
 
@@ -34,6 +36,9 @@ def main(arguments: list[str]) -> None:
         print(f"benchmarks: {others[0]!r} is no benchmark and no folder.{nearest(others[0], ALL)}", file=sys.stderr)
         sys.exit(2)
     for name in names or ALL:
+        if name in NEED_SYNTH and not Path("data/synth/prep.json").is_file():
+            print(f"{name}: left out, it needs the synthetic corpus: avsr-bench prep synth")
+            continue
         if name in NEED_GRID and not (grid / "s1").is_dir():
             print(f"{name}: left out, it needs clips of GRID and {grid}/s1 is not there: make bench GRID=FOLDER")
             continue

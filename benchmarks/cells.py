@@ -23,7 +23,7 @@ from avsr_bench.training.report import METRICS, read_metrics
 
 from .results import machine
 
-DATA, RUNS = Path("data/synth"), Path("runs/claims")
+DATA, RUNS = Path("data/synth"), Path("runs/cells")
 LOOKS = 20  # at validation clips in a run
 
 
@@ -37,6 +37,7 @@ class Cell:
     settings: tuple[str, ...]
     steps: int
     tested: bool  # whether the test clips are read with it: never by a run that something is chosen by
+    data: Path = DATA
 
     @property
     def folder(self) -> Path:
@@ -52,7 +53,7 @@ class Cell:
     @property
     def command(self) -> tuple[str, ...]:
         """What trains it."""
-        words = ("train", self.system, "--data", str(DATA), "--size", "tiny", "--seed", str(self.seed))
+        words = ("train", self.system, "--data", str(self.data), "--size", "tiny", "--seed", str(self.seed))
         return (*words, "--out", str(self.folder), "--resume", *self.assignments)
 
     @property
@@ -126,8 +127,9 @@ class Store:
 
     def train(self, cells: Iterable[Cell], jobs: int) -> None:
         """Run what is not there yet, so many at once. One that fails stays empty, and is told."""
-        need_data()
         left = [cell for cell in cells if self.of(cell) is None]
+        for data in {cell.data for cell in left}:
+            need_data(data)
         with ThreadPoolExecutor(jobs) as pool:
             try:
                 list(pool.map(self._run, left))
@@ -140,7 +142,7 @@ class Store:
         log = cell.folder.with_name(f"{cell.folder.name}.log")
         log.parent.mkdir(parents=True, exist_ok=True)
         results = RUNS / "results"
-        reading = ("evaluate", str(cell.folder), "--data", str(DATA), "--out", str(results))
+        reading = ("evaluate", str(cell.folder), "--data", str(cell.data), "--out", str(results))
         with log.open("w") as file:
             for words in (cell.command, reading) if cell.tested else (cell.command,):
                 command = [sys.executable, "-m", "avsr_bench", *words]
@@ -191,7 +193,7 @@ def _geometric(values: Sequence[float]) -> float:
     return math.exp(fmean(math.log(max(value, 1e-30)) for value in values))
 
 
-def need_data() -> None:
+def need_data(data: Path = DATA) -> None:
     """Say what to do where the corpus is not there."""
-    if not (DATA / "prep.json").is_file():
-        sys.exit(f"{DATA} is not there: avsr-bench prep synth")
+    if not (data / "prep.json").is_file():
+        sys.exit(f"{data} is not there: avsr-bench prep {data.name}")

@@ -21,6 +21,7 @@ def draw(folder: Path) -> tuple[Path, ...]:
     columns = list(rows[0])
     blocks = [name for name in columns if name.startswith("grad/") and name != "grad/first"]
     shares = [name for name in columns if name == "sparsity" or name.startswith("sparsity/")]
+    places = [name for name in columns if name.startswith("valid/varies/")]
     known = {"update", "epoch", "batch", "seconds", "loss", "ctc", "attention", "lr", "frames"}
     others = [name for name in columns if name not in {*known, *blocks, *shares} and "/" not in name]
     plates: list[tuple[str, str, str, Curves, bool]] = [
@@ -34,6 +35,7 @@ def draw(folder: Path) -> tuple[Path, ...]:
             True,
         ),
         ("gradients", "L2 norm of the gradient", "Every block", curves(rows, blocks), True),
+        ("varies", "deviation against mean", "Residual stream, validation clips", curves(rows, places), False),
         ("sparsity", "removed weights, %", "", curves(rows, shares, 100), False),
         *((name, name, "", curves(rows, [name]), False) for name in others),
     ]
@@ -84,9 +86,9 @@ def _plate(path: Path, title: str, label: str, lines: Curves, logarithmic: bool)
 
 
 def _short(name: str) -> str:
-    return (
-        name.removeprefix("grad/").removeprefix("sparsity/").replace("encoders.", "").replace("valid/", "validation ")
-    )
+    for prefix in ("grad/", "sparsity/", "valid/varies/"):
+        name = name.removeprefix(prefix)
+    return name.replace("encoders.", "").replace("valid/", "validation ")
 
 
 def _colour(number: int, count: int) -> Any:

@@ -30,6 +30,7 @@ from .text import Tokenizer, load_tokenizer
 
 ROOT = Path("runs")
 RECIPE, WEIGHTS = "recipe.yaml", "model.safetensors"
+LAST = "last.safetensors"  # of a round, beside the mean of its snapshots: what the next round begins with
 Count = Annotated[int, Interval(ge=0, le=10**12)]
 
 
@@ -161,11 +162,11 @@ def write_recipe(folder: Path, about: About, sections: Mapping[str, Any]) -> Non
     write_whole(folder / RECIPE, recipes.dump({"run": asdict(about), **sections}))
 
 
-def write_weights(folder: Path, weights: Mapping[str, Tensor]) -> None:
-    """Write `model.safetensors`, whole or not at all: weights by the plain names of the network."""
+def write_weights(folder: Path, weights: Mapping[str, Tensor], file: str = WEIGHTS) -> None:
+    """Write `model.safetensors`, or `file`, whole or not at all: weights by the plain names of the network."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     make_folder(folder)
-    with whole(folder / WEIGHTS) as path:
+    with whole(folder / file) as path:
         safetensors.torch.save_file(plain, path)
 
 

@@ -50,7 +50,8 @@ def main() -> None:
         ["msrs, after the switch", f"{1e6 * median(after):.0f}", f"{_ratio(after, dense):.2f}"],
     ]
     for system in EXCHANGING:
-        times = _seconds(asked.size, system, asked.steps, f"method.every={EVERY}", "method.stop=1")
+        whole = ("method.start=0", "method.stop=1", "train.average=1")  # exchanges from the first update to the last
+        times = _seconds(asked.size, system, asked.steps, f"method.every={EVERY}", *whole)
         every = load_recipe(system, asked.size, ()).recipe.method["every"]
         changing = times[EVERY - 1 : -1 : EVERY]  # the last update has the look at validation clips in it
         others = median(time for number, time in enumerate(times, 1) if number % EVERY and number > FIRST)

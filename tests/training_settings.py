@@ -16,7 +16,7 @@ SMALL = (
     "train.threads=1",
     "train.validate_every=4",
     "train.average=3",
-    "train.average_fraction=0.5",
+    "train.average_fraction=0.25",
 )
 
 

@@ -12,6 +12,7 @@ from .continuous import MSRS, MSRSSettings
 from .dynamic import (
     Chase,
     ChaseSettings,
+    DynamicSettings,
     Gmp,
     GmpSettings,
     Granet,
@@ -69,6 +70,13 @@ def whole_section(section: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {"name": section["name"], **asdict(settings_of(section, where))} if section else {}
 
 
+def check_average(section: Mapping[str, Any], where: str, steps: int, average_from: int) -> None:
+    """Refuse a method that would still change masks while snapshots are taken, from update `average_from` on."""
+    settings = settings_of(section, where)
+    if isinstance(settings, MSRSSettings | DynamicSettings):
+        settings.check_average(steps, average_from)
+
+
 def build(section: Mapping[str, Any], where: str, seed: int = 0) -> Method:
     """The method of a recipe's section; `where` names its origin in messages, `seed` is the run's."""
     settings = settings_of(section, where)
@@ -87,6 +95,7 @@ __all__ = [
     "Method",
     "MethodEntry",
     "build",
+    "check_average",
     "settings_of",
     "whole_section",
 ]

@@ -69,10 +69,16 @@ def strengths(groups: Iterable[ChannelGroup], weights: Mapping[str, Tensor]) -> 
 
 
 def remove_weakest(alive: Alive, strength: Mapping[str, Tensor], keep: int, least: float) -> Alive:
-    """The `keep` strongest channels of all groups together, of which each group keeps at least a fraction `least`."""
+    """The `keep` strongest channels of all groups together, of which each group keeps at least a fraction `least`.
+
+    A channel is as strong as its strength is beside the mean of those that are left in its group. Groups do not compare
+    otherwise: an initial weight is 1 / sqrt(fan-in), times the density of its layer, and so two thirds of the wide
+    convolutions of the front-end went before anything was learnt.
+    """
     ranked = {}
     for name, channels in alive.items():
-        score = strength[name].masked_fill(~channels, -1.0)
+        left = strength[name][channels]
+        score = (strength[name] / left.mean().clamp(min=1e-30)).masked_fill(~channels, -1.0)
         safe = score.topk(min(int(least * len(score)), kept({name: channels}))).indices
         ranked[name] = score.index_fill(0, safe, torch.inf)
     protected = int(sum((score == torch.inf).sum() for score in ranked.values()))

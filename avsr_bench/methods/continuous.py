@@ -19,7 +19,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from ..nn import AVSR, Group
-from ..records import Fraction, Misused, PartOfAll, rng_for
+from ..records import Fraction, Misused, PartOfAll, Refused, rng_for
 from .gates import Gates
 from .masked import Masked
 from .masks import Masks, keep_largest, size, sparsity
@@ -63,6 +63,19 @@ class MSRSSettings:
         if self.frozen and not self.spread:
             raise Misused("frozen=true with spread=0 leaves nothing that tells gates apart: give spread=1")
 
+    def search_steps(self, steps: int) -> int:
+        """How many of a run's updates are the search."""
+        return max(1, round(self.search * (steps if self.search < 1 else 1)))
+
+    def check_average(self, steps: int, average_from: int) -> None:
+        """Refuse a search that ends between two snapshots: gated weights and those after the switch have no mean."""
+        if average_from <= self.search_steps(steps) < steps:
+            raise Refused(
+                f"method.search={self.search:g} is too long: it would end while the snapshots are taken whose mean the"
+                f" run leaves behind, in its last {1 - average_from / steps:.1%}. Set method.search lower, or"
+                " train.average=1"
+            )
+
 
 class MSRS(Masked):
     """Searches, switches, and holds the mask where training stays sparse.
@@ -80,10 +93,11 @@ class MSRS(Masked):
         self.searching = True
         self.averaging = False  # whether batch norms average over the batches since the switch
 
-    def attach(self, network: AVSR, steps: int) -> None:
+    def attach(self, network: AVSR, steps: int, average_from: int | None = None) -> None:
         """Put gates before the weights, unless a checkpoint says that the search is over."""
+        self.settings.check_average(steps, average_from or steps)
         self.network = network
-        self.search_steps = max(1, round(self.settings.search * (steps if self.settings.search < 1 else 1)))
+        self.search_steps = self.settings.search_steps(steps)
         if self.searching:
             self.gates.put_before(network)
             for phi in self.gates.phi.values():

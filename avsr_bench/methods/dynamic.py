@@ -23,12 +23,20 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ..nn import AVSR, prunable
-from ..records import Fraction, Misused, PartOfAll
+from ..records import Fraction, Misused, PartOfAll, Refused
 from .channels import Alive, all_alive, allowed, find_groups, remove_weakest, strengths
 from .erk import erk
 from .masked import Masked
 from .masks import Masks, draw, kept, size
 from .updates import chance, cosine, cubic, grow, prune, rewire, strength, window
+
+Updates = Annotated[int, Interval(ge=1, le=10**4)]
+
+
+def check_gradients(gradients: int, every: int) -> None:
+    """Refuse to add up gradients from before the last change of masks: they are those of another network."""
+    if gradients > every:
+        raise Misused(f"gradients={gradients} must not be more than every={every}")
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,15 @@ class DynamicSettings(StaticErkSettings):
         if self.start >= self.stop:
             raise Misused(f"start={self.start} must lie before stop={self.stop}")
 
+    def check_average(self, steps: int, average_from: int) -> None:
+        """Refuse a schedule that ends while snapshots are averaged: a weight of k in n would be saved at k / n."""
+        if round(self.stop * steps) > average_from:
+            raise Refused(
+                f"method.stop={self.stop:g} is too late: masks would change while the snapshots are taken whose mean"
+                f" the run leaves behind, in its last {1 - average_from / steps:.1%}. Set method.stop lower, or"
+                " train.average=1"
+            )
+
 
 @dataclass(frozen=True)
 class SetSettings(DynamicSettings):
@@ -66,6 +83,13 @@ class SetSettings(DynamicSettings):
 class RiglSettings(SetSettings):
     """RigL (arXiv 1911.11134)."""
 
+    # Last updates whose gradients are added up for growth; 1: that of the update in which masks change, as published.
+    gradients: Updates = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_gradients(self.gradients, self.every)
+
 
 @dataclass(frozen=True)
 class GmpSettings(DynamicSettings):
@@ -77,10 +101,15 @@ class GmpSettings(DynamicSettings):
 
 @dataclass(frozen=True)
 class GranetSettings(GmpSettings):
-    """GraNet (arXiv 2106.10404) from a dense start. Its exchange of weights goes on until the run ends."""
+    """GraNet (arXiv 2106.10404) from a dense start. Its exchange of weights goes on until snapshots are averaged."""
 
     drop: Fraction = 0.5  # fraction of each layer's weights exchanged at first, beside the pruning ...
-    drop_last: Fraction = 0.005  # ... and at the end of the run, along half a cosine
+    drop_last: Fraction = 0.005  # ... and when exchanges end, along half a cosine
+    gradients: Updates = 1  # as RigL's
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_gradients(self.gradients, self.every)
 
 
 @dataclass(frozen=True)
@@ -90,6 +119,8 @@ class ChaseSettings(GranetSettings):
     `drop` is what would be exchanged in the first step: it falls over the whole run, and only its end is used.
     """
 
+    # Not at 0, as in Chase's repository: the warm-up of the published training, before which no channel is known.
+    start: Fraction = 5 / 75
     stop: Fraction = 0.8  # from here on the bound is hard and all channels to go are gone: 80 of 100 epochs, ImageNet
     # Share of all weights that growth may at first add to the wanted ones; to 0 along half a cosine.
     soft: Fraction = 0.05
@@ -116,17 +147,28 @@ class Dynamic(StaticErk, ABC):
     """Masks that change: a subclass says how."""
 
     settings: DynamicSettings
-    goes_on = False  # whether weights are exchanged until the run ends
+    goes_on = False  # whether weights are exchanged after `stop`
 
-    def attach(self, network: AVSR, steps: int) -> None:
+    def __init__(self, settings: StaticErkSettings, seed: int = 0) -> None:
+        super().__init__(settings, seed)
+        self.gathered: dict[str, Tensor] = {}  # the sum of gradients of the updates before the one that changes masks
+
+    @property
+    def reach(self) -> int:
+        """Of how many last updates the gradients count for growth; 0 where they do not."""
+        return 0
+
+    def attach(self, network: AVSR, steps: int, average_from: int | None = None) -> None:
         """Turn fractions of the run into steps."""
-        settings = self.settings
-        self.window = window(steps, settings.start, settings.stop, settings.every, self.goes_on)
-        super().attach(network, steps)
+        settings, last = self.settings, average_from or steps
+        settings.check_average(steps, last)
+        self.window = window(steps, settings.start, settings.stop, settings.every, last if self.goes_on else None)
+        super().attach(network, steps, average_from)
+        self.gathered = {name: of.to(network.get_parameter(name).device) for name, of in self.gathered.items()}
 
-    def scores(self, step: int) -> dict[str, Tensor]:
-        """What removed weights come back by, from gradients that are still there for all weights."""
-        return strength(self.gradients())
+    def scores(self, step: int, gradients: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What removed weights come back by, of gradients that are there for all weights."""
+        return strength(gradients)
 
     @abstractmethod
     def changes(self, step: int, scores: dict[str, Tensor]) -> Iterator[Masks]:
@@ -137,25 +179,47 @@ class Dynamic(StaticErk, ABC):
         return {name: self.network.get_parameter(name).detach() for name in self.masks}
 
     def gradients(self) -> dict[str, Tensor]:
-        """Their gradients; zero where the loss does not see a layer."""
+        """Their gradients, added to those that were gathered; zero where the loss does not see a layer.
+
+        The sum, not that of magnitudes: its noise falls with the number of batches, and the gradient of all clips is
+        what RigL means. Magnitudes of noise add up as fast as those of the gradient.
+        """
         weights = {name: self.network.get_parameter(name) for name in self.masks}
-        return {name: torch.zeros_like(of) if of.grad is None else of.grad for name, of in weights.items()}
+        now = {name: torch.zeros_like(of) if of.grad is None else of.grad for name, of in weights.items()}
+        return {name: self.gathered[name] + of for name, of in now.items()} if self.gathered else now
 
     def before_step(self, update: int, optimizer: Optimizer) -> None:
         """Change masks where it is time to; in any case take the gradients of removed weights away."""
-        due = self.window.due(update)
-        scores = self.scores(update) if due else {}
+        due, scores = self.window.due(update), {}
+        gradients = self.gradients() if self.reach and self.window.due_soon(update, self.reach) else {}
+        if due:
+            scores, self.gathered = self.scores(update, gradients), {}
+        elif gradients:
+            self.gathered = {name: of.clone() for name, of in gradients.items()}  # what is left of them below is masked
         super().before_step(update, optimizer)  # what grows below has no gradient any more
         if due:
             for masks in self.changes(update, scores):
                 self.replace(masks, optimizer)
                 super().before_step(update, optimizer)
 
+    def state_dict(self) -> dict[str, Any]:
+        """The masks, and gradients that were gathered for their next change."""
+        return super().state_dict() | {"gathered": dict(self.gathered)}
 
-class Rigl(Dynamic):
-    """Each layer keeps its count; weights grow where the dense gradient is largest."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Those of a checkpoint."""
+        super().load_state_dict(state)
+        self.gathered = dict(state.get("gathered", {}))
+
+
+class Set(Dynamic):
+    """Each layer keeps its count; weights grow anywhere, in the same places on all ranks."""
 
     settings: SetSettings
+
+    def scores(self, step: int, gradients: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Chance."""
+        return chance(self.masks, self.seed, step)
 
     def changes(self, step: int, scores: dict[str, Tensor]) -> Iterator[Masks]:
         """Exchange a fraction of each layer that falls to 0 at the end of the window."""
@@ -163,12 +227,19 @@ class Rigl(Dynamic):
         yield rewire(self.weights(), self.masks, scores, share)
 
 
-class Set(Rigl):
-    """Each layer keeps its count; weights grow anywhere, in the same places on all ranks."""
+class Rigl(Set):
+    """As SET, but weights grow where the dense gradient is largest."""
 
-    def scores(self, step: int) -> dict[str, Tensor]:
-        """Chance."""
-        return chance(self.masks, self.seed, step)
+    settings: RiglSettings
+
+    @property
+    def reach(self) -> int:
+        """As many as are set."""
+        return self.settings.gradients
+
+    def scores(self, step: int, gradients: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The dense gradient."""
+        return strength(gradients)
 
 
 class Gmp(Dynamic):
@@ -180,10 +251,6 @@ class Gmp(Dynamic):
         """All weights."""
         return {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in prunable(network).items()}
 
-    def scores(self, step: int) -> dict[str, Tensor]:
-        """Nothing comes back."""
-        return {}
-
     def changes(self, step: int, scores: dict[str, Tensor]) -> Iterator[Masks]:
         """Keep as many of the largest weights as the schedule says."""
         density = 1 - cubic(0.0, self.settings.sparsity, self.window.progress(step))
@@ -191,21 +258,23 @@ class Gmp(Dynamic):
 
 
 class Granet(Gmp):
-    """Gradual pruning with regrowth: after each pruning, and until the run ends, layers exchange weights as in RigL."""
+    """Gradual pruning with regrowth: after each pruning, and on from there, layers exchange weights as in RigL."""
 
     settings: GranetSettings
     goes_on = True
 
-    def scores(self, step: int) -> dict[str, Tensor]:
-        """The dense gradient."""
-        return strength(self.gradients())
+    @property
+    def reach(self) -> int:
+        """As many as are set."""
+        return self.settings.gradients
 
     def changes(self, step: int, scores: dict[str, Tensor]) -> Iterator[Masks]:
         """Prune, then exchange."""
         if step <= self.window.stop:
             yield from super().changes(step, scores)
-        share = cosine(self.settings.drop, self.settings.drop_last, step / self.window.end)
-        yield rewire(self.weights(), self.masks, scores, share)
+        if step < self.window.end:
+            share = cosine(self.settings.drop, self.settings.drop_last, step / self.window.end)
+            yield rewire(self.weights(), self.masks, scores, share)
 
 
 class Chase(Dynamic):
@@ -224,11 +293,16 @@ class Chase(Dynamic):
         super().__init__(settings, seed)
         self.alive: Alive = {}
 
-    def attach(self, network: AVSR, steps: int) -> None:
+    @property
+    def reach(self) -> int:
+        """As many as are set."""
+        return self.settings.gradients
+
+    def attach(self, network: AVSR, steps: int, average_from: int | None = None) -> None:
         """Find the channels; those that came with a checkpoint stay removed."""
         self.inner = find_groups(network)
         self.alive = self.alive or all_alive(self.inner)
-        super().attach(network, steps)
+        super().attach(network, steps, average_from)
 
     def changes(self, step: int, scores: dict[str, Tensor]) -> Iterator[Masks]:
         """Remove channels and the smallest weights, then grow where the gradient is largest, as far as the bound is."""
@@ -247,18 +321,18 @@ class Chase(Dynamic):
         yield grow(scores, self.masks, bound - kept(self.masks), places)
 
     def remove_channels(self, progress: float) -> None:
-        """As many as are to be gone by now, the weakest of the network."""
+        """As many as are to be gone by now, those that are weakest beside their neighbours."""
         gone = cubic(0.0, self.settings.channels, progress)
         keep = size(self.alive) - round(gone * size(self.alive))
         least = self.settings.least * (1 - self.settings.channels)
         self.alive = remove_weakest(self.alive, strengths(self.inner, self.weights()), keep, least)
 
     def state_dict(self) -> dict[str, Any]:
-        """The masks and the channels."""
+        """The channels too."""
         return super().state_dict() | {"channels": dict(self.alive)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """The masks and channels of a checkpoint."""
+        """Those of a checkpoint."""
         super().load_state_dict(state)
         self.alive = dict(state["channels"])
 

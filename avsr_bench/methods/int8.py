@@ -1,7 +1,8 @@
-"""Quantisation-aware training: linear layers compute with weights of 8 bits, and learn to live with them.
+"""Quantisation-aware training: layers compute with weights of 8 bits, and learn to live with them.
 
-Uniform and symmetric, one scale a row of a weight, by torchao; activations stay as they are. The 8-bit row of
-SparseVSR's Table 1 quantises non-uniformly (arXiv 2307.04552, after Gui et al. 2019): this one is ours.
+Uniform and symmetric, by torchao, with one scale for each row of a linear layer and each output channel of a
+convolution; activations stay as they are. The 8-bit row of SparseVSR's Table 1 quantises non-uniformly (arXiv
+2307.04552, after Gui et al. 2019): this one is ours.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..nn import AVSR
+from ..nn import AVSR, prunable
 from ..records import Refused
 from .method import Method
 from .weight_override import override_weight
@@ -31,15 +32,20 @@ class Int8(Method):
             from torchao.quantization.qat import IntxFakeQuantizeConfig, IntxFakeQuantizer
         except ImportError:
             raise Refused("int8 needs torchao: pip install 'avsr-bench[int8]'") from None
-        self.rounded = IntxFakeQuantizer(IntxFakeQuantizeConfig(torch.int8, "per_channel", is_symmetric=True))
+        self.quantizer = IntxFakeQuantizer(IntxFakeQuantizeConfig(torch.int8, "per_channel", is_symmetric=True))
 
-    def attach(self, network: AVSR, steps: int) -> None:
-        """Let rounded weights stand in for those of every linear layer."""
-        self.names = [f"{name}.weight" for name, layer in network.named_modules() if isinstance(layer, nn.Linear)]
+    def rounded(self, weight: Tensor) -> Tensor:
+        """A weight with at most 256 evenly spaced values in a row, which is what makes one output; kernels lie flat."""
+        rows: Tensor = self.quantizer(weight.flatten(1))
+        return rows.view_as(weight)
+
+    def attach(self, network: AVSR, steps: int, average_from: int | None = None) -> None:
+        """Let rounded weights stand in for those of every linear layer and every convolution."""
+        self.names = list(prunable(network))
         for name in self.names:
             override_weight(network.get_submodule(name.removesuffix(".weight")), self.rounded)
 
     @torch.no_grad()
     def settled(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """`weights`, those of linear layers rounded: at most 256 values in a row of each."""
+        """`weights`, those of linear layers and convolutions rounded."""
         return dict(weights) | {name: self.rounded(weights[name]) for name in self.names}

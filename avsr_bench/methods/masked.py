@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ..nn import AVSR
-from .masks import Masks, hold, sparsity
+from .masks import Masks, emptied, hold, sparsity
 from .method import Method
 
 
@@ -24,14 +24,16 @@ class Masked(Method):
 
     def __init__(self) -> None:
         self.masks: Masks = {}
-        self._counted: Masks | None = None  # what `_figures` is about
+        self._counted: Masks | None = None  # what `_figures` and `_emptied` are about
         self._figures: dict[str, float] = {}
+        self._emptied: list[str] = []
+        self._said = False
 
     def first_masks(self, network: AVSR, steps: int) -> Masks:
         """The masks that a run of `steps` updates begins with, from the weights that it holds; none: all stay."""
         return {}
 
-    def attach(self, network: AVSR, steps: int) -> None:
+    def attach(self, network: AVSR, steps: int, average_from: int | None = None) -> None:
         """Choose the first masks and make removed weights zero; masks that came with a checkpoint stay."""
         self.network = network
         if not self.masks:
@@ -63,10 +65,25 @@ class Masked(Method):
         self.masks = dict(state["masks"])
 
     def figures(self) -> dict[str, float]:
-        """The fraction of removed weights, of all and of each part of the network; counted where masks are new."""
+        """The fraction of removed weights, of all and of each part; layers without a weight, where there are any."""
+        self._count()
+        return self._figures | ({"empty_layers": len(self._emptied)} if self._emptied else {})
+
+    def remarks(self) -> list[str]:
+        """The first time that layers have no weight left, which ones: a network may be blind behind them."""
+        self._count()
+        if self._said or not self._emptied:
+            return []
+        self._said = True
+        return [
+            f"{len(self._emptied)} of {len(self.masks)} layers have no weight left, {self._emptied[0]} first: only"
+            " their biases pass. metrics.csv counts them (empty_layers). If the loss stays where it is, lower"
+            " method.sparsity"
+        ]
+
+    def _count(self) -> None:
         if self._counted is not self.masks:
-            self._counted, self._figures = self.masks, sparsity(self.masks)
-        return dict(self._figures)
+            self._counted, self._figures, self._emptied = self.masks, sparsity(self.masks), emptied(self.masks)
 
     def settled(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """`weights` with removed ones zero."""

@@ -34,6 +34,12 @@ def density(masks: Mapping[str, Tensor]) -> float:
     return kept(masks) / size(masks) if masks else 1.0
 
 
+def emptied(masks: Mapping[str, Tensor]) -> list[str]:
+    """The layers of which no weight stays, in the order of the network."""
+    left = torch.stack([mask.any() for mask in masks.values()]).tolist() if masks else []
+    return [name for name, some in zip(masks, left, strict=True) if not some]
+
+
 def part(name: str) -> str:
     """The part of the network that a weight belongs to, as sparsity is drawn: frontend, encoder, decoder, outputs."""
     if name in ("ctc.weight", "decoder.output.weight"):

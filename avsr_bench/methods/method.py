@@ -20,8 +20,12 @@ class Method:
     are saved.
     """
 
-    def attach(self, network: AVSR, steps: int) -> None:
-        """Prepare the network for a run of `steps` updates."""
+    def attach(self, network: AVSR, steps: int, average_from: int | None = None) -> None:
+        """Prepare the network for a run of `steps` updates.
+
+        The mean of the weights after some of them, update `average_from` the first, is what the run leaves behind;
+        none: the last weights. What a weight of 0 does to a mean is for the method to avoid.
+        """
 
     def trained(self) -> list[nn.Parameter]:
         """Parameters of the method itself; DDP averages their gradients, and they are no part of what is saved."""
@@ -48,6 +52,10 @@ class Method:
     def figures(self) -> dict[str, float]:
         """What is logged beside the losses after an update: sparsity, temperature, undecided weights."""
         return {}
+
+    def remarks(self) -> list[str]:
+        """What people should be told after an update, a line each; next to never anything."""
+        return []
 
     def settled(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """`weights`, the network's state or an average of states, as they are saved: removed weights are 0."""

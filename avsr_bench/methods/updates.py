@@ -21,8 +21,10 @@ from .masks import Masks, keep_largest, kept
 class Window:
     """The optimiser steps, counted from 1, in which masks change.
 
-    Every so many from `start` to `end`, and `stop` itself, where schedules arrive; `end` is `stop`, or the end of the
-    run for those that exchange weights to its end. In the step `end` nothing is exchanged: it could not learn any more.
+    Every so many from `start` on, then `stop` itself, where schedules arrive, then every so many from there to `end`.
+    Two changes are never less than `every` apart: what has grown needs the time. `end` is `stop`, or, for those that
+    exchange weights on, the first step that counts in what the run leaves behind. In it nothing is exchanged: a new
+    weight is zero there.
     """
 
     start: int
@@ -32,14 +34,20 @@ class Window:
 
     def due(self, step: int) -> bool:
         """Whether masks change in this step."""
-        return step == self.stop or (self.start <= step < self.end and (step - self.start) % self.every == 0)
+        if step < self.stop:
+            return self.start <= step <= self.stop - self.every and (step - self.start) % self.every == 0
+        return step == self.stop or (step < self.end and (step - self.stop) % self.every == 0)
+
+    def due_soon(self, step: int, steps: int) -> bool:
+        """Whether masks change in this step or in one of the next, `steps` of them together."""
+        return any(self.due(step + ahead) for ahead in range(steps))
 
     def progress(self, step: int) -> float:
         """How far schedules are: 0 until `start`, 1 from `stop` on."""
         return min(max((step - self.start) / (self.stop - self.start), 0.0), 1.0)
 
 
-def window(steps: int, start: float, stop: float, every: int, goes_on: bool = False) -> Window:
+def window(steps: int, start: float, stop: float, every: int, end: int | None = None) -> Window:
     """The window of a run of `steps`, of which start and stop are fractions; refused where no update lies in it."""
     first, last = round(start * steps), round(stop * steps)
     if last - first < every:
@@ -47,7 +55,7 @@ def window(steps: int, start: float, stop: float, every: int, goes_on: bool = Fa
             f"masks would never change: method.every={every}, but of the run's {steps} steps only "
             f"{max(last - first, 0)} lie between method.start and method.stop. Train longer, or set method.every lower"
         )
-    return Window(first, last, every, steps if goes_on else last)
+    return Window(first, last, every, last if end is None else end)
 
 
 def cubic(first: float, last: float, progress: float) -> float:

@@ -9,6 +9,12 @@ import torch
 from torch import Tensor, nn
 
 
+def moments(steps: int, snapshots: int, fraction: float) -> set[int]:
+    """After which updates of a run snapshots are taken: the last, and others evenly before it."""
+    apart = fraction * steps / snapshots
+    return {max(round(steps - k * apart), 1) for k in range(snapshots)}
+
+
 class Average:
     """Adds weights up at evenly spaced updates of the last stretch; one copy of them in memory, however many.
 
@@ -16,8 +22,7 @@ class Average:
     """
 
     def __init__(self, steps: int, snapshots: int, fraction: float) -> None:
-        apart = fraction * steps / snapshots
-        self.moments = {max(round(steps - k * apart), 1) for k in range(snapshots)}
+        self.moments = moments(steps, snapshots, fraction)
         self.sum: dict[str, Tensor] = {}
         self.count = 0
 

@@ -19,6 +19,7 @@ from ..objectives import Recognise
 from ..records import Ancestor, Budget, Progress, Refused
 from ..runs import About
 from ..text import Tokenizer, load_tokenizer, make_tokenizer
+from .average import moments
 from .checkpoint import CHECKPOINT, read_checkpoint
 from .clips import TrainingData, check_streams, open_training_data, write_left_out
 from .folder import hold_run, resumable
@@ -85,6 +86,8 @@ def train_run(run: PlannedRun, corpus: Prepared, view: Progress) -> None:
                 automatic_hours=hours["automatic"],
                 unlabelled_hours=hours["unlabelled"],
             )
+            if run.followed:  # before the weights: with these the round is finished
+                runs.write_weights(folder, method.settled(objective.network.state_dict()), runs.LAST)
             finish(run, replace(about, budget=budget), trained, objective.network)
             say(f"weights: {folder / runs.WEIGHTS}")
         fabric.barrier()  # the next run may begin with these weights
@@ -128,25 +131,28 @@ def learner_of(
     seed_everything(about.seed, verbose=False)
     network = AVSR(about.modality, recipe.network, len(tokenizer))
     if run.initial is not None and not state:
-        take_weights(network, run.initial, recipe.init.part, say)
+        take_weights(network, run.initial, recipe.init.part, say, runs.LAST if run.follows else runs.WEIGHTS)
     objective = objectives.build(recipe.objective, run.about.system, network, recipe.loss, helpers).to(device)
     method = methods.build(recipe.method, run.about.system, about.seed or 0)
     if state:
         objective.restore(state["objective"])
         method.load_state_dict(state["method"])
-    method.attach(network, steps)
+    method.attach(network, steps, min(moments(steps, recipe.train.average, recipe.train.average_fraction)))
     return objective, method
 
 
-def take_weights(network: AVSR, initial: Path, part: Any, say: Say) -> None:
-    """Load the weights that a run begins with."""
-    report = nn.load(network, nn.read(initial if initial.is_file() else initial / runs.WEIGHTS), part)
+def take_weights(network: AVSR, initial: Path, part: Any, say: Say, file: str = runs.WEIGHTS) -> None:
+    """Load the weights that a run begins with: a file, or one of the files of a run."""
+    if file == runs.LAST and not (initial / file).is_file():
+        raise Refused(f"{initial} has no {file}, which the next round begins with: delete the folder to train it again")
+    report = nn.load(network, nn.read(initial if initial.is_file() else initial / file), part)
     if part == "all" and report.release == "ours" and report.unused:
         raise Refused(
             f"{initial} has {len(report.unused):,} weights without a place in this network, {report.unused[0]} first:"
             " give the network settings of that run, network.layer_scale and network.encoder_blocks among them"
         )
-    say(f"begins with {part} of {initial}: {report.parameters:,} parameters")
+    which = f"the last weights of {initial}" if file == runs.LAST else f"{part} of {initial}"
+    say(f"begins with {which}: {report.parameters:,} parameters")
 
 
 def ancestors_of(run: PlannedRun) -> tuple[Ancestor, ...]:

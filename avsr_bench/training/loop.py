@@ -133,6 +133,8 @@ def fit(work: Work, fabric: Fabric, view: Progress) -> Trained:
                 looked_at = work.clips.validation(own, ranks)
                 report.validated = validate(objective, looked_at, work.tokenizer, fabric, settings.precision == "bf16")
             report.update(update + 1, losses, optimizer.param_groups[0]["lr"], norms, method.figures())
+            for line in method.remarks() if own == 0 else ():
+                view.say(line)
 
             due = time.monotonic() - saved >= 60 * settings.save_minutes
             due, stop = agreed(fabric, due, signals.received is not None)

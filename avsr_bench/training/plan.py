@@ -16,9 +16,13 @@ from ..data import Prepared
 from ..nn import Modality
 from ..records import Refused
 from ..runs import About
+from .average import moments
 from .machine import check_started_outside, devices_for
 from .recipe import TrainRecipe, load_recipe, rounds_of
 
+# Updates of a run by epochs, which are counted, and checked again, when its clips are read: so many that fractions of
+# them compare as they will then, and that a setting which is a number of updates is not too large.
+UNKNOWN = 10**12
 PLACEMENT = ("train.device", "train.devices", "train.nodes")
 FORM = {"init": ("network", "text"), "helper": ("text",)}  # sections in which a run must be like the one it needs
 
@@ -51,6 +55,8 @@ class PlannedRun:
     resume: bool
     initial: Path | None = None  # a run, or a file of weights, that it begins with
     helpers: Mapping[str, Path] = field(default_factory=dict)  # runs by the setting of the objective
+    follows: bool = False  # whether it is a round after another, and so begins with the last weights of that
+    followed: bool = False  # whether another round begins with its last weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,14 @@ def make_plan(request: TrainRequest) -> Plan:
         for run in planner.runs:
             check_started_outside(run.recipe.train)
     return Plan(corpus, tuple(planner.runs), asked)
+
+
+def check_average(recipe: TrainRecipe, where: str) -> None:
+    """Refuse a method that would change masks between the snapshots of a run."""
+    train = recipe.train
+    steps = train.steps or UNKNOWN
+    first = min(moments(steps, train.average, train.average_fraction))
+    methods.check_average(recipe.method, where, steps, first)
 
 
 @dataclass(slots=True)
@@ -101,6 +115,7 @@ class _Planner:
         )
         nn.check_size(about.modality, recipe.network, recipe.text.units)
         objectives.check_streams(recipe.objective, recipe.data, str(loaded.path))
+        check_average(recipe, str(loaded.path))
         chain = (*chain, (request.system, size))
         initial = None
         if recipe.init.run is not None:
@@ -141,6 +156,8 @@ class _Planner:
                     folder=home,
                     resume=begun,
                     initial=rounds[number - 2][0] if number > 1 else initial,
+                    follows=number > 1,
+                    followed=number < len(rounds),
                 )
             )
         return tuple(home for home, _ in rounds)

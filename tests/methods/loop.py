@@ -23,7 +23,7 @@ from avsr_bench.nn import AVSR, Batch, FrontendSettings, LossSettings, NetworkSe
 from avsr_bench.objectives import Batches, Recognise
 from avsr_bench.records import SILENCE
 from avsr_bench.text import TokenizerSettings, learn_tokenizer
-from avsr_bench.training import loop
+from avsr_bench.training import average, loop
 from avsr_bench.training.checkpoint import CHECKPOINT, read_checkpoint
 from avsr_bench.training.recipe import TrainSettings
 from avsr_bench.training.report import read_metrics
@@ -111,7 +111,9 @@ def fit(
     if state:
         objective.restore(state["objective"])
         method.load_state_dict(state["method"])
-    method.attach(network, steps)
+    options = {"lr": 1e-2, "warmup": 0.0, "clip": 1.0, "average": 1, "save_minutes": 1e6, **settings}
+    training = TrainSettings(**options)
+    method.attach(network, steps, min(average.moments(steps, training.average, training.average_fraction)))
     after_step, done = method.after_step, state.get("update", 0)
 
     def watched(optimizer: Optimizer) -> None:
@@ -122,10 +124,9 @@ def fit(
             look(Moment(done, optimizer))
 
     method.after_step = watched  # type: ignore[method-assign]
-    options = {"lr": 1e-2, "warmup": 0.0, "clip": 1.0, "average": 1, "save_minutes": 1e6, **settings}
     tokenizer, _ = learn_tokenizer(["bin blue at f two now"], TokenizerSettings(kind="characters"))
     clips: Any = Noise(batches or make_batches(4))
-    work = loop.Work(folder, TrainSettings(**options), steps, objective, method, clips, tokenizer, state)
+    work = loop.Work(folder, training, steps, objective, method, clips, tokenizer, state)
     if not state:
         torch.manual_seed(0)
     return loop.fit(work, Fabric(accelerator="cpu", devices=devices, strategy=strategy), SILENCE)

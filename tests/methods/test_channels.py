@@ -15,8 +15,9 @@ from avsr_bench.methods.channels import (
     remove_weakest,
     strengths,
 )
-from avsr_bench.methods.masks import kept, size
-from avsr_bench.nn import AVSR, NetworkSettings, prunable
+from avsr_bench.methods.erk import erk
+from avsr_bench.methods.masks import draw, keep_largest, kept, size
+from avsr_bench.nn import AVSR, FrontendSettings, NetworkSettings, prunable
 
 INNER = ("norm1.bias", "norm1.weight", "expand.bias", "depthwise.bias", "batch_norm.bias", "batch_norm.weight")
 
@@ -107,6 +108,7 @@ def test_a_channel_is_as_strong_as_the_mean_of_its_weights() -> None:
 def slow(alive: Mapping[str, Tensor], strength: Mapping[str, Tensor], keep: int, least: float) -> Alive:
     """One channel after another: the weakest whose group can spare it."""
     left = {name: channels.clone() for name, channels in alive.items()}
+    strength = {name: of / of[alive[name]].mean() for name, of in strength.items()}
     while kept(left) > keep:
         spare = [
             (strength[name][index].item(), name, index)
@@ -135,3 +137,40 @@ def test_the_weakest_channels_of_all_groups_go_as_far_as_each_can_spare(
     expected = slow(alive, strength, keep, least)
     assert all(torch.equal(new[name], expected[name]) for name in alive)
     assert not any(bool((new[name] & ~alive[name]).any()) for name in alive)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10**6), st.integers(1, 25), st.integers(-20, 20), st.booleans())
+def test_the_scale_of_a_group_decides_nothing(seed: int, keep: int, power: int, fewer: bool) -> None:
+    """Initial weights are 1 / sqrt(fan-in) times the density of a layer, which says nothing of its channels."""
+    source = torch.Generator().manual_seed(seed)
+    strength = {name: 0.1 + torch.rand(count, generator=source) for name, count in {"a": 5, "b": 12, "c": 8}.items()}
+    alive = {name: torch.ones_like(of, dtype=torch.bool) for name, of in strength.items()}
+    if fewer:
+        alive = halved(alive, seed)
+    scaled = strength | {"b": strength["b"] * 2.0**power}
+    same = remove_weakest(alive, strength, keep, 0.2)
+    assert all(torch.equal(of, same[name]) for name, of in remove_weakest(alive, scaled, keep, 0.2).items())
+
+
+def test_no_branch_loses_half_of_its_channels_to_its_initial_values() -> None:
+    """Ranked by plain magnitude, the widest stages of the front-end would lose two thirds before anything is learnt."""
+    network = make_network(width=64, video=FrontendSettings(channels=(8, 24, 48, 96), blocks=1, stem=(3, 3, 3)))
+    groups, weights = find_groups(network), prunable(network)
+    shapes = {name: of.shape for name, of in weights.items()}
+    masks = draw(shapes, erk(shapes, 0.5), 0)
+    found = strengths(groups, {name: of.detach() * masks[name] for name, of in weights.items()})
+    alive = all_alive(groups)
+    keep = round(0.75 * size(alive))
+
+    def most(left: Alive) -> float:
+        assert kept(left) == keep
+        return max(1 - kept({name: channels}) / len(channels) for name, channels in left.items())
+
+    assert most(remove_weakest(alive, found, keep, 0.0)) < 0.5 < 0.75 < most(keep_largest(found, keep))
+
+
+def test_a_group_without_a_weight_goes_as_far_as_it_can_spare() -> None:
+    alive = {"a": torch.ones(4, dtype=torch.bool), "b": torch.ones(4, dtype=torch.bool)}
+    new = remove_weakest(alive, {"a": torch.zeros(4), "b": torch.ones(4)}, 4, 0.25)
+    assert {name: int(channels.sum()) for name, channels in new.items()} == {"a": 1, "b": 3}

@@ -1,10 +1,11 @@
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from methods.loop import Look, Moment, fit, make_batches, make_network, moments, stopped
+from methods.loop import Look, Moment, fit, logged, make_batches, make_network, moments, stopped
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -77,6 +78,10 @@ def spied(name: str, into: list[dict[str, Any]], **settings: Any) -> Any:
         ({"name": "set", "drop": 1.5}, "drop = 1.5"),
         ({"name": "gmp", "every": 0}, "every = 0"),
         ({"name": "granet", "start": 0.8}, "start=0.8 must lie before stop=0.67"),
+        ({"name": "rigl", "gradients": 0}, "gradients = 0"),
+        ({"name": "rigl", "gradients": 101}, "gradients=101 must not be more than every=100"),
+        ({"name": "chase", "every": 3, "gradients": 4}, "gradients=4 must not be more than every=3"),
+        ({"name": "set", "gradients": 2}, "unknown setting gradients"),
         ({"name": "chase", "chanels": 0.5}, "unknown setting chanels. Did you mean channels?"),
         ({"name": "gmp", "drop": 0.3}, "unknown setting drop"),
     ],
@@ -101,8 +106,16 @@ def test_shipped_recipes_build_at_every_size_and_their_updates_fit_their_runs(na
         method = build(section, name)
         assert isinstance(method, METHODS[name].method)
         if isinstance(method, Dynamic) and size_name == "tiny":
-            method.attach(make_network(), 400)
-            assert sum(map(method.window.due, range(1, 401))) >= 10
+            method.attach(make_network(), 1600, 1472)
+            assert sum(map(method.window.due, range(1, 1601))) >= 10
+
+
+def test_chase_removes_no_channel_in_the_warm_up_of_any_size() -> None:
+    recipe = recipes.load(recipes.shipped("models") / "chase.yaml")
+    for name in ("tiny", "small", "large"):
+        train = recipes.load(recipes.shipped("models/sizes") / f"{name}.yaml")["train"]
+        method = recipe["method"] | recipe.get(name, {}).get("method", {})
+        assert method["start"] >= train["warmup"]
 
 
 @pytest.mark.parametrize("settings", [{}, {"precision": "bf16"}, {"accumulate": 2}], ids=str)
@@ -126,7 +139,7 @@ def test_every_layer_keeps_the_count_of_its_erk_density(name: str) -> None:
     expected = {name: round(densities[name] * shape.numel()) for name, shape in shapes.items()}
     assert all(counts(masks) == expected for masks in seen)
     changes = [any(not torch.equal(new[n], old[n]) for n in old) for old, new in pairwise(seen)]
-    assert changes == ([False] * 8 if name == "static-erk" else [True, False, True, False, True, False, False, False])
+    assert changes == ([False] * 8 if name == "static-erk" else [True, False, True, False, False, False, False, False])
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
@@ -143,6 +156,30 @@ def test_rigl_drops_the_smallest_and_grows_where_the_dense_gradient_is_largest(a
         assert bool((removed != 0).any())  # the gradient is dense where masks change ...
         for name, mask in of["new"].items():
             assert bool((of["left"][name][~mask] == 0).all())  # ... and is not afterwards
+
+
+@pytest.mark.parametrize("name", ["rigl", "granet", "chase"])
+def test_growth_goes_by_the_sum_of_the_last_gradients(name: str) -> None:
+    seen: dict[int, dict[str, Tensor]] = {}
+    used: dict[int, dict[str, Tensor]] = {}
+
+    class Watched(METHODS[name].method):  # type: ignore[misc]
+        def before_step(self, update: int, optimizer: Optimizer) -> None:
+            now = {name: self.network.get_parameter(name).grad for name in self.masks}
+            seen[update] = {name: torch.zeros(()) if of is None else of.clone() for name, of in now.items()}
+            super().before_step(update, optimizer)
+
+        def scores(self, step: int, gradients: dict[str, Tensor]) -> dict[str, Tensor]:
+            used[step] = super().scores(step, gradients)
+            return used[step]
+
+    settings = {"every": 4, "start": 0.0, "stop": 0.8, "gradients": 3}
+    fit(make_network(), Watched(METHODS[name].settings(**settings)), 10)
+    assert sorted(used) == [4, 8]
+    for step, scores in used.items():
+        for layer, score in scores.items():
+            total = sum((seen[step - back][layer] for back in (2, 1, 0)), torch.zeros_like(score))
+            assert torch.allclose(score, total.abs(), rtol=1e-5, atol=1e-8)
 
 
 @pytest.mark.parametrize("name", ["set", "rigl", "granet", "chase"])
@@ -190,7 +227,7 @@ def test_gmp_follows_its_cubic_and_what_is_gone_stays_gone() -> None:
     fit(network, method, 20, look=history(method, seen))
     total = size(method.masks)
     for step, masks in enumerate(seen, 1):
-        last = max((due for due in (2, 4, 6, 8, 10, 12, 14, 15) if due <= step), default=None)
+        last = max((due for due in (2, 4, 6, 8, 10, 12, 15) if due <= step), default=None)
         density = 1.0 if last is None else 1 - cubic(0.0, 0.8, (last - 2) / 13)
         assert kept(masks) == round(density * total)
     for old, new in pairwise(seen):
@@ -227,7 +264,7 @@ def test_granet_has_the_counts_of_gmp_and_weights_come_back_until_the_run_ends()
 
 
 def test_chase_keeps_the_count_of_its_schedule_and_layers_are_free() -> None:
-    network, method, seen = make_network(), make("chase", sparsity=0.6, stop=0.5), []
+    network, method, seen = make_network(), make("chase", sparsity=0.6, start=0.0, stop=0.5), []
     fit(network, method, 20, look=history(method, seen))
     total = size(method.masks)
     wanted = round(0.4 * total)
@@ -240,7 +277,7 @@ def test_chase_keeps_the_count_of_its_schedule_and_layers_are_free() -> None:
 
 
 def test_chase_removes_channels_for_good() -> None:
-    network, method = make_network(), make("chase", sparsity=0.6, channels=0.5, least=0.4)
+    network, method = make_network(), make("chase", sparsity=0.6, start=0.0, channels=0.5, least=0.4)
     assert isinstance(method, Chase)
     alive: list[Masks] = []
 
@@ -261,7 +298,7 @@ def test_chase_removes_channels_for_good() -> None:
 
 
 def test_chase_fills_what_channels_leave_where_that_is_less_than_wanted() -> None:
-    network, method = make_network(), make("chase", sparsity=0.1, channels=0.6)
+    network, method = make_network(), make("chase", sparsity=0.1, start=0.0, channels=0.6)
     fit(network, method, 10, look=holds(network, method))
     places = allowed(find_groups(network), method.alive, method.masks)
     assert kept(places) < 0.9 * size(places)
@@ -279,6 +316,82 @@ def test_a_resumed_run_ends_bit_equal(name: str, saved: int, tmp_path: Path) -> 
     assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), again.state_dict().values(), strict=True))
     assert all(torch.equal(mask, second.masks[layer]) for layer, mask in first.masks.items())
     assert first.figures() == second.figures()
+
+
+@pytest.mark.parametrize("saved", [4, 5, 6])  # before, within and at the end of what is gathered for update 6
+@pytest.mark.parametrize("name", ["rigl", "granet", "chase"])
+def test_a_run_resumed_among_gathered_gradients_ends_bit_equal(name: str, saved: int, tmp_path: Path) -> None:
+    given: dict[str, Any] = {"seed": 5, "sparsity": 0.6, "every": 3, "gradients": 2, "start": 0.0, "stop": 0.75}
+    whole, first = make_network(), make(name, **given)
+    fit(whole, first, 12)
+    before = make(name, **given)
+    stopped(make_network(), before, 12, saved, tmp_path)
+    assert bool(before.gathered) == (saved == 5)
+    again, second = make_network(seed=2), make(name, **given)
+    fit(again, second, 12, folder=tmp_path, resume=True)
+    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), again.state_dict().values(), strict=True))
+    assert all(torch.equal(mask, second.masks[layer]) for layer, mask in first.masks.items())
+
+
+@pytest.mark.parametrize("name", [name for name in SYSTEMS if name != "static-erk"])
+def test_snapshots_that_are_averaged_have_one_mask(name: str) -> None:
+    """Else a weight that is there in k of n would be saved at k / n of its value."""
+    network, method = make_network(), make(name, sparsity=0.6, stop=0.5)
+    states: list[dict[str, Tensor]] = []
+    seen: list[Masks] = []
+
+    def look(moment: Moment) -> None:
+        seen.append(dict(method.masks))
+        if moment.update in (14, 16, 18, 20):
+            states.append({name: of.clone() for name, of in network.state_dict().items()})
+
+    trained = fit(network, method, 20, look=look, average=4, average_fraction=0.4)
+    changed = [
+        step for step in range(2, 21) if any(not torch.equal(seen[step - 1][n], seen[step - 2][n]) for n in seen[0])
+    ]
+    assert changed and max(changed) < 14
+    assert (max(changed) > 10) == method.goes_on
+    for layer, mask in method.masks.items():
+        mean = sum((state[layer] for state in states), torch.zeros(())) / 4
+        assert torch.allclose(trained.weights[layer], mean, atol=1e-7)
+        assert all(torch.equal(state[layer] != 0, states[0][layer] != 0) for state in states[1:])
+        assert bool((trained.weights[layer][~mask] == 0).all())
+
+
+@pytest.mark.parametrize("name", [name for name in SYSTEMS if name != "static-erk"])
+def test_a_schedule_that_ends_among_the_snapshots_is_refused(name: str) -> None:
+    message = r"method.stop=0.9 is too late: .* in its last 20.0%. Set method.stop lower, or train.average=1"
+    with pytest.raises(Refused, match=message):
+        make(name, stop=0.9).attach(make_network(), 100, 80)
+    make(name, stop=0.8).attach(make_network(), 100, 80)
+    make(name, stop=1.0).attach(make_network(), 100)
+
+
+def test_a_run_says_once_that_layers_are_emptied_and_counts_them(tmp_path: Path) -> None:
+    said: list[list[str]] = []
+
+    class Told(Gmp):
+        def remarks(self) -> list[str]:
+            said.append(super().remarks())
+            return said[-1]
+
+    method = Told(METHODS["gmp"].settings(every=2, sparsity=0.97))
+    fit(make_network(), method, 10, folder=tmp_path)
+    empty = [name for name, mask in method.masks.items() if not mask.any()]
+    lines = [line for each in said for line in each]
+    assert len(said) == 10 and len(lines) == 1
+    assert re.match(rf"\d+ of {len(method.masks)} layers have no weight left, \S+ first: .*method.sparsity", lines[0])
+    assert "\n" not in lines[0]
+    table = logged(tmp_path)
+    assert int(table[-1]["empty_layers"]) == len(empty) > 0
+    first = next(update for update, each in enumerate(said) if each)
+    assert [bool(row["empty_layers"]) for row in table] == [update >= first for update in range(10)]
+
+
+def test_nothing_is_said_where_every_layer_has_a_weight(tmp_path: Path) -> None:
+    method = make("rigl", sparsity=0.5)
+    fit(make_network(), method, 6, folder=tmp_path)
+    assert method.remarks() == [] and "empty_layers" not in logged(tmp_path)[-1]
 
 
 def test_an_average_over_changing_masks_has_the_last_ones_zeros() -> None:

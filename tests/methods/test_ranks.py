@@ -15,6 +15,7 @@ SYSTEMS: list[dict[str, Any]] = [
     {"name": "msrs", "search": 0.7, "lr": 0.05, "initial": 0.05, "penalty_weight": 1e-3, "after": "sparse"},
     {"name": "set", "sparsity": 0.6, "every": 2},
     {"name": "rigl", "sparsity": 0.6, "every": 2},
+    {"name": "rigl", "sparsity": 0.6, "every": 3, "gradients": 3, "stop": 0.6},  # stops among gathered gradients
     {"name": "chase", "sparsity": 0.6, "every": 2},
 ]
 
@@ -39,7 +40,7 @@ def two_ranks(folder: Path, section: dict[str, Any], run: Path, *more: str) -> l
 
 
 @pytest.mark.slow  # four processes that import torch
-@pytest.mark.parametrize("section", SYSTEMS, ids=lambda section: section["name"])
+@pytest.mark.parametrize("section", SYSTEMS, ids=lambda section: f"{section['name']}-{section.get('gradients', 1)}")
 def test_ranks_have_the_same_masks_and_zeros_and_a_resumed_run_too(tmp_path: Path, section: dict[str, Any]) -> None:
     first, second = two_ranks(tmp_path / "whole", section, tmp_path / "run")
     two_ranks(tmp_path / "stopped", section, tmp_path / "parts", "stop")

@@ -1,6 +1,8 @@
+from itertools import pairwise
+
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -40,13 +42,33 @@ def test_a_window_without_an_update_is_refused(start: float, stop: float, every:
 
 def test_masks_change_at_the_pace_from_the_start_and_at_the_stop_exactly() -> None:
     plain = window(100, 0.1, 0.75, 20)
-    assert [step for step in range(1, 101) if plain.due(step)] == [10, 30, 50, 70, 75]
+    assert [step for step in range(1, 101) if plain.due(step)] == [10, 30, 50, 75]
     assert [step for step in range(1, 101) if window(100, 0, 0.75, 25).due(step)] == [25, 50, 75]
 
 
 def test_what_goes_on_exchanges_weights_until_the_last_step_but_not_in_it() -> None:
-    assert [step for step in range(1, 101) if window(100, 0, 0.5, 20, goes_on=True).due(step)] == [20, 40, 50, 60, 80]
-    assert window(100, 0, 1.0, 50, goes_on=True).due(100)  # where schedules arrive only then, they do
+    assert [step for step in range(1, 101) if window(100, 0, 0.5, 20, end=100).due(step)] == [20, 50, 70, 90]
+    assert window(100, 0, 1.0, 50, end=100).due(100)  # where schedules arrive only then, they do
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(1, 400), st.floats(0, 1), st.floats(0, 1), st.integers(1, 60), st.floats(0, 1))
+def test_changes_begin_at_the_start_meet_the_stop_end_in_time_and_leave_what_grew_its_time(
+    steps: int, start: float, stop: float, every: int, late: float
+) -> None:
+    first, last = round(start * steps), round(stop * steps)
+    assume(last - first >= every)
+    end = last + round(late * (steps - last))
+    of = window(steps, start, stop, every, end)
+    due = [step for step in range(1, steps + 1) if of.due(step)]
+    assert last in due
+    assert due[0] == first if first else every <= due[0] < 2 * every
+    assert all(later - earlier >= every for earlier, later in pairwise(due))
+    assert all(later - earlier < 2 * every for earlier, later in pairwise(due))
+    assert all(step < end or step == last for step in due)
+    for reach in (1, 2, every):
+        soon = [step for step in range(1, steps + 1) if of.due_soon(step, reach)]
+        assert soon == sorted({step - back for step in due for back in range(reach) if step > back})
 
 
 def test_progress_is_0_until_the_start_and_1_from_the_stop() -> None:

@@ -22,6 +22,7 @@ from avsr_bench.decoding import DecodeSettings
 from avsr_bench.records import Misused, Refused
 from avsr_bench.training.average import Average
 from avsr_bench.training.figures import draw
+from avsr_bench.training.job import take_weights
 from avsr_bench.training.optimiser import rate
 from avsr_bench.training.report import read_metrics
 
@@ -154,10 +155,43 @@ def test_rounds_are_runs_that_begin_with_the_one_before(run, tmp_path):
         0.6, abs=1e-3
     )
     assert second.recipe["init"]["run"].endswith("round-01")
+    said = "\n".join(run.view.said)
+    assert "begins with the last weights of" in said and "round-01: " in said
+    last_of_first = safetensors.torch.load_file(first.folder / runs.LAST)
+    network = first.load()
+    take_weights(network, first.folder, "all", said.join, runs.LAST)
+    assert all(torch.equal(of, last_of_first[name]) for name, of in network.state_dict().items())
+    assert not (second.folder / runs.LAST).exists()  # nothing begins with these
+    assert any(not torch.equal(of, weights(first.folder)[name]) for name, of in last_of_first.items())
     gone = {name: value == 0 for name, value in weights(first.folder).items()}
+    assert all(torch.equal(last_of_first[name] == 0, zero) for name, zero in gone.items() if zero.dim() > 1)
     assert all(bool((weights(second.folder)[name][zero] == 0).all()) for name, zero in gone.items() if zero.dim() > 1)
     again = run("sparsevsr", "rounds.sparsities=[0.3, 0.6]", steps=3, resume=True)
     assert again == last and run.view.steps == 0
+    shutil.rmtree(last)
+    (first.folder / runs.LAST).unlink()
+    with pytest.raises(Refused, match=r"round-01 has no last.safetensors, which the next round begins with: delete"):
+        run("sparsevsr", "rounds.sparsities=[0.3, 0.6]", steps=3, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("system", "given", "message"),
+    [
+        ("msrs", ("method.search=0.95",), r"method.search=0.95 is too long: it would end while the snapshots"),
+        ("msrs", ("method.search=0.95", "method.rescale=true"), r"method.search=0.95 is too long"),
+        ("msrs", ("method.search=92",), r"method.search=92 is too long"),
+        ("rigl", ("method.stop=0.95",), r"method.stop=0.95 is too late: .* in its last 8.0%"),
+        ("rigl", ("method.stop=0.95", "train.steps=null", "train.epochs=3"), r"method.stop=0.95 is too late"),
+    ],
+)
+def test_masks_that_would_change_between_snapshots_are_refused_before_anything_is_read(
+    run, monkeypatch, system, given, message
+):
+    monkeypatch.setattr("avsr_bench.data.choose", None)  # whoever reads fails otherwise
+    snapshots = ("train.average=5", "train.average_fraction=0.1")
+    with pytest.raises(Refused, match=message) as caught:
+        run(system, *snapshots, *given, steps=100)
+    assert "\n" not in str(caught.value) and "train.average=1" in str(caught.value)
 
 
 @pytest.fixture

@@ -126,6 +126,7 @@ class Result:
     system: Word = ""  # the recipe in models/ that it was trained by; empty where unknown
     size: Part = ""
     modality: Literal["video", "audio", "av"] = "video"
+    trained_with_noise: bool | None = None  # visual noise on clips of its training; none where nobody wrote it down
     sparsity: Annotated[float, Field(ge=0, le=1)] = 0.0  # fraction of the prunable weights that are exactly zero
     parameters: Count | None = None
     nonzero: Count | None = None  # parameters that are not zero

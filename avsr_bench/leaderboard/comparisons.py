@@ -78,6 +78,11 @@ class Model:
         return self.run.partition("/")[0]
 
     @property
+    def sparse(self) -> bool:
+        """Whether weights were removed: rounding to 8 bits leaves some zeros too."""
+        return round(self.about.sparsity, 2) > 0
+
+    @property
     def noisy_training(self) -> bool:
         """Whether its training clips had visual noise; of old results nobody knows, and there was no such board."""
         return bool(self.about.trained_with_noise)
@@ -90,7 +95,7 @@ class Model:
     @property
     def label(self) -> str:
         """System, sparsity and noise of training, for people."""
-        sparsity = f" {self.about.sparsity:.0%}".replace("%", " %") if self.about.sparsity else ""
+        sparsity = f" {self.about.sparsity:.0%}".replace("%", " %") if self.sparse else ""
         return f"{self.system}{sparsity}{', trained with noise' if self.noisy_training else ''}"
 
     @property

@@ -32,6 +32,7 @@ from .table import Figure
 from .wer_figures import Drawn, noise_figures, sparsity_figures
 
 FIGURES = ("sparsity-", "noise-", "families-", "gradients-", "layers-", "published-")  # as their names begin
+LEAST = 1e-8  # of a norm of the gradient: nothing is learnt below it
 Words = tuple[str, ...]
 
 
@@ -120,23 +121,30 @@ def _gradients(models: Sequence[Model], name: Words, title: str, out: Path) -> I
     drawing, grid = panels(len(shown))
     for axes, model in zip(grid, shown, strict=True):
         if dense is not None:
-            axes.plot(dense.steps, dense.norms, color=DENSE_COLOUR, alpha=0.5, linewidth=0.9)
+            axes.plot(dense.steps, _drawable(dense.norms), color=DENSE_COLOUR, alpha=0.5, linewidth=0.9)
         curve = curves[model]
-        axes.plot(curve.steps, curve.norms, color=look[model.system].colour, linewidth=1.2)
+        axes.plot(curve.steps, _drawable(curve.norms), color=look[model.system].colour, linewidth=1.2)
         axes.set(title=literal(model.label), yscale="log")
     drawing.supxlabel("update", color=MUTED, fontsize=9)
     drawing.supylabel("norm of the gradient", color=MUTED, fontsize=9)
     headed(drawing, f"Gradient of the first feed-forward layer. Measured here: {title}")
     caption = f"Measured here: L2 norm of the gradient of the encoder's first feed-forward layer, {title}."
-    caption += " Grey: dense." if dense is not None and shown[0] not in (None, dense) else ""
+    caption += " Grey: dense." if dense is not None and len(shown) < len(curves) else ""
+    caption += (
+        f" Norms under {LEAST:.0e} are drawn there." if min(min(c.norms) for c in curves.values()) < LEAST else ""
+    )
     yield keep(drawing, out, f"gradients-{file_name(*name)}", f"Gradient norms in training, {title}", caption)
+
+
+def _drawable(norms: Sequence[float]) -> list[float]:
+    return [max(norm, LEAST) for norm in norms]
 
 
 def _layers(models: Sequence[Model], name: Words, title: str, out: Path) -> Iterator[Figure]:
     """Sparsity by part of the network, as in the third figure of the MSRS paper: a panel a system."""
     found = {
         model: layers
-        for model in _of_each_system([model for model in models if model.about.sparsity])
+        for model in _of_each_system([model for model in models if model.sparse])
         if (layers := {each.name: each for each in read_layers(model.rows[0].path.parent.parent)})
     }
     groups = [group for group in reversed(GROUPS) if any(group in layers for layers in found.values())]

@@ -1,6 +1,6 @@
 """What a board shows, in two sentences made of its numbers: who is lowest, and what removing weights or noise does.
 
-`find` is arithmetic, templates/findings.txt is words; both are true of any board.
+`find` is arithmetic, `sentences` is words (templates/findings.txt); both are true of any board.
 """
 
 from __future__ import annotations
@@ -67,7 +67,12 @@ class Findings:
 
 def findings(board: Board) -> tuple[str, ...]:
     """The sentences of a board."""
-    return tuple(line for line in _TEMPLATE.render(found=find(board), points=points).splitlines() if line)
+    return sentences(find(board))
+
+
+def sentences(found: Findings) -> tuple[str, ...]:
+    """The words of the numbers."""
+    return tuple(line for line in _TEMPLATE.render(found=found, points=points).splitlines() if line)
 
 
 def find(board: Board) -> Findings:
@@ -79,7 +84,7 @@ def find(board: Board) -> Findings:
     means = {model: mean for model in models if (mean := _mean([model.clean]))}
     ranked = sorted(means, key=lambda model: (means[model].value, model.run))
     best = ranked[0] if ranked else None
-    pairs = list(_against_dense(board, [model for model in ranked if model.about.sparsity], names))
+    pairs = list(_against_dense(board, [model for model in ranked if model.sparse], names))
     kept = max((each for each in pairs if each.interval.low <= 0), key=lambda each: each.sparsity, default=None)
     above = [each for each in pairs if each.interval.low > 0 and each.sparsity > (kept.sparsity if kept else 0)]
     told, noisy, levels = _under_noise(board, ranked)

@@ -53,7 +53,7 @@ class Drawn:
 
 def sparsity_figures(drawn: Drawn) -> Iterator[Figure]:
     """WER against sparsity, on clean clips and in the mean over noise."""
-    if not any(model.about.sparsity and model.system != DENSE for model in drawn.models):
+    if not any(model.sparse and model.system != DENSE for model in drawn.models):
         return
     clean = {model: mean for model in drawn.models if model.clean and (mean := _mean([model.clean]))}
     yield from _sparsity(drawn, clean, "clean clips", "")
@@ -65,7 +65,7 @@ def sparsity_figures(drawn: Drawn) -> Iterator[Figure]:
 
 
 def _sparsity(drawn: Drawn, means: dict[Model, Mean], what: str, tag: str) -> Iterator[Figure]:
-    systems = [(name, mine) for name, mine in drawn.by_system(means) if any(each.about.sparsity for each in mine)]
+    systems = [(name, mine) for name, mine in drawn.by_system(means) if any(each.sparse for each in mine)]
     if not systems:
         return
     drawing, grid = panels(len(systems))

@@ -30,7 +30,7 @@ class _Lines:
         self.names = [stage.name for stage in stages]
         width = max(map(len, self.names))
         for stage in stages:
-            self._print(f"    {stage.name:<{width}}  {expectation(stage.seconds):>9}")
+            self._print(f"    {stage.name:<{width}}  {expectation(stage.seconds):>9}".rstrip())
         self._print(in_all(seconds, jobs))
 
     def start(self, stage: str) -> None:

@@ -67,6 +67,7 @@ def _settings(values: Mapping[str, Any]) -> Mapping[str, Any]:
 def _budget(budget: Budget | None) -> Budget | None:
     for ancestor in budget.ancestors if budget else ():
         _word(ancestor.run)
+        _word(ancestor.weights)
     return budget
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import data, recipes, runs
+from ..evaluation import weights_digest
 from ..noise import FAMILIES
 from ..records import Misused, Refused
 from ..training.recipe import TrainRecipe, differences, load_recipe, read_sections, rounds_of
@@ -69,7 +70,17 @@ class Wanted:
                 f"{self.folder} was trained on another state of {run.about.corpus}: move that folder away, or prepare"
                 " the corpus as it was"
             )
-        return (self.folder / runs.WEIGHTS).is_file()
+        if not (self.folder / runs.WEIGHTS).is_file():
+            return False
+        for ancestor in run.about.budget.ancestors if run.about.budget else ():
+            place = runs.ROOT / ancestor.run
+            there = ancestor.weights and (place / runs.WEIGHTS).is_file()
+            if there and weights_digest(runs.open_run(place)) != ancestor.weights:
+                raise Refused(
+                    f"{self.folder} was begun with other weights than {place} has now, which was trained anew since:"
+                    f" move {self.folder} away, so that it is trained again"
+                )
+        return True
 
 
 @dataclass(frozen=True, slots=True)

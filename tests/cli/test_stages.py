@@ -70,7 +70,7 @@ def test_a_log_says_whose_line_it_is(capsys):
     assert said[:4] == [
         "    train entry-00      ~1:00",
         "    train entry-01      ~1:01",
-        "    pages                    ",
+        "    pages",
         "about 2 min in all, two at once",
     ]
     assert said[4:] == [

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from avsr_bench import recipes, runs
-from avsr_bench.records import Misused, Refused
+from avsr_bench.evaluation import weights_digest
+from avsr_bench.records import Ancestor, Budget, Misused, Refused
 from avsr_bench.workflow import BoardRequest, load_settings, make_plan
 from avsr_bench.workflow.schedule import expected
 
@@ -115,6 +116,22 @@ class TestBadInput:
         (place / "models/rigl.yaml").write_text(shipped.replace("drop: 0.3", "drop: 0.4"))
         with pytest.raises(Refused, match=r"rigl-tiny-s0 was trained with method.drop=0.3, not 0.4: a board compares"):
             plan("dense", "rigl")
+
+    def test_a_run_that_began_with_what_was_trained_anew_since_is_refused(self, place):
+        dense, one_shot = (stage.trains[0] for stage in plan("dense", "one-shot") if stage.trains)
+        write_run(dense)
+        ancestor = Ancestor("mouths/dense-tiny-s0", 9, weights_digest(runs.open_run(dense.folder)))
+        write_run(one_shot)
+        about = runs.About(
+            system="one-shot", corpus="mouths", size="tiny", budget=Budget(frames=9, ancestors=(ancestor,))
+        )
+        runs.write_recipe(one_shot.folder, about, one_shot.sections)
+        assert one_shot.is_there()
+        (dense.folder / runs.WEIGHTS).write_text("other weights")
+        with pytest.raises(
+            Refused, match=r"one-shot-tiny-s0 was begun with other weights than runs/mouths/dense-tiny-s0"
+        ):
+            plan("one-shot")
 
     def test_a_run_on_another_state_of_the_corpus_is_refused(self, place):
         wanted = plan("dense")[1].trains[0]

@@ -121,8 +121,8 @@ class _Names:
             worst = max(falls, key=lambda run: falls[run])
             yield (
                 f"{MARK} Not converged: validation loss fell by {ENOUGH:.0%} or more over the last fifth of the updates"
-                f" (most in {worst}, by {falls[worst]:.0%}). More updates would lower its WER; its rank is that of its"
-                " budget."
+                f" (most in {worst}, by {falls[worst]:.0%}). More updates would probably lower its WER; its rank is"
+                " that of its budget."
             ).replace("%", " %")
         for model in models:
             if failed := sorted(self.board.failed_seeds(model)):

@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 # A variable that no goal reads is a misspelt one.
-VARIABLES_leaderboard := CORPUS ROOT MODELS PUBLISH
+VARIABLES_leaderboard := CORPUS ROOT MODELS SEEDS PUBLISH
 VARIABLES_claims := ONLY
 VARIABLES_mutations := COUNT
 VARIABLES_bench := ONLY GRID
@@ -50,11 +50,12 @@ COUNT := 500
 mutations: $(READY)
 	$(BIN)/python -m benchmarks.mutations --count $(COUNT)
 
-# make leaderboard CORPUS=grid ROOT=/data/grid MODELS=dense,msrs; PUBLISH=1 writes the pages that are committed.
+# make leaderboard CORPUS=grid ROOT=/data/grid MODELS=dense,msrs SEEDS=0,1,2; PUBLISH=1 writes the pages that are committed.
 CORPUS := synth
 leaderboard: $(READY)
 	@$(BIN)/avsr-bench leaderboard make --corpus '$(CORPUS)' $(if $(ROOT),--root '$(ROOT)') \
-	  $(if $(MODELS),--models '$(MODELS)') $(if $(filter 1,$(PUBLISH)),--publish)
+	  $(if $(MODELS),--models '$(MODELS)') \
+	  $(if $(SEEDS),--seeds '$(SEEDS)') $(if $(filter 1,$(PUBLISH)),--publish)
 	@echo "environment: made in $$(cat $(READY)) s"
 
 # make claims ONLY="--depths 8 --seeds 0"; hours for all of it, and every cell is kept

@@ -239,6 +239,7 @@ class Ancestor:
 
     run: str
     frames: Count | None = None  # trained on in that run alone; none where nobody knows: weights that others trained
+    weights: str = ""  # a digest of them; empty where nobody kept it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -202,6 +202,7 @@ def test_only_leftovers_of_ours_are_swept(tmp_path):
 # digest behind a checkpoint that is not in its place yet.
 APPENDS = {
     "workflow/run.py": "a",
+    "workflow/commands.py": "a",
     "training/report.py": "a",
     "locks.py": "a",
     "shards/write.py": "x",

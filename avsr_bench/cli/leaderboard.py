@@ -48,7 +48,13 @@ def make_all(
         Path | None, typer.Option(metavar="DIR", help="Folder of the corpus.  [default: what its recipe says]")
     ] = None,
     models: Annotated[
-        str | None, typer.Option(metavar="A,B|all", help="Systems.  [default: those of leaderboards/board.yaml]")
+        str | None,
+        typer.Option(
+            metavar="A,B|all", help="Systems, and other entries of leaderboards/board.yaml.  [default: its models]"
+        ),
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="0,1,2", help="Training seeds of each.  [default: those of board.yaml]")
     ] = None,
     publish: Annotated[
         bool,
@@ -59,7 +65,7 @@ def make_all(
     from ..workflow import BoardRequest, Stopped, make_board
     from .stages import print_outcomes, shown
 
-    request = BoardRequest(corpus, root, listed("--models", models), publish)
+    request = BoardRequest(corpus, root, listed("--models", models), _seeds(seeds), publish)
     try:
         with shown() as view:
             made = make_board(request, view)
@@ -69,10 +75,19 @@ def make_all(
     except KeyboardInterrupt:
         print("avsr-bench: stopped; the same command continues from here", file=sys.stderr)
         raise typer.Exit(130) from None
-    print_outcomes(made.outcomes)
+    print_outcomes(made.outcomes, made.seconds)
     print(f"{made.rows:,} rows measured: {made.pages}/index.html and {made.pages}/README.md")
     if any(outcome.state in ("failed", "left out") for outcome in made.outcomes):
         raise typer.Exit(1)
+
+
+def _seeds(text: str | None) -> tuple[int, ...]:
+    from ..records import Misused
+
+    words = listed("--seeds", text)
+    if not all(word.isascii() and word.isdecimal() and len(word) < 19 for word in words) or len({*words}) < len(words):
+        raise Misused(f"--seeds {text!r}: give whole numbers, each once, such as 0,1,2")
+    return tuple(map(int, words))
 
 
 @app.command()

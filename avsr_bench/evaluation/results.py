@@ -69,6 +69,7 @@ def make_result(heard: Heard, about: Provenance) -> Result:
         system=run.system,
         size=run.size,
         modality=run.modality,
+        trained_with_noise=_trained_with_noise(about.run),
         sparsity=run.sparsity,
         parameters=run.parameters or None,
         nonzero=run.nonzero or None,
@@ -76,6 +77,12 @@ def make_result(heard: Heard, about: Provenance) -> Result:
         train_seed=run.seed,
         budget=run.budget,
     )
+
+
+def _trained_with_noise(run: Run) -> bool | None:
+    """Whether a run's training clips had visual noise; weights of others do not say."""
+    noise = (run.recipe.get("augment") or {}).get("noise")
+    return noise if isinstance(noise, bool) else None
 
 
 def _request(condition: Condition, reader: Reader, about: Provenance) -> dict[str, Any]:

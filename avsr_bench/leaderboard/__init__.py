@@ -7,6 +7,7 @@ Results are read by `rows`, ordered by `comparisons`, laid out by `tables` and `
 """
 
 from .convert import convert
+from .failures import Failed, forget_failure, keep_failure
 from .frame import to_csv, to_frame
 from .published import Papers, Published, Statement, read_published
 from .render import Rendered, render
@@ -15,6 +16,7 @@ from .verify import Verified, verify
 
 __all__ = [
     "Apart",
+    "Failed",
     "Found",
     "Papers",
     "Published",
@@ -24,6 +26,8 @@ __all__ = [
     "Verified",
     "convert",
     "find_row",
+    "forget_failure",
+    "keep_failure",
     "read_published",
     "read_rows",
     "render",

@@ -13,11 +13,14 @@ from statistics import fmean
 
 from .. import noise
 from ..records import Refused
-from ..scoring import WER, Comparison, Interval, Result, compare, interval, pool, same_budget
+from ..scoring import WER, Comparison, Interval, Result, compare, interval, pool, relative_loss, same_budget
+from .failures import Failed, without_seed
 from .rows import CLEAN, Row, scores
 
 CLEAN_KEY: tuple[None, str, float] = (None, CLEAN, 0.0)
+NOTHING_LEFT = 0.9  # WER on clean clips of a network that recognises next to nothing
 LONGEST = 80  # characters of a name of a file, before what tells it from others
+NEAR = 0.1  # of two sparsities that are learnt: as far apart as those of seeds
 DENSE = "dense"  # the system that all others are compared with
 
 
@@ -75,9 +78,30 @@ class Model:
         return self.run.partition("/")[0]
 
     @property
+    def sparse(self) -> bool:
+        """Whether weights were removed: rounding to 8 bits leaves some zeros too."""
+        return round(self.about.sparsity, 2) > 0
+
+    @property
+    def noisy_training(self) -> bool:
+        """Whether its training clips had visual noise; of old results nobody knows, and there was no such board."""
+        return bool(self.about.trained_with_noise)
+
+    @property
+    def trained(self) -> str:
+        """The system, and that it was trained with noise where it was."""
+        return f"{self.system}, trained with noise" if self.noisy_training else self.system
+
+    @property
     def label(self) -> str:
-        """System and sparsity, for people."""
-        return f"{self.system} {self.about.sparsity:.0%}".replace("%", " %") if self.about.sparsity else self.system
+        """System, sparsity and noise of training, for people."""
+        sparsity = f" {self.about.sparsity:.0%}".replace("%", " %") if self.sparse else ""
+        return f"{self.system}{sparsity}{', trained with noise' if self.noisy_training else ''}"
+
+    @property
+    def seeds(self) -> set[int | None]:
+        """The training seeds of its runs."""
+        return {run[0].result.train_seed for run in self.runs}
 
     @property
     def decoding(self) -> str:
@@ -117,6 +141,7 @@ class Board:
     modality: str
     models: tuple[Model, ...]
     shared_name: bool = False  # other clips or other words go by the same names of corpus and split
+    failed: tuple[Failed, ...] = ()  # runs of any model
 
     @property
     def title(self) -> str:
@@ -139,24 +164,56 @@ class Board:
     def dense(self, model: Model) -> Model | str:
         """The dense model to compare with, or in a few words why there is none.
 
-        It was trained on the same corpus with the same seeds and the same budget, and has the same size and decoding.
+        It was trained on the same corpus, with noise or without as the model was, with the same seeds and the same
+        budget, and has the same size and decoding. What noise in training does is seen on dense itself: one that was
+        trained with it is compared with one that was not.
         """
-        if model.system == DENSE:
+        if model.system == DENSE and not model.noisy_training:
             return ""
         if model.frames is None:
             return "budget unknown"
-        alike = [
+        with_noise = model.noisy_training and model.system != DENSE
+        alike = [other for other in self._like(model) if other.system == DENSE]
+        trained = [other for other in alike if other.noisy_training == with_noise]
+        mine = [other for other in trained if model.seeds <= other.seeds]
+        if mine:
+            return mine[0]
+        if alike and not trained:
+            return "no dense run trained with noise" if with_noise else "no dense run trained without noise"
+        return "no dense run of these seeds" if trained else "no dense run of this budget"
+
+    def without_noise(self, model: Model) -> Model | None:
+        """The same system at the same sparsity and budget, trained without noise; for a model that was trained with it.
+
+        A sparsity that is learnt comes out a little otherwise in each training.
+        """
+        if not model.noisy_training:
+            return None
+        for other in self._like(model):
+            near = abs(other.about.sparsity - model.about.sparsity) < NEAR
+            if other.system == model.system and not other.noisy_training and near and model.seeds <= other.seeds:
+                return other
+        return None
+
+    def _like(self, model: Model) -> list[Model]:
+        """Models of the same training corpus, size, decoding and budget."""
+        return [
             other
             for other in self.models
-            if (other.system, other.home, other.about.size) == (DENSE, model.home, model.about.size)
+            if (other.home, other.about.size) == (model.home, model.about.size)
             and other.about.decoding == model.about.decoding
             and same_budget(other.about.budget, model.about.budget)
         ]
-        seeds = {run[0].result.train_seed for run in model.runs}
-        mine = [other for other in alike if seeds <= {run[0].result.train_seed for run in other.runs}]
-        if mine:
-            return mine[0]
-        return "no dense run of these seeds" if alike else "no dense run of this budget"
+
+    def failed_seeds(self, model: Model) -> set[int]:
+        """The training seeds that a model lacks because their training failed."""
+        name = without_seed(model.run)
+        mine = {
+            each.seed
+            for each in self.failed
+            if name == without_seed(each.run) or name.startswith(f"{without_seed(each.run)}/")
+        }
+        return mine - model.seeds
 
 
 def file_name(*words: str) -> str:
@@ -177,7 +234,7 @@ def short(test: Test) -> str:
     return f"{test.fingerprint[:8]}, {test.utterances:,} utterances"
 
 
-def make_boards(rows: Iterable[Row]) -> tuple[list[Board], list[str]]:
+def make_boards(rows: Iterable[Row], failed: Sequence[Failed] = ()) -> tuple[list[Board], list[str]]:
     """All boards by name, and a line wherever one name stands for several tests."""
     groups: dict[tuple[Test, str], dict[tuple[str, str], list[Row]]] = {}  # the rows of each run
     for row in rows:
@@ -208,6 +265,7 @@ def make_boards(rows: Iterable[Row]) -> tuple[list[Board], list[str]]:
             modality,
             tuple(_models([tuple(mine) for _, mine in sorted(models.items())])),
             len(tests[test.corpus, test.split]) > 1,
+            tuple(failed),
         )
         for (test, modality), models in sorted(groups.items(), key=lambda item: (-sizes[item[0][0]], *_order(*item[0])))
     ]
@@ -238,9 +296,10 @@ def _one_more_seed(about: Result, others: Sequence[Result]) -> bool:
 
 def _same(about: Result) -> tuple[object, ...]:
     """What the seeds of a system have in common."""
-    name = re.sub(r"-s[0-9]+(?=/|$)", "", about.run)  # synth/dense-tiny, and the round of its pruning where it is one
+    name = without_seed(about.run)  # synth/dense-tiny, and the round of its pruning where it is one
     decoding = json.dumps(dict(about.decoding), sort_keys=True)
-    return name, about.system, about.size, round(about.sparsity, 2), _settings(about), decoding
+    noisy = bool(about.trained_with_noise)
+    return name, about.system, about.size, round(about.sparsity, 2), noisy, _settings(about), decoding
 
 
 def _settings(about: Result) -> tuple[str, ...]:
@@ -251,7 +310,7 @@ def _settings(about: Result) -> tuple[str, ...]:
         if word in ("--seed", "--out", "--data"):
             next(words, None)
         elif word != "--resume":
-            kept.append(word)
+            kept.append(without_seed(word))  # init.run=runs/synth/dense-half-tiny-s1 is that of the seed
     return tuple(sorted(kept))
 
 
@@ -305,6 +364,25 @@ def against(reference: Sequence[tuple[Row, ...]], conditions: Sequence[tuple[Row
         return compare(first, second)
     except Refused as refused:
         return str(refused)
+
+
+def compare_models(reference: Model, model: Model, keys: Sequence[Key]) -> Comparison | str | None:
+    """How much higher the mean WER of a model is over some conditions, in the seeds of both; none where one lacks them.
+
+    In words why it cannot be said where hypotheses are missing.
+    """
+    mine = model.have(keys)
+    theirs = reference.have(keys, {row.result.train_seed for row in mine[0]} if mine else set())
+    if not mine or not theirs or len(theirs[0]) != len(mine[0]):
+        return None
+    return against(theirs, mine)
+
+
+def loss_of(clean: tuple[Row, ...], conditions: Sequence[tuple[Row, ...]]) -> tuple[float, Interval] | None:
+    """The relative loss of a model under noise against clean clips; none where it recognises next to nothing."""
+    if fmean(row.result.wer for row in clean) > NOTHING_LEFT:
+        return None
+    return relative_loss(pool([scores(row) for row in clean]), [pool([scores(row) for row in of]) for of in conditions])
 
 
 def budgets_of(models: Iterable[Model]) -> list[list[Model]]:

@@ -1,6 +1,7 @@
-"""What training left behind, kept beside the results so that figures outlive the runs: gradients and layers.
+"""What training left behind, kept beside the results so that pages outlive the runs.
 
 <results>/<run>/gradients.csv    step, norm: L2 norm of the gradient of the encoder's first feed-forward layer
+<results>/<run>/validation.csv   update, loss: of the validation clips
 <results>/<run>/layers.csv       group, weights, zeros: the prunable weights by what they belong to
 """
 
@@ -18,8 +19,8 @@ from ..scoring.edits import MOST
 from .rows import Row
 
 METRICS, WEIGHTS = "metrics.csv", "model.safetensors"  # of a run
-GRADIENTS, LAYERS = "gradients.csv", "layers.csv"  # what is kept of them
-STEP, GRADIENT = "update", "grad/first"  # columns of metrics.csv
+GRADIENTS, VALIDATION, LAYERS = "gradients.csv", "validation.csv", "layers.csv"  # what is kept of them
+STEP, GRADIENT, LOSS = "update", "grad/first", "valid/loss"  # columns of metrics.csv
 POINTS = 200  # of a curve: more cannot be told apart in a figure
 
 GROUPS = ("front-end", "attention", "feed-forward", "convolution", "decoder", "output")
@@ -57,12 +58,16 @@ def gather(rows: Iterable[Row], runs: Path) -> list[str]:
             continue
         try:
             curve, table = _newer(here / METRICS, folder / GRADIENTS), _newer(here / WEIGHTS, folder / LAYERS)
-            if (curve or table) and _digest(here) != weights:
+            losses = _newer(here / METRICS, folder / VALIDATION)
+            if (curve or losses or table) and _digest(here) != weights:
                 notes.append(f"{here} has other weights than its results in {folder}: no figures are made of it")
                 continue
             kept = folder / GRADIENTS
             if curve:
-                _write(kept, ("step", "norm"), _thin(_norms(here / METRICS)))
+                _write(kept, ("step", "norm"), _thin(_figures(here / METRICS, GRADIENT)))
+            kept = folder / VALIDATION
+            if losses:
+                _write(kept, ("update", "loss"), ((int(at), of) for at, of in _figures(here / METRICS, LOSS)))
             kept = folder / LAYERS
             if table:
                 _write(kept, ("group", "weights", "zeros"), _layers(here))
@@ -85,6 +90,14 @@ def read_gradients(folder: Path) -> Gradients | None:
         return None
     pairs = [_kept(path, line["step"], line["norm"]) for line in _read(path, ("step", "norm"))]
     return Gradients(*map(tuple, zip(*pairs, strict=True))) if pairs else None
+
+
+def read_validation(folder: Path) -> tuple[tuple[float, float], ...]:
+    """What `gather` kept of a run's validation loss: update and loss, in order."""
+    path = folder / VALIDATION
+    if not path.is_file():
+        return ()
+    return tuple(sorted(_kept(path, line["update"], line["loss"]) for line in _read(path, ("update", "loss"))))
 
 
 def read_layers(folder: Path) -> tuple[Group, ...]:
@@ -134,12 +147,12 @@ def _layers(folder: Path) -> list[tuple[str, int, int]]:
     return [(group, weights[group], zeros[group]) for group in GROUPS if weights[group]]
 
 
-def _norms(path: Path) -> list[tuple[float, float]]:
-    """Steps and norms of a metrics.csv; its lines leave cells empty that were not measured at that step."""
+def _figures(path: Path, name: str) -> list[tuple[float, float]]:
+    """Steps and figures of a metrics.csv; its lines leave cells empty that were not measured at that step."""
     found = []
     for line in _read(path, (STEP,)):
-        step, norm = line[STEP], line.get(GRADIENT)
-        if step and norm and math.isfinite((pair := _numbers(path, step, norm))[1]):
+        step, figure = line[STEP], line.get(name)
+        if step and figure and math.isfinite((pair := _numbers(path, step, figure))[1]):
             found.append(pair)
     return found
 

@@ -21,7 +21,7 @@ INTEGERS = (
 )
 COLUMNS = (
     *("row", "corpus", "split", "modality", "condition", "family", "strength", "noise_on", "noise_seed"),
-    *("noise_version", "system", "size", "sparsity", "parameters", "nonzero", "train_seed"),
+    *("noise_version", "system", "size", "trained_with_noise", "sparsity", "parameters", "nonzero", "train_seed"),
     *(f"{name}{end}" for name in METRICS for end in ("", "_low", "_high")),
     *BUDGET,
     *("utterances", *(metric.counts for metric in METRICS.values()), "decoding", "scorer_version", "text_version"),
@@ -41,6 +41,8 @@ def to_frame(found: Found) -> pd.DataFrame:
 def _type(name: str) -> Any:
     if name in INTEGERS:
         return "UInt64"
+    if name == "trained_with_noise":
+        return "boolean"
     sums = [metric.counts for metric in METRICS.values()]
     numbers = ("strength", "sparsity", "train_seconds", *METRICS, *sums)
     return "Float64" if name in numbers or name.endswith(("_low", "_high", "_hours")) else "string"

@@ -12,6 +12,7 @@ from ..records import Refused
 from .comparisons import Board, make_boards
 from .curves import gather
 from .figures import FIGURES, board_figures, published_figure
+from .findings import findings
 from .frame import COLUMNS, to_csv, to_frame
 from .page import MADE, pages
 from .published import NAMES, Papers, published_tables, read_published
@@ -43,7 +44,7 @@ def render(results: Sequence[Path], published: Path, out: Path, runs: Path | Non
     papers = read_published(published)
     found = read_rows(results)
     gone = gather(found.rows, runs) if runs is not None else []
-    boards, told_apart = make_boards(found.rows)
+    boards, told_apart = make_boards(found.rows, found.failed)
     notes = [*found.notes, *told_apart]
     try:
         make_folder(out)
@@ -65,7 +66,8 @@ def _measured(board: Board, out: Path, notes: list[str]) -> Section:
     figures, missing = board_figures(board, out)
     notes += missing
     tables = tuple(board_tables(board))
-    return Section(board.title, "measured", board.test.corpus, board.modality, tables, tuple(figures))
+    test, said = board.test, findings(board)
+    return Section(board.title, "measured", test.corpus, board.modality, tables, tuple(figures), said)
 
 
 def _published(papers: Papers, out: Path) -> list[Section]:

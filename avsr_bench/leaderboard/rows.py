@@ -18,6 +18,7 @@ from ..records import Misused, Refused
 from ..scoring import SCORER_VERSION, WER, Parts, Result, Score, merge, read_archive, score
 from ..scoring.archive import SUFFIX, is_old
 from ..text import TEXT_VERSION
+from .failures import Failed, read_failures
 
 CLEAN = "clean"
 NOTE = 500  # characters of what is said of a file
@@ -58,6 +59,7 @@ class Found:
     rows: tuple[Row, ...]
     apart: tuple[Apart, ...] = ()
     notes: tuple[str, ...] = ()  # files that are no results
+    failed: tuple[Failed, ...] = ()  # runs that a board asked for, and that are not there
 
 
 def read_rows(folders: Iterable[Path]) -> Found:
@@ -87,12 +89,15 @@ def read_rows(folders: Iterable[Path]) -> Found:
             rows.append(row)
         else:
             apart.append(Apart(row, reason))
+    failed, damaged = read_failures(folders)
+    notes += [*damaged, *(line(f"{each.run} failed: {each.reason}", NOTE) for each in failed)]
     agreed, quarrels = _settle(rows)
     alike, strangers = _of_one_network(agreed)
     return Found(
         tuple(sorted(alike, key=lambda row: (row.name, row.path))),
         tuple(sorted([*apart, *quarrels, *strangers], key=lambda each: (each.row.name, each.row.path))),
         tuple(notes),
+        failed,
     )
 
 
@@ -247,6 +252,6 @@ def scores(row: Row) -> tuple[Score, ...]:
     return _scores(row.path, changed)
 
 
-@lru_cache(maxsize=256)  # conditions: those of two models that are compared; a test set of 1,321 takes 0.7 MB
+@lru_cache(maxsize=1024)  # conditions: tables and figures ask for each several times; 1,321 utterances take 0.7 MB
 def _scores(path: Path, changed: int) -> tuple[Score, ...]:
     return merge(map(score, read_archive(path.parent).utterances(path.name)))

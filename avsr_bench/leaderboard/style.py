@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from typing import Any, Literal
@@ -76,7 +76,6 @@ STYLE: dict[Any, Any] = {
 ADVICE = "pages go to a folder of their own, choose another --out"
 ENOUGH = 5  # points for a band
 ASIDE = 0.14  # levels between the whiskers of two systems
-BESIDE = 1.4  # percent of sparsity between systems that are at the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,21 +120,13 @@ def prominence(system: str) -> tuple[int, str]:
     return order.index(system) if system in order else len(order), system
 
 
-def side_by_side(curves: Sequence[Curve]) -> list[Curve]:
-    """Curves of which all points are at one place, moved a little where others are there too."""
-    there: dict[int, list[int]] = {}
-    for number, curve in enumerate(curves):
-        if len({round(x) for x in curve.x}) == 1:
-            there.setdefault(round(curve.x[0]), []).append(number)
-    moved = list(curves)
-    for numbers in there.values():
-        for turn, number in enumerate(numbers):
-            by = BESIDE * (turn - (len(numbers) - 1) / 2)
-            moved[number] = replace(curves[number], x=[x + by for x in curves[number].x])
-    return moved
-
-
-def draw(axes: Axes, curves: Sequence[Curve], banded: bool = True) -> None:
+def draw(
+    axes: Axes,
+    curves: Sequence[Curve],
+    banded: bool = True,
+    dotted: bool = False,
+    hollow: bool | Sequence[bool] = False,
+) -> None:
     """Lines with bands; points with whiskers where they are few, or where bands would hide one another."""
     look = looks(curve.system for curve in curves)
     for turn, curve in enumerate(curves):
@@ -146,13 +137,36 @@ def draw(axes: Axes, curves: Sequence[Curve], banded: bool = True) -> None:
         elif curve.low:
             if banded:
                 x = [each + ASIDE * (turn - (len(curves) - 1) / 2) for each in x]
-                dashes = ":" if len(x) > 1 else "none"
             axes.vlines(x, curve.low, curve.high, color=colour, linewidth=1.2, alpha=0.55)
+        dashes = ":" if dotted and dashes == "-" else dashes
         (line,) = axes.plot(
             x, curve.y, dashes, color=colour, marker=mark, label=literal(curve.label), markeredgewidth=0
         )
+        empty = [hollow] * len(x) if isinstance(hollow, bool) else hollow
+        open_x, open_y = ([each for each, e in zip(of, empty, strict=True) if e] for of in (x, curve.y))
+        if open_x:
+            axes.plot(open_x, open_y, "none", marker=mark, markerfacecolor="#ffffff", markeredgecolor=colour, zorder=3)
         if curve.said:
             line.set_gid(_told(curve.said))
+
+
+def panels(count: int) -> tuple[Drawing, list[Axes]]:
+    """So many panels with the same axes, at most four in a row, and nothing where the last row is not full."""
+    columns = min(4, count)
+    rows = -(-count // columns)
+    drawing = canvas(max(2.3 * columns + 0.4, 4.6), 1.85 * rows + 0.7)
+    grid = list(drawing.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
+    for number, axes in enumerate(grid):
+        if number >= count:
+            axes.set_visible(False)
+        elif number + columns >= count:  # nothing stands below it
+            axes.xaxis.set_tick_params(labelbottom=True)
+    return drawing, grid[:count]
+
+
+def headed(drawing: Drawing, title: str) -> None:
+    """A title that tells measured from published wherever the picture goes."""
+    drawing.suptitle(literal(title), x=0.01, ha="left", color=MUTED, fontsize=9)
 
 
 def literal(text: str) -> str:

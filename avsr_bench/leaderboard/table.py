@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..scoring import WER, Interval, Result
+from ..scoring import WER, Comparison, Interval, Result
 from .rows import Row
 
 Kind = Literal["measured", "published", "apart"]
@@ -94,6 +94,7 @@ class Section:
     modality: str
     tables: tuple[Table, ...]
     figures: tuple[Figure, ...] = ()
+    findings: tuple[str, ...] = ()  # what it shows, in sentences
 
 
 def points(rate: float) -> str:
@@ -105,11 +106,25 @@ def points(rate: float) -> str:
     return f"{100 * rate:.1f}".replace("-0.0", "0.0").replace("-", "−")
 
 
+def said_levels(levels: Sequence[float]) -> str:
+    """Levels in words."""
+    whole = [int(level) for level in levels]
+    if len(whole) > 2 and whole == list(range(whole[0], whole[-1] + 1)):
+        return f"levels {whole[0]} to {whole[-1]}"
+    return f"level{'s' if len(whole) > 1 else ''} {', '.join(map(str, whole))}"
+
+
 def rate(value: float, span: Interval | None = None) -> Cell:
     """An error rate, with its interval where it has one."""
     if span is None:
         return Cell(points(value), value)
     return Cell(points(value), value, span.low, span.high)
+
+
+def difference(found: Comparison) -> Cell:
+    """How much higher a second model is, in points, with its sign."""
+    sign = "+" if found.difference > 0 else ""
+    return Cell(sign + points(found.difference), found.difference, found.interval.low, found.interval.high)
 
 
 def of_metric(result: Result, name: str = WER) -> Cell:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from .. import noise
 from ..records import Refused
-from ..scoring import WER
+from ..scoring import WER, Comparison
 from .comparisons import (
     CLEAN_KEY,
     FAMILY_SETS,
@@ -15,14 +16,32 @@ from .comparisons import (
     Mean,
     Model,
     Where,
-    against,
     budgets_of,
+    compare_models,
     level_sets,
+    loss_of,
     mean_of,
     where_of,
 )
+from .convergence import ENOUGH, MARK, find_unconverged
+from .robust import robustness_tables
 from .rows import CLEAN, Apart, Row
-from .table import NOTHING, Cell, Column, Line, Table, by_value, count, of_metric, points, rate, share, text_columns
+from .table import (
+    NOTHING,
+    Cell,
+    Column,
+    Line,
+    Table,
+    by_value,
+    count,
+    difference,
+    of_metric,
+    points,
+    rate,
+    said_levels,
+    share,
+    text_columns,
+)
 
 SENSES = {"video": "video", "audio": "sound", "av": "video and sound"}
 FEW_WORDS = 1_000  # of a test: at 20 % WER of independent words, the interval is then 5 points wide
@@ -30,19 +49,30 @@ WHERE = {"mouth": "on mouth crops", "frame": "on full frames", "sound": "in the 
 
 WER_COLUMN = Column("WER", True, "word error rate in percent, with its 95 % interval")
 AGAINST = Column(
-    "against dense", True, "points of WER above the dense model of this size, budget and seeds, on the same draws"
+    "against dense",
+    True,
+    "points of WER above the dense model of this size, budget and seeds, trained with noise or without as this one, on"
+    " the same draws; a dense model trained with noise is compared with one that was not",
+)
+LOSS = Column(
+    "relative loss",
+    True,
+    "of the words that are right on clean clips, the percentage that noise takes: (mean - clean) / (100 - clean)",
 )
 
 
 def board_tables(board: Board) -> Iterator[Table]:
     """All tables of a board, clean clips first."""
     heading = f"{board.title}, {SENSES.get(board.modality, board.modality)}"
-    yield from _clean(board, heading)
+    damaged: list[str] = []
+    named = _Names(board, find_unconverged(board.models, damaged))
+    yield from _clean(board, heading, named, damaged)
     for where in board.noises:
         if where.on == "sound":
-            yield from _sound(board, heading, where)
+            yield from _sound(board, heading, where, named)
         else:
-            yield from _means(board, heading, where)
+            yield from _means(board, heading, where, named)
+            yield from robustness_tables(board, heading, where)
     yield _conditions(board, heading)
 
 
@@ -65,23 +95,49 @@ def _line(cells: Sequence[Cell], rows: Sequence[Row], model: Model | None = None
     return Line(tuple(cells), tuple(rows), result.corpus, result.modality, system)
 
 
-def _model(model: Model, mean: Mean | None, *most: Cell) -> tuple[Cell, ...]:
-    """System, what matters `most`, sparsity and so on: in this order, for a phone shows but the first three."""
-    budget = Cell("unknown") if model.frames is None else Cell(f"{model.frames / 1e6:,.1f}", model.frames)
-    seeds = Cell("1", 1)
-    if mean and len(mean.seeds) > 1:
-        seeds = Cell(f"{len(mean.seeds)}: {points(min(mean.seeds))}–{points(max(mean.seeds))}", len(mean.seeds))
-    return Cell(model.system), *most, share(model.about.sparsity), Cell(model.about.size or NOTHING), budget, seeds
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What a line says of a model beside its numbers, and what its marks mean."""
+
+    board: Board
+    unconverged: Mapping[Model, Mapping[str, float]]
+
+    def cells(self, model: Model, mean: Mean | None, *most: Cell) -> tuple[Cell, ...]:
+        """System, what matters `most`, sparsity and so on: in this order, for a phone shows but the first three."""
+        budget = Cell("unknown") if model.frames is None else Cell(f"{model.frames / 1e6:,.1f}", model.frames)
+        found = len(mean.seeds) if mean else 1
+        asked = found + len(self.board.failed_seeds(model))
+        seeds = f"{found} of {asked}" if asked > found else str(found)
+        if mean and found > 1:
+            seeds += f": {points(min(mean.seeds))}–{points(max(mean.seeds))}"
+        name = f"{model.trained} {MARK}" if model in self.unconverged else model.trained
+        size = Cell(model.about.size or NOTHING)
+        return Cell(name), *most, share(model.about.sparsity), size, budget, Cell(seeds, found)
+
+    def notes(self, models: Iterable[Model]) -> Iterator[str]:
+        """What the marks of these models mean."""
+        if marked := [model for model in models if model in self.unconverged]:
+            falls = {run: fall for model in marked for run, fall in self.unconverged[model].items()}
+            worst = max(falls, key=lambda run: falls[run])
+            yield (
+                f"{MARK} Not converged: validation loss fell by {ENOUGH:.0%} or more over the last fifth of the updates"
+                f" (most in {worst}, by {falls[worst]:.0%}). More updates would probably lower its WER; its rank is"
+                " that of its budget."
+            ).replace("%", " %")
+        for model in models:
+            if failed := sorted(self.board.failed_seeds(model)):
+                said = f"seed{'s' if len(failed) > 1 else ''} {', '.join(map(str, failed))}"
+                yield f"{model.label}: {said} failed and {'are' if len(failed) > 1 else 'is'} missing from the row."
 
 
 def _model_columns(*most: Column) -> tuple[Column, ...]:
     sparsity = Column("sparsity", True, "share of the prunable weights that are exactly zero")
     budget = Column("M frames", True, "millions of frames that it was trained on, those of its ancestors included")
-    seeds = Column("seeds", True, "training seeds in the row; of several, the least and the most WER of one of them")
+    seeds = Column("seeds", True, "training seeds in the row (2 of 3: one failed), and the least and the most WER")
     return Column("system"), *most, sparsity, Column("size"), budget, seeds
 
 
-def _clean(board: Board, heading: str) -> Iterator[Table]:
+def _clean(board: Board, heading: str, named: _Names, damaged: Sequence[str]) -> Iterator[Table]:
     columns = (
         *_model_columns(WER_COLUMN, AGAINST),
         Column("M weights", True, "millions of parameters that are not zero"),
@@ -89,7 +145,7 @@ def _clean(board: Board, heading: str) -> Iterator[Table]:
         *text_columns("reading", "row"),
     )
     lines: dict[Model, Line] = {}
-    notes: list[str] = []
+    notes = list(damaged)
     for model in board.models:
         if not model.clean:
             notes.append(f"{model.run} was not measured on clean clips.")
@@ -98,7 +154,7 @@ def _clean(board: Board, heading: str) -> Iterator[Table]:
         nonzero = result.nonzero if result.nonzero is not None else result.parameters
         mean = _mean_of([model.clean], notes)
         cells = (
-            *_model(model, mean, _cell(mean), _against(board, model, [CLEAN_KEY], notes)),
+            *named.cells(model, mean, _cell(mean), _against(board, model, [CLEAN_KEY], notes)),
             count(nonzero / 1e6, 2) if nonzero else Cell(),
             _cell(_mean_of([model.clean], notes, "cer")),
             Cell(model.decoding),
@@ -106,7 +162,8 @@ def _clean(board: Board, heading: str) -> Iterator[Table]:
         )
         lines[model] = _line(cells, model.clean, model)
     if lines:
-        yield Table(heading, columns, _ranked(lines, 1), "measured", (_size_of(board), *_budgets(lines), *notes))
+        said = (_size_of(board), *_budgets(lines), *named.notes(lines), *notes)
+        yield Table(heading, columns, _ranked(lines, 1), "measured", said)
 
 
 def result_name(rows: Sequence[Row]) -> str:
@@ -144,7 +201,7 @@ def _size_of(board: Board) -> str:
     return said + "".join(f" {caveat[0].upper()}{caveat[1:]}." for caveat in interval.caveats)
 
 
-def _means(board: Board, heading: str, where: Where) -> Iterator[Table]:
+def _means(board: Board, heading: str, where: Where, named: _Names) -> Iterator[Table]:
     """One table a set of levels, with every model that has them all."""
     families = [name for name in FAMILY_SETS if any(f == name for m in board.models for f, _ in m.noisy(where))]
     whole = len(families) == len(noise.FAMILIES)
@@ -156,7 +213,7 @@ def _means(board: Board, heading: str, where: Where) -> Iterator[Table]:
     }
     for levels in level_sets(board, where):
         means = [Column(name, True, what.get(name, "")) for name in shown]
-        most = (means.pop(0), AGAINST) if whole else ()
+        most = (means.pop(0), LOSS, AGAINST) if whole else ()
         columns = (*_model_columns(*most), Column("clean", True), *means, Column("reading"))
         lines: dict[Model, Line] = {}
         notes: list[str] = []
@@ -168,26 +225,23 @@ def _means(board: Board, heading: str, where: Where) -> Iterator[Table]:
             if not any(found.values()):
                 continue
             first_of = next(name for name in shown if found[name])
-            clean = _cell(_mean_of(model.have([CLEAN_KEY, *keys[first_of]])[:1], notes))  # of the same seeds
+            of_clean, *_ = [*model.have([CLEAN_KEY, *keys[first_of]]), ()]  # of the same seeds
+            clean = _cell(_mean_of([of_clean] if of_clean else [], notes))
             mean = found[first_of]
-            first = (_cell(found.pop("mean")), _against(board, model, keys["mean"], notes)) if whole else ()
+            first: tuple[Cell, ...] = ()
+            if whole:
+                lost = _loss(of_clean, model.have(keys["mean"])) if found["mean"] else Cell()
+                first = (_cell(found.pop("mean")), lost, _against(board, model, keys["mean"], notes))
             cells = [_cell(each) for each in found.values()]
             read = [row for name in families for rows in model.have(keys[name]) for row in rows]
-            lines[model] = _line((*_model(model, mean, *first), clean, *cells, Cell(model.decoding)), read, model)
-            if lost := sum(row.result.faces_lost for row in model.rows if where_of(row.result) == where):
-                notes.append(f"{model.run}: no face was found in {lost:,} clips, which count as nothing read.")
+            lines[model] = _line((*named.cells(model, mean, *first), clean, *cells, Cell(model.decoding)), read, model)
+            if without := sum(row.result.faces_lost for row in model.rows if where_of(row.result) == where):
+                notes.append(f"{model.run}: no face was found in {without:,} clips, which count as nothing read.")
         seed = f", noise seed {where.seed}" if where.seed else ""
-        title = f"{heading}: visual noise {WHERE[where.on]}{seed}, mean WER over {_said(levels)}"
+        title = f"{heading}: visual noise {WHERE[where.on]}{seed}, mean WER over {said_levels(levels)}"
         if lines:
-            said = tuple(dict.fromkeys((*_budgets(lines), *notes)))
+            said = tuple(dict.fromkeys((*_budgets(lines), *named.notes(lines), *notes)))
             yield Table(title, columns, _ranked(lines, 1 if whole else 5), "measured", said)
-
-
-def _said(levels: Sequence[float]) -> str:
-    whole = [int(level) for level in levels]
-    if len(whole) > 2 and whole == list(range(whole[0], whole[-1] + 1)):
-        return f"levels {whole[0]} to {whole[-1]}"
-    return f"level{'s' if len(whole) > 1 else ''} {', '.join(map(str, whole))}"
 
 
 def _mean_of(conditions: Sequence[tuple[Row, ...]], notes: list[str], metric: str = WER) -> Mean | None:
@@ -205,24 +259,26 @@ def _cell(mean: Mean | None) -> Cell:
     return rate(mean.value, mean.interval) if mean else Cell()
 
 
+def _loss(clean: tuple[Row, ...], conditions: Sequence[tuple[Row, ...]]) -> Cell:
+    """The relative loss; nothing where it was not measured, or hypotheses are missing, as the note of the mean says."""
+    try:
+        found = loss_of(clean, conditions) if clean and conditions else None
+    except Refused:
+        return Cell()
+    return rate(*found) if found else Cell()
+
+
 def _against(board: Board, model: Model, keys: Sequence[Key], notes: list[str]) -> Cell:
     dense = board.dense(model)
     if isinstance(dense, str):
         return Cell(dense or NOTHING)
-    mine = model.have(keys)
-    seeds = {row.result.train_seed for row in mine[0]} if mine else set()
-    theirs = dense.have(keys, seeds)
-    if not mine or not theirs or len(theirs[0]) != len(mine[0]):
-        return Cell()
-    found = against(theirs, mine)
+    found = compare_models(dense, model, keys)
     if isinstance(found, str):
         notes.append(f"Not compared with dense: {found}.")
-        return Cell()
-    sign = "+" if found.difference > 0 else ""
-    return Cell(sign + points(found.difference), found.difference, found.interval.low, found.interval.high)
+    return difference(found) if isinstance(found, Comparison) else Cell()
 
 
-def _sound(board: Board, heading: str, where: Where) -> Iterator[Table]:
+def _sound(board: Board, heading: str, where: Where, named: _Names) -> Iterator[Table]:
     kinds = sorted({family for model in board.models for family, _ in model.noisy(where)})
     for kind in kinds:
         ratios = sorted({r for m in board.models for family, r in m.noisy(where) if family == kind}, reverse=True)
@@ -237,9 +293,9 @@ def _sound(board: Board, heading: str, where: Where) -> Iterator[Table]:
             cells = [_cell(_mean_of(conditions, notes)) for conditions in mine]
             read = [row for conditions in mine for rows in conditions for row in rows]
             clean = _mean_of(model.have([CLEAN_KEY], {row.result.train_seed for row in read}), notes)
-            system, *rest = _model(model, clean)
+            system, *rest = named.cells(model, clean)
             lines[model] = _line((system, _cell(clean), *cells, *rest, Cell(model.decoding)), read, model)
-        said = tuple(dict.fromkeys((*_budgets(lines), *notes)))
+        said = tuple(dict.fromkeys((*_budgets(lines), *named.notes(lines), *notes)))
         title = f"{heading}: {kind} {WHERE['sound']}"
         yield Table(title, columns, _ranked(lines, 1 + len(ratios)), "measured", said)
 
@@ -262,7 +318,7 @@ def _conditions(board: Board, heading: str) -> Table:
                 Cell(row.name),
                 of_metric(result),
                 of_metric(result, "cer"),
-                Cell(model.system),
+                Cell(model.trained),
                 Cell(result.condition),
                 Cell(result.noise_on or NOTHING),
                 share(result.sparsity),

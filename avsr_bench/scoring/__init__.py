@@ -5,7 +5,7 @@
 """
 
 from .archive import Archive, read_archive
-from .bootstrap import Comparison, Interval, compare, interval
+from .bootstrap import Comparison, Interval, compare, interval, relative_loss
 from .edits import Alignment, Edits, Step, align, count, show
 from .metrics import METRICS, WER, Metric, Parts, Sums
 from .result import SCORER_VERSION, Measure, Result, parse_result, same_budget
@@ -36,6 +36,7 @@ __all__ = [
     "parse_result",
     "pool",
     "read_archive",
+    "relative_loss",
     "same_budget",
     "score",
     "show",

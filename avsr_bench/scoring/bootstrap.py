@@ -22,6 +22,7 @@ from .utterances import Score, merge
 DRAWS = 2_000
 CONFIDENCE = 0.95
 FEW = 10  # groups: with fewer, draws of them vary too little, and intervals are too narrow
+LEAST = 0.01  # of words right on clean clips: of fewer no fraction is taken
 AT_ONCE = 2**22  # numbers drawn at a time: 32 MB
 
 Bound = Annotated[float, Field(ge=-MOST, le=MOST, allow_inf_nan=False)]
@@ -87,6 +88,23 @@ def compare(
         interval=_interval(drawn, over, groups, seed),
         p=float(min(1.0, max(least, 2 * (tail + 1) / (draws + 1)))),
     )
+
+
+def relative_loss(
+    clean: Sequence[Score], noisy: Sequence[Sequence[Score]], draws: int = DRAWS, seed: int = 0
+) -> tuple[float, Interval]:
+    """Of the words that are right on clean clips, the fraction that noise takes: (noisy - clean) / (1 - clean) in WER.
+
+    A ratio of two WERs would call a network fragile for being good on clean clips.
+    """
+    means = [float(np.mean([_rates(*_sums(scores, WER).sum(0)) for scores in of])) for of in ([clean], noisy)]
+    over, groups, rates = _draw([clean, *noisy], WER, draws, seed)
+    drawn = _lost(rates[:, 0], rates[:, 1:].mean(1))
+    return float(_lost(np.array(means[0]), np.array(means[1]))), _interval(drawn, over, groups, seed)
+
+
+def _lost(clean: np.ndarray, noisy: np.ndarray) -> np.ndarray:
+    return (noisy - clean) / np.maximum(1 - clean, LEAST)
 
 
 def _draw(conditions: Sequence[Sequence[Score]], metric: str, draws: int, seed: int) -> tuple[Over, int, np.ndarray]:

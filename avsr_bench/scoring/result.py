@@ -67,6 +67,7 @@ def _settings(values: Mapping[str, Any]) -> Mapping[str, Any]:
 def _budget(budget: Budget | None) -> Budget | None:
     for ancestor in budget.ancestors if budget else ():
         _word(ancestor.run)
+        _word(ancestor.weights)
     return budget
 
 
@@ -126,6 +127,7 @@ class Result:
     system: Word = ""  # the recipe in models/ that it was trained by; empty where unknown
     size: Part = ""
     modality: Literal["video", "audio", "av"] = "video"
+    trained_with_noise: bool | None = None  # visual noise on clips of its training; none where nobody wrote it down
     sparsity: Annotated[float, Field(ge=0, le=1)] = 0.0  # fraction of the prunable weights that are exactly zero
     parameters: Count | None = None
     nonzero: Count | None = None  # parameters that are not zero

@@ -13,6 +13,7 @@ from lightning.fabric import seed_everything
 
 from .. import data, methods, nn, objectives, runs
 from ..data import Chosen, Kind, Prepared
+from ..evaluation import weights_digest
 from ..methods import Method
 from ..nn import AVSR
 from ..objectives import Recognise
@@ -162,8 +163,9 @@ def ancestors_of(run: PlannedRun) -> tuple[Ancestor, ...]:
         if place.is_file():  # weights of others
             found[place.name] = Ancestor(place.name)
             continue
-        budget = runs.open_run(place).about.budget
-        own = Ancestor(runs.name_of(place), None if budget is None else budget.frames)
+        before = runs.open_run(place)
+        budget = before.about.budget
+        own = Ancestor(runs.name_of(place), None if budget is None else budget.frames, weights_digest(before))
         found |= {ancestor.run: ancestor for ancestor in (own, *(budget.ancestors if budget else ()))}
     return tuple(found.values())
 

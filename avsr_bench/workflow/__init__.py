@@ -1,14 +1,16 @@
 """The whole board from one command: a corpus, trained systems, the sweep under noise, the pages.
 
-`settings` is what leaderboards/board.yaml says, `plan` makes stages of it, `run` carries them out, each command a
-process of its own. What is done is not done again.
+`settings` is what leaderboards/board.yaml says, `plan` makes stages of it, `schedule` says which of them may run now,
+`run` carries them out, each command a process of its own (`commands`). What is done is not done again.
 """
 
-from .plan import BoardRequest, Stage, make_plan
-from .run import Made, Outcome, Stopped, View, make_board
+from .plan import BoardPlan, BoardRequest, Stage, make_plan
+from .run import Announced, Made, Outcome, Stopped, View, make_board
 from .settings import BoardSettings, load_settings
 
 __all__ = [
+    "Announced",
+    "BoardPlan",
     "BoardRequest",
     "BoardSettings",
     "Made",

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .. import data, recipes, runs
+from ..evaluation import weights_digest
+from ..noise import FAMILIES
 from ..records import Misused, Refused
 from ..training.recipe import TrainRecipe, differences, load_recipe, read_sections, rounds_of
-from .settings import BoardSettings
+from .settings import ALL, BoardSettings
 
 Command = tuple[str, ...]  # words after avsr-bench
 LOCAL, SHARED = Path("leaderboards/local"), Path("leaderboards")
-ALL = "all"  # of --models: every recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,8 @@ class BoardRequest:
 
     corpus: str = "synth"
     root: Path | None = None  # of the corpus
-    models: tuple[str, ...] = ()  # none: those of board.yaml
+    models: tuple[str, ...] = ()  # entries; none: those of board.yaml
+    seeds: tuple[int, ...] = ()  # of training; none: those of board.yaml
     publish: bool = False  # write what is committed, not what is a user's own
 
     @property
@@ -47,8 +50,9 @@ class Wanted:
     """A run as a recipe makes it."""
 
     folder: Path
+    seed: int
     sections: Mapping[str, Any]  # settings, as they stand in the recipe of a run
-    levels: frozenset[int]  # of noise that it is read under
+    levels: frozenset[int]  # of noise that it is read under; none: it is for others to begin with
 
     def is_there(self, fingerprint: str | None = None) -> bool:
         """Whether it is finished; a run of that name that is another one is refused."""
@@ -66,7 +70,17 @@ class Wanted:
                 f"{self.folder} was trained on another state of {run.about.corpus}: move that folder away, or prepare"
                 " the corpus as it was"
             )
-        return (self.folder / runs.WEIGHTS).is_file()
+        if not (self.folder / runs.WEIGHTS).is_file():
+            return False
+        for ancestor in run.about.budget.ancestors if run.about.budget else ():
+            place = runs.ROOT / ancestor.run
+            there = ancestor.weights and (place / runs.WEIGHTS).is_file()
+            if there and weights_digest(runs.open_run(place)) != ancestor.weights:
+                raise Refused(
+                    f"{self.folder} was begun with other weights than {place} has now, which was trained anew since:"
+                    f" move {self.folder} away, so that it is trained again"
+                )
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,44 +89,72 @@ class Stage:
 
     name: str
     commands: tuple[Command, ...] = ()
+    after: tuple[str, ...] = ()  # stages that have to be over
     needs: tuple[Path, ...] = ()  # runs that it begins with
-    trains: tuple[Wanted, ...] = ()
+    folder: Path | None = None  # of what it trains
+    trains: tuple[Wanted, ...] = ()  # that run, or its rounds
     reads: tuple[Wanted, ...] = ()
+    share: int = 1  # of the jobs that run at once: a training that takes every core takes all
+    seconds: float | None = None  # expected; none where nobody knows
 
 
-def make_plan(request: BoardRequest, settings: BoardSettings) -> tuple[Stage, ...]:
+@dataclass(frozen=True, slots=True)
+class BoardPlan:
+    """The stages of a board in their order, and how many of them run at once."""
+
+    stages: tuple[Stage, ...]
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An entry with one seed: its recipe, the assignments that make it, and its runs."""
+
+    name: str
+    seed: int
+    recipe: TrainRecipe
+    assignments: tuple[str, ...]
+    folder: Path
+    needs: tuple[str, ...]  # entries
+    wanted: tuple[Wanted, ...]  # one, or one a round
+
+
+def make_plan(request: BoardRequest, settings: BoardSettings) -> BoardPlan:
     """The stages of a board in their order. What cannot work is refused now, before the first one starts."""
     corpus = request.data
-    prep = _prep(request, corpus)
+    prep = _prep(request, corpus, settings)
     size = corpus.default_size
-    systems = _systems(request.models or settings.models, settings, size)
+    jobs = min(settings.jobs, len(os.sched_getaffinity(0)))
     stages: list[Stage] = [prep]
     all_wanted: list[Wanted] = []
-    for system, recipe in systems.items():
-        about = runs.About(system=system, corpus=request.corpus, size=size, seed=0)
-        wanted = _runs_of(recipe, runs.default_folder(about), system, settings)
-        for run in wanted:
-            run.is_there()
+    for name in _names(request, settings, size):
+        trained = [_entry(name, seed, request, settings, size) for seed in request.seeds or settings.seeds]
+        for entry in trained:
+            stages.append(_training(entry, request, settings, size, jobs, len(trained) > 1))
+        wanted = tuple(run for entry in trained for run in entry.wanted if run.levels)
         all_wanted += wanted
-        words = ("train", system, "--data", corpus.location, "--size", size, "--resume", *settings.assignments(system))
-        needs = tuple(runs.default_folder(replace(about, system=needed)) for needed in _needed(recipe, size))
-        stages.append(Stage(f"train {system}", (words,), needs, wanted))
-        clean = _sweep(request, settings, corpus, "none", {0})
-        stages.append(Stage(f"read {system}", (clean,), reads=wanted))
+        if wanted:
+            after = tuple(stage.name for stage in stages[-len(trained) :])
+            clean = _sweep(request, settings, corpus, "none", {0})
+            stages.append(Stage(f"read {name}", (clean,), after, reads=wanted, seconds=_reading(settings, wanted)))
     done: frozenset[int] = frozenset({0})
-    # Fewest levels first: all runs share those, and the page has a line of each before the long sweep.
+    # Fewest levels first: all runs share those, and the page has a line of each before the long sweep. One sweep after
+    # the other: each has the archives of its runs for itself.
     for asked in sorted({run.levels for run in all_wanted} - {done}, key=lambda each: (len(each), sorted(each))):
         its = tuple(run for run in all_wanted if run.levels >= asked)
-        told = ", ".join(map(str, sorted(asked - {0}))) if len(asked) < 5 else f"{min(asked - {0})} to {max(asked)}"
+        said = ", ".join(map(str, sorted(asked - {0}))) if len(asked) < 5 else f"{min(asked - {0})} to {max(asked)}"
         words = _sweep(request, settings, corpus, settings.noise, asked)
-        stages.append(Stage(f"read, noise {told}", (words,), reads=its))
-    return tuple(stages)
+        after = tuple(stage.name for stage in stages)
+        seconds = _reading(settings, its, asked - done)
+        stages.append(Stage(f"read, noise {said}", (words,), after, reads=its, share=jobs, seconds=seconds))
+        done |= asked
+    return BoardPlan(tuple(stages), jobs)
 
 
-def _prep(request: BoardRequest, corpus: data.Prepared) -> Stage:
+def _prep(request: BoardRequest, corpus: data.Prepared, settings: BoardSettings) -> Stage:
     """Prepare the corpus. Shards that are whole and have no source beside them are used as they are."""
     place = Path(corpus.location)
-    sheet = Stage("corpus", (("inspect", corpus.location, "--out", str(place / "sheet.png")),))
+    sheet = Stage("corpus", (("inspect", corpus.location, "--out", str(place / "sheet.png")),), seconds=0.0)
     whole = (place / "prep.json").is_file() and all(
         (split["counts"] or {}).get("finished") == split["shards"]  # none: prep was interrupted
         for split in corpus.prep["splits"].values()
@@ -129,40 +171,100 @@ def _prep(request: BoardRequest, corpus: data.Prepared) -> Stage:
     if request.root is None and whole and not (source and Path(source).is_dir()):
         return sheet
     root = () if request.root is None else ("--root", str(request.root))
-    return replace(sheet, commands=(("prep", request.corpus, *root), *sheet.commands))
+    seconds = 0.0 if whole else settings.seconds.corpus or None
+    return replace(sheet, commands=(("prep", request.corpus, *root), *sheet.commands), seconds=seconds)
 
 
-def _systems(names: Sequence[str], settings: BoardSettings, size: str) -> dict[str, TrainRecipe]:
-    """The recipes of the systems asked for, and of those that they begin with, which go first."""
-    found: dict[str, TrainRecipe] = {}
+def _names(request: BoardRequest, settings: BoardSettings, size: str) -> list[str]:
+    """The entries asked for, and those that they begin with, which go first."""
+    asked = request.models or settings.models
+    known = settings.known
+    found: dict[str, None] = {}
 
     def add(name: str) -> None:
         if name in found:
             return
-        recipe = load_recipe(name, size, settings.assignments(name)).recipe
-        for needed in _needed(recipe, size):
+        if name not in known:
+            hint = recipes.nearest(name, known)
+            raise Misused(f"no entry {name!r} in leaderboards/board.yaml, and no recipe in models/.{hint}")
+        recipe = load_recipe(settings.system_of(name), size, settings.assignments(name)).recipe
+        for needed in _needed(recipe, size, settings):
             add(needed)
-        found[name] = recipe
+        found[name] = None
 
-    for name in recipes.names("models") if tuple(names) == (ALL,) else names:
+    for name in known if tuple(asked) == (ALL,) else asked:
         add(name)
-    return found
+    return list(found)
 
 
-def _needed(recipe: TrainRecipe, size: str) -> list[str]:
-    """The systems whose runs, of the same size, another begins with or takes the help of."""
+def _needed(recipe: TrainRecipe, size: str, settings: BoardSettings) -> tuple[str, ...]:
+    """The entries whose runs, of the same size and seed, another begins with or takes the help of."""
     helpers = [name for name, its_size in recipe.helpers(size).values() if its_size == size]
-    return [name for name in (recipe.init.run, *helpers) if name in recipes.names("models")]
+    return tuple(name for name in (recipe.init.run, *helpers) if name in settings.known)
 
 
-def _runs_of(recipe: TrainRecipe, folder: Path, system: str, settings: BoardSettings) -> tuple[Wanted, ...]:
-    """The run of a recipe, or its rounds, each of which begins where the one before ended."""
-    if not recipe.rounds.sparsities:
-        return (Wanted(folder, recipe.sections(), settings.levels_for(system, None)),)
-    return tuple(
-        Wanted(home, this.sections(), settings.levels_for(system, number))
-        for number, (home, this) in enumerate(rounds_of(recipe, folder), start=1)
+def _entry(name: str, seed: int, request: BoardRequest, settings: BoardSettings, size: str) -> _Entry:
+    """The runs of an entry with one seed. `train` knows systems: other entries that it begins with are folders."""
+    system, given = settings.system_of(name), settings.assignments(name)
+    needs = _needed(load_recipe(system, size, given).recipe, size, settings)
+    for needed in set(needs) - set(recipes.names("models")):
+        last = _entry(needed, seed, request, settings, size).wanted[-1].folder
+        given = tuple(f"{key}={last}" if value == needed else f"{key}={value}" for key, _, value in map(_parted, given))
+    recipe = load_recipe(system, size, given).recipe
+    folder = runs.default_folder(runs.About(system=name, corpus=request.corpus, size=size, seed=seed))
+    wanted: tuple[Wanted, ...]
+    if recipe.rounds.sparsities:
+        wanted = tuple(
+            Wanted(home, seed, this.sections(), settings.levels_for(name, number))
+            for number, (home, this) in enumerate(rounds_of(recipe, folder), start=1)
+        )
+    else:
+        wanted = (Wanted(folder, seed, recipe.sections(), settings.levels_for(name, None)),)
+    return _Entry(name, seed, recipe, given, folder, needs, wanted)
+
+
+def _parted(assignment: str) -> tuple[str, str, str]:
+    return assignment.partition("=")
+
+
+def _training(
+    entry: _Entry, request: BoardRequest, settings: BoardSettings, size: str, jobs: int, several: bool
+) -> Stage:
+    """The stage that trains an entry with one seed."""
+    there = [run.is_there() for run in entry.wanted]  # each of them: one that is another run is refused
+    system = settings.system_of(entry.name)
+    words = ["train", system, "--data", request.data.location, "--size", size]
+    words += ["--seed", str(entry.seed)] if entry.seed else []
+    words += ["--out", str(entry.folder)] if entry.name != system else []
+    needed = [_entry(name, entry.seed, request, settings, size) for name in entry.needs]
+    threads, updates = entry.recipe.train.threads, entry.recipe.train.steps
+    pace = settings.seconds
+    alone = threads is None or threads * jobs > len(os.sched_getaffinity(0))
+    known = 0.0 if all(there) else None
+    if not all(there) and updates and pace.update:
+        known = pace.start + updates * pace.update * len(entry.wanted)
+    return Stage(
+        _named(entry.name, entry.seed, several),
+        ((*words, "--resume", *entry.assignments),),
+        after=("corpus", *(_named(each.name, each.seed, several) for each in needed)),
+        needs=tuple(each.wanted[-1].folder for each in needed),
+        folder=entry.folder,
+        trains=entry.wanted,
+        share=jobs if alone else 1,
+        seconds=known,
     )
+
+
+def _named(name: str, seed: int, several: bool) -> str:
+    return f"train {name}, seed {seed}" if several else f"train {name}"
+
+
+def _reading(settings: BoardSettings, wanted: Sequence[Wanted], levels: frozenset[int] = frozenset()) -> float | None:
+    """Seconds to read runs, on clean clips or under levels of noise, if nothing is there yet."""
+    pace = settings.seconds
+    families = len(FAMILIES) if settings.noise == "all" else settings.noise.count(",") + 1
+    conditions = len(wanted) * (families * len(levels) if levels else 1)
+    return pace.start + conditions * pace.condition if pace.condition else None
 
 
 def _sweep(

@@ -1,26 +1,24 @@
-"""A board, stage by stage. Each command is a process of its own; its lines are passed on, and kept in a log."""
+"""A board, stage by stage, those that need not wait for one another side by side."""
 
 from __future__ import annotations
 
 import fcntl
 import re
-import shlex
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import IO, Literal, Protocol
 
 from .. import leaderboard, recipes, runs
 from ..files import sweep_temporaries
-from ..inert import inert
 from ..records import Refused
-from .plan import LOCAL, BoardRequest, Command, Stage, Wanted, make_plan
+from .commands import Commands
+from .plan import LOCAL, BoardRequest, Stage, Wanted, make_plan
+from .schedule import expected, ready
 from .settings import load_settings
 
 State = Literal["done", "done before", "left out", "failed"]
@@ -36,17 +34,25 @@ class Stopped(Exception):
         self.number = number
 
 
-class View(Protocol):
-    """How a board shows itself; `cli.stages` has several."""
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A stage that is going to run, and how long it should take."""
 
-    def begin(self, stages: Sequence[str]) -> None:
-        """The names of all stages, in order."""
+    name: str
+    seconds: float | None = None
+
+
+class View(Protocol):
+    """How a board shows itself; `cli.stages` has several. Several stages may run at once."""
+
+    def begin(self, stages: Sequence[Announced], seconds: float | None, jobs: int) -> None:
+        """All stages in order, and how long all of them should take, so many at once."""
 
     def start(self, stage: str) -> None:
-        """A stage starts, or goes on: pages are made many times."""
+        """A stage starts, or continues: pages are made many times."""
 
-    def say(self, line: str) -> None:
-        """A line of what is running."""
+    def say(self, stage: str, line: str) -> None:
+        """A line of a stage that runs."""
 
     def end(self, outcome: Outcome) -> None:
         """A stage is over."""
@@ -67,36 +73,61 @@ class Made:
     """What came of a board."""
 
     outcomes: tuple[Outcome, ...]
+    seconds: float  # less than those of all stages, of which some ran side by side
     pages: Path
     rows: int
 
 
 def make_board(request: BoardRequest, view: View) -> Made:
-    """Carry out every stage that is not done; a system that fails leaves the others be."""
-    stages = make_plan(request, load_settings(request.corpus))
-    view.begin([*(stage.name for stage in stages), PAGES])
-    outcomes: list[Outcome] = []
-    with _alone() as lock:
+    """Carry out every stage that is not done; an entry that fails leaves the others be."""
+    begin = time.monotonic()
+    plan = make_plan(request, load_settings(request.corpus))
+    announced = [Announced(stage.name, stage.seconds) for stage in plan.stages]
+    view.begin([*announced, Announced(PAGES)], expected(plan.stages, plan.jobs), plan.jobs)
+    outcomes: dict[str, Outcome] = {}
+    running: dict[Future[Outcome], Stage] = {}
+    with _alone() as lock, ThreadPoolExecutor(plan.jobs) as pool, Commands(lock) as commands:
         for folder in (request.pages, request.pages / "figures"):
             if folder.is_dir():
                 sweep_temporaries(folder)  # of a board that was killed
         pages = _Pages(request, view)
-        for stage in stages:
-            view.start(stage.name)
-            begin = time.monotonic()
-            state, note = _carry_out(stage, request, view, lock)
-            outcomes.append(Outcome(stage.name, state, time.monotonic() - begin, note))
-            view.end(outcomes[-1])
-            if state == "failed" and stage is stages[0]:
-                raise Refused(f"{stage.name}: {note}")
-            if stage.reads and state != "left out":
-                pages.make()
-        if pages.outcome.state == "left out":  # nothing could be read: pages say so too
-            pages.make()
-    return Made((*outcomes, pages.outcome), request.pages, pages.rows)
+        while True:
+            if not commands.asked:
+                at_work = [stage.name for stage in running.values()]
+                for stage in ready(plan.stages, outcomes, at_work, plan.jobs):
+                    view.start(stage.name)
+                    running[pool.submit(_carry_out, stage, request, view, commands)] = stage
+            if not running:
+                break
+            if not any(future.done() for future in running):
+                pages.make()  # while others work
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                stage, outcome = running.pop(future), future.result()
+                if commands.asked:
+                    continue  # it was stopped, and has not failed
+                outcomes[stage.name] = outcome
+                view.end(outcome)
+                _keep_failures(stage, outcome, request)
+                if outcome.state == "failed" and stage is plan.stages[0]:
+                    raise Refused(f"{stage.name}: {outcome.note}")
+                pages.stale |= bool(stage.reads) and outcome.state != "left out"
+        if commands.asked:
+            raise Stopped(commands.asked[0])
+        pages.stale |= pages.outcome.state == "left out"  # nothing could be read: pages say so too
+        pages.make()
+        if commands.asked:
+            raise Stopped(commands.asked[0])
+    ordered = tuple(outcomes[stage.name] for stage in plan.stages)
+    return Made((*ordered, pages.outcome), time.monotonic() - begin, request.pages, pages.rows)
 
 
-def _carry_out(stage: Stage, request: BoardRequest, view: View, lock: int) -> tuple[State, str]:
+def _carry_out(stage: Stage, request: BoardRequest, view: View, commands: Commands) -> Outcome:
+    begin = time.monotonic()
+    state, note = _state_of(stage, request, view, commands)
+    return Outcome(stage.name, state, time.monotonic() - begin, note)
+
+
+def _state_of(stage: Stage, request: BoardRequest, view: View, commands: Commands) -> tuple[State, str]:
     missing = [runs.name_of(folder) for folder in stage.needs if not (folder / runs.WEIGHTS).is_file()]
     if missing:
         return "left out", f"it begins with {missing[0]}, which is not there"
@@ -110,12 +141,25 @@ def _carry_out(stage: Stage, request: BoardRequest, view: View, lock: int) -> tu
                 return "done before", ""
         for words in stage.commands:
             command = (*words, "--models", ",".join(readable)) if readable else words
-            problem = _run(command, LOGS / f"{_slug(stage.name)}.log", view, lock)
+            log = LOGS / f"{_slug(stage.name)}.log"
+            problem = commands.run(command, log, lambda line: view.say(stage.name, line))
             if problem is not None:
                 return "failed", problem
     except Refused as refused:
         return "failed", str(refused)
     return "done", ""
+
+
+def _keep_failures(stage: Stage, outcome: Outcome, request: BoardRequest) -> None:
+    """Write down beside the results that a seed failed, or that it did not this time."""
+    if stage.folder is None:
+        return
+    name = runs.name_of(stage.folder)
+    if outcome.state in ("failed", "left out"):
+        reason = outcome.note.partition(" (all of it:")[0]
+        leaderboard.keep_failure(request.results, leaderboard.Failed(name, stage.trains[0].seed, reason))
+    else:
+        leaderboard.forget_failure(request.results, name)
 
 
 def _may_be_read(run: Wanted, request: BoardRequest) -> bool:
@@ -124,57 +168,6 @@ def _may_be_read(run: Wanted, request: BoardRequest) -> bool:
         return run.is_there(request.data.fingerprint)
     except Refused:
         return False
-
-
-def _run(words: Command, log: Path, view: View, lock: int) -> str | None:
-    """Run one command of ours; its last line where it did not end well."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    last = ""
-    with log.open("a", encoding="utf-8") as kept:
-        kept.write(inert(f"$ avsr-bench {shlex.join(words)}") + "\n")
-        kept.flush()
-        # A session of its own: Ctrl-C reaches it once, through us, and not its workers. Who goes on while an orphan of
-        # a killed board is still at work finds the lock held.
-        child = subprocess.Popen(
-            [sys.executable, "-m", "avsr_bench", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=kept,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-            pass_fds=(lock,),
-        )
-        assert child.stderr is not None
-        with _forwarding(child) as asked:
-            for line in child.stderr:  # the libraries below ours write there too
-                kept.write(inert(line, lines=True))
-                if line.strip():
-                    last = line.strip()
-                    view.say(last)
-            code = child.wait()
-    if asked:
-        raise Stopped(asked[0])
-    if code == 0:
-        return None
-    return f"{last.removeprefix('avsr-bench: ') or f'exit code {code}'} (all of it: {log})"
-
-
-@contextmanager
-def _forwarding(child: subprocess.Popen[str]) -> Iterator[list[int]]:
-    """Hand Ctrl-C and SIGTERM on to a child, which saves and ends; the signals that came."""
-    asked: list[int] = []
-
-    def forward(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
-        child.send_signal(number)
-
-    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
@@ -198,15 +191,19 @@ def _alone() -> Iterator[int]:
 
 
 class _Pages:
-    """The pages, rendered again and again; one stage for people."""
+    """The pages, rendered whenever something new was read; one stage for people."""
 
     def __init__(self, request: BoardRequest, view: View) -> None:
         self.request, self.view = request, view
+        self.stale = False  # whether there is something that they do not show yet
         self.outcome = Outcome(PAGES, "left out", 0.0)
         self.rows = 0
 
     def make(self) -> None:
-        """Render what there is by now."""
+        """Render what there is by now, where that is more than before."""
+        if not self.stale:
+            return
+        self.stale = False
         self.view.start(PAGES)
         begin = time.monotonic()
         place = self.request.pages

@@ -56,6 +56,18 @@ def test_a_result_says_all_that_it_takes_to_measure_it_again(measure, corpus, ru
     assert all(each.source for each in heard)
 
 
+@pytest.mark.parametrize("noisy", [True, False, None])
+def test_a_result_says_whether_its_network_was_trained_with_noise(measure, run_of, tmp_path, noisy):
+    folder = tmp_path / "runs/small/dense-noise-tiny-s0"
+    shutil.copytree(run_of(), folder)
+    run = runs.open_run(folder)
+    sections = {name: section for name, section in run.recipe.items() if name not in ("run", "augment")}
+    runs.write_recipe(folder, run.about, sections | ({} if noisy is None else {"augment": {"noise": noisy}}))
+    found = measure(run=str(folder))
+    assert found.result.trained_with_noise is noisy
+    assert scoring.read_archive(found.path.parent).result(found.path.name).trained_with_noise is noisy
+
+
 def test_clean_results_know_no_noise(measure):
     result = measure().result
     assert (result.condition, result.noise_seed, result.noise_on, result.noise_version) == ("clean", None, None, None)

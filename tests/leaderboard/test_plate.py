@@ -1,7 +1,7 @@
-from itertools import pairwise
+import pytest
 
 from avsr_bench import recipes
-from avsr_bench.leaderboard.style import BESIDE, ORDER, Curve, looks, side_by_side
+from avsr_bench.leaderboard.style import ORDER, looks, panels
 
 
 def test_no_two_systems_look_alike():
@@ -24,12 +24,10 @@ def test_any_number_of_systems_is_drawn():
     assert mine <= set(looks(mine))
 
 
-def test_systems_at_one_sparsity_stand_side_by_side_and_rounds_stay_where_they_are():
-    rounds = Curve("sparsevsr", "sparsevsr", [10, 50, 80], [12, 11, 10])
-    alone = Curve("msrs", "msrs", [22.4], [86])
-    half = [Curve(name, name, [50 + off], [30]) for name, off in (("rigl", 0), ("set", 0.1), ("gmp", -0.1))]
-    moved = {curve.system: curve for curve in side_by_side([rounds, alone, *half])}
-    assert moved["sparsevsr"] == rounds and moved["msrs"] == alone
-    places = sorted(moved[curve.system].x[0] for curve in half)
-    assert all(abs(b - a - BESIDE) < 0.3 for a, b in pairwise(places))
-    assert abs(sum(places) / 3 - 50) < 0.1
+@pytest.mark.parametrize("count", [1, 3, 4, 5, 17])
+def test_any_number_of_panels(count):
+    drawing, grid = panels(count)
+    assert len(grid) == count and all(axes.get_visible() for axes in grid)
+    assert sum(axes.get_visible() for axes in drawing.axes) == count
+    low = {round(axes.get_position().y0, 2) for axes in grid}
+    assert len(low) == -(-count // 4)

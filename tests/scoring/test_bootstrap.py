@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avsr_bench.records import Refused
-from avsr_bench.scoring import Edits, Score, compare, interval
+from avsr_bench.scoring import Edits, Score, compare, interval, relative_loss
 
 
 def make(errors, length=10, speaker="", source="", key=""):
@@ -157,3 +157,24 @@ def test_characters_have_their_own():
     scores = [first, Score("b", "", "", {"wer": Edits(hits=2), "cer": Edits(hits=10)})]
     assert interval([scores], "wer").high == 0.5 and interval([scores], "cer").high == 0.1
     assert compare([scores], [scores], "cer").difference == 0
+
+
+class TestRelativeLoss:
+    def test_by_hand(self):
+        """20 % wrong when clean; 60 and 80 % under two noises: of 80 % right, 50 % points are lost."""
+        clean, first, second = ([make(errors, key="a"), make(errors, key="b")] for errors in (2, 6, 8))
+        value, span = relative_loss(clean, [first, second])
+        assert value == pytest.approx((0.7 - 0.2) / (1 - 0.2))
+        assert span.low == pytest.approx(value) == span.high  # both clips say the same
+
+    @given(st.integers(0, 1000), st.floats(0.0, 0.8), st.floats(0.0, 1.0))
+    @settings(max_examples=20, deadline=None)
+    def test_nothing_is_lost_where_noise_does_nothing_and_all_where_nothing_is_left(self, seed, rate, noisy):
+        clean = split(60, seed, rate, spread=0.1)
+        value, span = relative_loss(clean, [clean, clean])
+        assert value == span.low == span.high == 0
+        silent = [make(10, speaker=each.speaker, key=each.key) for each in clean]
+        value, span = relative_loss(clean, [silent])
+        assert value == pytest.approx(1) == span.low == span.high
+        value, span = relative_loss(clean, [split(60, seed + 1, noisy)])
+        assert value <= 1 and span.low <= span.high <= 1 + 1e-9

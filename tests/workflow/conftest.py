@@ -11,6 +11,12 @@ NETWORK = [
 ]
 BOARD = f"""
 models: [dense, sparsevsr]
+entries:
+  rigl-80: {{system: rigl, settings: [method.sparsity=0.8]}}
+  dense-noise: {{system: dense, settings: [augment.noise=true]}}
+  one-shot-noise: {{system: one-shot, settings: [init.run=dense-noise, augment.noise=true]}}
+  dense-half: {{system: dense, settings: [train.steps=2], read: false}}
+  one-shot-half: {{system: one-shot, settings: [init.run=dense-half]}}
 noise: blur
 levels: 0,5
 levels_of:

@@ -3,6 +3,7 @@
 <results>/<run>/gradients.csv    step, norm: L2 norm of the gradient of the encoder's first feed-forward layer
 <results>/<run>/validation.csv   update, loss: of the validation clips
 <results>/<run>/layers.csv       group, weights, zeros: the prunable weights by what they belong to
+<results>/<run>/recipe.yaml      the recipe of the run: a board that has its results need not train it again
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..files import whole
+from ..files import whole, write_whole
 from ..records import Refused
 from ..scoring.edits import MOST
 from .rows import Row
 
-METRICS, WEIGHTS = "metrics.csv", "model.safetensors"  # of a run
+METRICS, WEIGHTS, RECIPE = "metrics.csv", "model.safetensors", "recipe.yaml"  # of a run
 GRADIENTS, VALIDATION, LAYERS = "gradients.csv", "validation.csv", "layers.csv"  # what is kept of them
 STEP, GRADIENT, LOSS = "update", "grad/first", "valid/loss"  # columns of metrics.csv
 POINTS = 200  # of a curve: more cannot be told apart in a figure
@@ -58,8 +59,8 @@ def gather(rows: Iterable[Row], runs: Path) -> list[str]:
             continue
         try:
             curve, table = _newer(here / METRICS, folder / GRADIENTS), _newer(here / WEIGHTS, folder / LAYERS)
-            losses = _newer(here / METRICS, folder / VALIDATION)
-            if (curve or losses or table) and _digest(here) != weights:
+            losses, recipe = _newer(here / METRICS, folder / VALIDATION), _newer(here / RECIPE, folder / RECIPE)
+            if (curve or losses or table or recipe) and _digest(here) != weights:
                 notes.append(f"{here} has other weights than its results in {folder}: no figures are made of it")
                 continue
             kept = folder / GRADIENTS
@@ -71,6 +72,9 @@ def gather(rows: Iterable[Row], runs: Path) -> list[str]:
             kept = folder / LAYERS
             if table:
                 _write(kept, ("group", "weights", "zeros"), _layers(here))
+            kept = folder / RECIPE
+            if recipe:
+                write_whole(kept, (here / RECIPE).read_text(encoding="utf-8"))
         except Refused as refused:
             notes.append(f"no figures of {run}: {refused}")
         except OSError as error:

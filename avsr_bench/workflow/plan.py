@@ -13,6 +13,7 @@ from ..evaluation import weights_digest
 from ..noise import FAMILIES
 from ..records import Misused, Refused
 from ..training.recipe import TrainRecipe, differences, load_recipe, read_sections, rounds_of
+from .kept import is_measured, to_train
 from .settings import ALL, BoardSettings
 
 Command = tuple[str, ...]  # words after avsr-bench
@@ -93,6 +94,7 @@ class Stage:
     needs: tuple[Path, ...] = ()  # runs that it begins with
     folder: Path | None = None  # of what it trains
     trains: tuple[Wanted, ...] = ()  # that run, or its rounds
+    kept: bool = False  # its results stand, and nothing that has to be trained begins with it
     reads: tuple[Wanted, ...] = ()
     share: int = 1  # of the jobs that run at once: a training that takes every core takes all
     seconds: float | None = None  # expected; none where nobody knows
@@ -127,10 +129,19 @@ def make_plan(request: BoardRequest, settings: BoardSettings) -> BoardPlan:
     jobs = min(settings.jobs, len(os.sched_getaffinity(0)))
     stages: list[Stage] = [prep]
     all_wanted: list[Wanted] = []
-    for name in _names(request, settings, size):
-        trained = [_entry(name, seed, request, settings, size) for seed in request.seeds or settings.seeds]
+    seeds = request.seeds or settings.seeds
+    entries = {
+        name: [_entry(name, seed, request, settings, size) for seed in seeds]
+        for name in _names(request, settings, size)
+    }
+    kept = {
+        seed: _kept([each[turn] for each in entries.values()], request, settings) for turn, seed in enumerate(seeds)
+    }
+    for name, trained in entries.items():
         for entry in trained:
-            stages.append(_training(entry, request, settings, size, jobs, len(trained) > 1))
+            stage = _training(entry, request, settings, size, jobs, len(trained) > 1)
+            is_kept = name in kept[entry.seed]
+            stages.append(replace(stage, kept=is_kept, seconds=0.0 if is_kept else stage.seconds))
         wanted = tuple(run for entry in trained for run in entry.wanted if run.levels)
         all_wanted += wanted
         if wanted:
@@ -253,6 +264,24 @@ def _training(
         share=jobs if alone else 1,
         seconds=known,
     )
+
+
+def _kept(entries: Sequence[_Entry], request: BoardRequest, settings: BoardSettings) -> set[str]:
+    """The entries of a seed that need not be trained, because their results stand."""
+    there = {each.name for each in entries if all(run.is_there() for run in each.wanted)}
+    measured = {
+        each.name
+        for each in entries
+        if all(not run.levels or measured_run(run, request, settings) for run in each.wanted)
+    }
+    left = to_train({each.name: each.needs for each in entries}, there, measured)
+    return {each.name for each in entries} - left - there
+
+
+def measured_run(run: Wanted, request: BoardRequest, settings: BoardSettings, fingerprint: str | None = None) -> bool:
+    """Whether the results of a run stand where the board keeps them."""
+    folder = request.results / request.corpus / runs.name_of(run.folder).removeprefix(f"{request.corpus}/")
+    return is_measured(folder, run.sections, run.levels, settings.noise, settings.limit, fingerprint)
 
 
 def _named(name: str, seed: int, several: bool) -> str:

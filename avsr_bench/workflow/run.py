@@ -17,9 +17,9 @@ from .. import leaderboard, recipes, runs
 from ..files import sweep_temporaries
 from ..records import Refused
 from .commands import Commands
-from .plan import LOCAL, BoardRequest, Stage, Wanted, make_plan
+from .plan import LOCAL, BoardRequest, Stage, Wanted, make_plan, measured_run
 from .schedule import expected, ready
-from .settings import load_settings
+from .settings import BoardSettings, load_settings
 
 State = Literal["done", "done before", "left out", "failed"]
 LOGS = LOCAL / "logs"
@@ -81,7 +81,8 @@ class Made:
 def make_board(request: BoardRequest, view: View) -> Made:
     """Carry out every stage that is not done; an entry that fails leaves the others be."""
     begin = time.monotonic()
-    plan = make_plan(request, load_settings(request.corpus))
+    settings = load_settings(request.corpus)
+    plan = make_plan(request, settings)
     announced = [Announced(stage.name, stage.seconds) for stage in plan.stages]
     view.begin([*announced, Announced(PAGES)], expected(plan.stages, plan.jobs), plan.jobs)
     outcomes: dict[str, Outcome] = {}
@@ -96,7 +97,7 @@ def make_board(request: BoardRequest, view: View) -> Made:
                 at_work = [stage.name for stage in running.values()]
                 for stage in ready(plan.stages, outcomes, at_work, plan.jobs):
                     view.start(stage.name)
-                    running[pool.submit(_carry_out, stage, request, view, commands)] = stage
+                    running[pool.submit(_carry_out, stage, request, settings, view, commands)] = stage
             if not running:
                 break
             if not any(future.done() for future in running):
@@ -121,13 +122,18 @@ def make_board(request: BoardRequest, view: View) -> Made:
     return Made((*ordered, pages.outcome), time.monotonic() - begin, request.pages, pages.rows)
 
 
-def _carry_out(stage: Stage, request: BoardRequest, view: View, commands: Commands) -> Outcome:
+def _carry_out(stage: Stage, request: BoardRequest, settings: BoardSettings, view: View, commands: Commands) -> Outcome:
     begin = time.monotonic()
-    state, note = _state_of(stage, request, view, commands)
+    state, note = _state_of(stage, request, settings, view, commands)
     return Outcome(stage.name, state, time.monotonic() - begin, note)
 
 
-def _state_of(stage: Stage, request: BoardRequest, view: View, commands: Commands) -> tuple[State, str]:
+def _state_of(
+    stage: Stage, request: BoardRequest, settings: BoardSettings, view: View, commands: Commands
+) -> tuple[State, str]:
+    runs_of_it = stage.trains if stage.kept else stage.reads
+    if runs_of_it and all(_is_kept(run, request, settings) for run in runs_of_it):
+        return "done before", ""
     missing = [runs.name_of(folder) for folder in stage.needs if not (folder / runs.WEIGHTS).is_file()]
     if missing:
         return "left out", f"it begins with {missing[0]}, which is not there"
@@ -160,6 +166,12 @@ def _keep_failures(stage: Stage, outcome: Outcome, request: BoardRequest) -> Non
         leaderboard.keep_failure(request.results, leaderboard.Failed(name, stage.trains[0].seed, reason))
     else:
         leaderboard.forget_failure(request.results, name)
+
+
+def _is_kept(run: Wanted, request: BoardRequest, settings: BoardSettings) -> bool:
+    """Whether there is nothing to do for a run, which is not here itself: its results stand, if it has any."""
+    here = (run.folder / runs.RECIPE).is_file()
+    return not here and (not run.levels or measured_run(run, request, settings, request.data.fingerprint))
 
 
 def _may_be_read(run: Wanted, request: BoardRequest) -> bool:

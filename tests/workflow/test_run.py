@@ -1,17 +1,21 @@
 """Whole boards in miniature: every command a process of its own, as it is in earnest."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import archives
 import pytest
 from archives import names
 from patience import PATIENCE
 
 from avsr_bench import runs
 from avsr_bench.workflow import BoardRequest, load_settings, make_plan
+from avsr_bench.workflow.kept import is_measured
 
 COMMAND = [sys.executable, "-m", "avsr_bench", "leaderboard", "make", "--corpus", "mouths"]
 
@@ -80,6 +84,61 @@ def test_a_board_from_shards_to_pages(place):
     assert published.returncode == 0, published.stderr
     assert (place / "leaderboards/README.md").is_file()
     assert len(names(place / "leaderboards/results/mouths/dense-tiny-s0")) == 3
+
+
+@pytest.mark.slow
+def test_a_row_whose_results_are_kept_is_not_trained_again(place):
+    """Runs are not committed, results are: a large board is made in several sittings, on several machines."""
+    models = ("--models", "dense,one-shot-half")
+    assert make(*models).returncode == 0
+    results = place / "leaderboards/local/results/mouths"
+    shutil.rmtree(place / "runs")
+    again = make(*models)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("done before") == 6, again.stdout  # three trainings, two readings of clean clips, noise
+    assert not (place / "runs").exists()
+
+    shutil.rmtree(results / "one-shot-half-tiny-s0")
+    assert make(*models).returncode == 0  # what it begins with is trained again too; dense is not
+    assert {path.name for path in (place / "runs/mouths").iterdir()} == {"dense-half-tiny-s0", "one-shot-half-tiny-s0"}
+    assert len(names(results / "one-shot-half-tiny-s0")) == 2
+
+    shutil.rmtree(place / "runs")
+    board = place / "leaderboards/board.yaml"
+    other = "one-shot-half: {system: one-shot, settings: ["
+    board.write_text(board.read_text().replace(other, f"{other}method.sparsity=0.6, "))
+    assert make(*models).returncode == 0  # of another recipe, results do not count
+    assert (place / "runs/mouths/one-shot-half-tiny-s0").is_dir() and not (place / "runs/mouths/dense-tiny-s0").exists()
+
+
+COMMITTED = Path(__file__).parents[2] / "leaderboards/results/synth/dense-tiny-s0/test.zip"
+
+
+@pytest.mark.parametrize("why", ["recipe", "archive", "condition", "corpus", "noise version", "limit"])
+def test_results_that_are_not_those_that_are_wanted_do_not_count(place, why):
+    wanted = make_plan(BoardRequest("mouths", models=("dense",)), load_settings("mouths")).stages[1].trains[0]
+    folder, about = place / "results", runs.About(system="dense", corpus="mouths", size="tiny", seed=0)
+    folder.mkdir()
+    runs.write_recipe(folder, about, wanted.sections)
+    archive = folder / "test.zip"
+    archive.write_bytes(COMMITTED.read_bytes())
+    fingerprint = json.loads(archives.text(archive / "clean"))["corpus_fingerprint"]
+
+    def measured(fingerprint=fingerprint):
+        return is_measured(folder, wanted.sections, wanted.levels, "blur", None, fingerprint)
+
+    assert wanted.levels == {0, 5, 10} and measured()
+    if why == "recipe":
+        runs.write_recipe(folder, about, {**wanted.sections, "train": {**wanted.sections["train"], "lr": 0.5}})
+    if why == "archive":
+        archive.write_bytes(archive.read_bytes()[:-40])
+    if why == "condition":
+        archives.put(archive / "blur_10", None)
+    if why == "noise version":
+        archives.change(archive / "blur_5", noise_version=0)
+    if why == "limit":
+        archive.rename(folder / "test-some20.zip")
+    assert not measured("4567" if why == "corpus" else fingerprint)
 
 
 def test_a_run_on_another_state_of_the_corpus_is_not_read(place):

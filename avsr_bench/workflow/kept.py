@@ -1,0 +1,68 @@
+"""Which runs of a board need not be trained here: their results stand already, of the recipe that is asked for.
+
+No machine has the hours for all of a large board at once, and runs are not committed. So a row whose results are
+committed, with the recipe of its run beside them, counts as done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import recipes, runs
+from ..evaluation import CLEAN, result_name, visual
+from ..noise import FAMILIES, VERSION
+from ..records import Refused
+from ..scoring import SCORER_VERSION, Result, read_archive
+from ..text import TEXT_VERSION
+from ..training.recipe import differences, read_sections
+
+SOME = "-some"  # in the name of a split of which not all clips were read
+
+
+def is_measured(
+    folder: Path,
+    sections: Mapping[str, Any],
+    levels: Collection[int],
+    noise: str,
+    limit: int | None,
+    fingerprint: str | None,
+) -> bool:
+    """Whether a folder of results holds those of a run with these settings, under all of these levels of noise."""
+    if not levels or not (folder / runs.RECIPE).is_file():
+        return False
+    families = list(FAMILIES) if noise == "all" else noise.split(",")
+    conditions = [CLEAN, *(visual(family, level) for family in families for level in levels if level)]
+    names = {result_name(condition, 0) for condition in conditions}
+    try:
+        before = read_sections(recipes.load(folder / runs.RECIPE), str(folder / runs.RECIPE))
+        mine = [path for path in sorted(folder.glob("*.zip")) if f"{SOME}{limit}" in path.stem or SOME not in path.stem]
+        archives = [read_archive(path) for path in mine]
+        found = [[archive.result(name) for name in names] for archive in archives if names <= set(archive.names)]
+    except Refused:  # damaged: it is trained and measured again
+        return False
+    whole = any(all(_counts(result, fingerprint) for result in results) for results in found)
+    return whole and not differences(before, sections)
+
+
+def _counts(result: Result, fingerprint: str | None) -> bool:
+    """Whether a result is of this state of the corpus, and of today's noise, text rule and scoring."""
+    versions = (result.scorer_version, result.text_version) == (SCORER_VERSION, TEXT_VERSION)
+    return versions and result.noise_version in (None, VERSION) and fingerprint in (None, result.corpus_fingerprint)
+
+
+def to_train(needs: Mapping[str, Sequence[str]], there: Collection[str], measured: Collection[str]) -> set[str]:
+    """Of entries, each with those that it begins with, the ones that have to be trained.
+
+    >>> needs = {"half": [], "pruned": ["half"], "dense": []}
+    >>> sorted(to_train(needs, there=[], measured=["half", "pruned"])), sorted(to_train(needs, [], ["half"]))
+    (['dense'], ['dense', 'half', 'pruned'])
+    """
+    found: set[str] = set()
+    left = [name for name in needs if name not in there and name not in measured]
+    while left:
+        name = left.pop()
+        found.add(name)
+        left += [needed for needed in needs[name] if needed not in found and needed not in there]
+    return found

@@ -94,13 +94,17 @@ def _report(store: Store) -> list[Path]:
             rows = [store.of(cell(shown, system, depth, seed, rate)) for seed in SEEDS] if rate else []
             of[system] = report.Runs(rate, tuple(row for row in rows if row is not None))
         tables.append(report.Comparison(shown, depth, of))
+    tunings = []
+    for shown, system in itertools.product(INPUTS, SYSTEMS):
+        by_rate = {rate: store.of(one) for rate, one in zip(RATES, tuning(shown, system), strict=True)}
+        tunings.append(report.Tuned(shown, system, by_rate, chosen(store, shown, system)))
     how = (
         f"Fixed before the first comparison: {' and '.join(map(str, DEPTHS))} encoder blocks of the published form at"
         f" the size tiny, {STEPS} updates a run, seeds {', '.join(map(str, SEEDS))}; {len(RATES)} tuning runs a system"
         f" and input at {TUNING_DEPTH} blocks with seed {TUNING_SEED}, which is reported nowhere else, over the rates"
         f" {', '.join(RATES)}; the lowest loss on validation clips is taken."
     )
-    return report.write(tables, len(SEEDS), how)
+    return report.write(tables, tunings, len(SEEDS), how)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -48,14 +48,26 @@ class Comparison:
         return f"{self.depth} blocks, {self.shown} input"
 
 
-def write(comparisons: Sequence[Comparison], seeds: int, how: str) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """The tuning runs of a system on one input, by rate; none where one was not run."""
+
+    shown: str
+    system: str
+    runs: Mapping[str, Measured | None]
+    taken: str | None
+
+
+def write(comparisons: Sequence[Comparison], tunings: Sequence[Tuned], seeds: int, how: str) -> list[Path]:
     """Write the page's part anew; figures only once there is something to draw. `how` tells what was fixed before."""
     figures = _figures(comparisons)
     cells = [len(runs.seeds) for each in comparisons for runs in each.of.values()]
+    tuned = [row for each in tunings for row in each.runs.values()]
     parts = [how]
-    if sum(cells):
+    if any(tuned):
         parts.append(
-            f"{sum(cells)} of {len(cells) * seeds} cells were run (`make claims`; {machine()}; written on"
+            f"{sum(cells)} of {len(cells) * seeds} cells and {sum(row is not None for row in tuned)} of"
+            f" {len(tuned)} tuning runs were run (`make claims`; {machine()}; written on"
             f" {datetime.date.today()}). Each with its command, settings and curve: benchmarks/claims.jsonl. Numbers"
             " are means over the seeds that were run, with the lowest and the highest of them and how many they are."
         )
@@ -65,6 +77,8 @@ def write(comparisons: Sequence[Comparison], seeds: int, how: str) -> list[Path]
         if any(runs.seeds for runs in each.of.values()):
             parts += [f"### {each.title[0].upper()}{each.title[1:]}", _systems(each), _pairs(each)]
     parts += [f"![{path.stem}]({path.name})" for path in figures]
+    if any(tuned):
+        parts += ["### Tuning", _tuning(tunings)]
     put_between(PAGE, BEGIN, END, "\n\n".join(filter(None, parts)))
     return [*figures, PAGE]
 
@@ -85,6 +99,21 @@ def _systems(comparison: Comparison) -> str:
             values = [_spread([value(row) for row in runs.seeds], form) for _, value, form in columns]
             lines.append([system, runs.rate or "", *values])
     return table(["system", "rate", *(name for name, _, _ in columns)], lines)
+
+
+def _tuning(tunings: Sequence[Tuned]) -> str:
+    """Loss and WER of validation clips by rate; what was taken in bold."""
+    lines = []
+    for each in tunings:
+        if any(each.runs.values()):
+            found = [
+                "" if row is None else f"{row.last.loss:.2f} ({100 * row.last.wer:.1f} %)" for row in each.runs.values()
+            ]
+            bold = [f"**{text}**" if rate == each.taken else text for rate, text in zip(each.runs, found, strict=True)]
+            lines.append([each.system, each.shown, *bold])
+    rates = next(iter(tunings)).runs
+    head = ["system", "input", *(f"rate {rate}" for rate in rates)]
+    return f"Loss and WER of validation clips at the end; what was taken is bold.\n\n{table(head, lines)}"
 
 
 def _pairs(comparison: Comparison) -> str:

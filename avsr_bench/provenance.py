@@ -8,23 +8,32 @@ from importlib.metadata import version
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
+DECIDES = ("avsr_bench", "models", "pipelines", "leaderboards/*.yaml")  # what a number depends on, in a checkout
 
 
 @cache
 def commit() -> str:
-    """The git commit of the checkout that this package runs from, `-dirty` behind it where files were changed.
+    """The git commit of the checkout that this package runs from, `-dirty` behind it where code or recipes changed.
 
-    The version of the package where it is installed, and where there is no git.
+    Not where results and pages did, which a board writes beside them. The version of the package where it is
+    installed, and where there is no git.
     """
     released = f"avsr-bench {version('avsr-bench')}"
     if not (PACKAGE.parent / "pyproject.toml").is_file():  # a site-packages folder may lie in somebody else's checkout
         return released
-    ask = ["git", "-C", str(PACKAGE.parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    head, changed = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "-uno", "--", *DECIDES)
+    if head is None or changed is None:
+        return released
+    return f"{head}-dirty" if changed else head
+
+
+def _git(*words: str) -> str | None:
     try:
+        ask = ["git", "-C", str(PACKAGE.parent), *words]
         done = subprocess.run(ask, capture_output=True, text=True, check=False, timeout=30)
     except (OSError, subprocess.TimeoutExpired):
-        return released
-    return done.stdout.strip() if done.returncode == 0 else released
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def device_name(device: object) -> str:

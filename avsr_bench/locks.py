@@ -144,7 +144,7 @@ def hold_part(out: Path, part: int = 1, parts: int = 1, advice: str = "or stop i
     finally:
         done.set()
         heart.join()
-        if descriptor in _held:  # not in a forked child, whose parent goes on
+        if descriptor in _held:  # not in a forked child, whose parent continues
             _held.remove(descriptor)
             _release(hold)
 

@@ -152,7 +152,7 @@ def _make_sample(job: ClipJob, settings: SampleSettings, report_length: Callable
 
 
 class _Measured:
-    """The pictures of a video that announces no length: it is told and checked while they come."""
+    """The pictures of a video that announces no length: it is reported and checked while they come."""
 
     def __init__(self, video: media.Video, settings: ClipSettings, report_length: Callable[[float], None]) -> None:
         self.video, self.settings, self.report_length = video, settings, report_length
@@ -181,9 +181,9 @@ class _Noisy:
     def __iter__(self) -> Iterator[media.Picture]:
         upright = media.Upright(self.info.width, self.info.height)
         shape = (upright.height, upright.width, 3)
-        harm = noise.begin(self.family, self.level, rng_for(self.seed, self.key, self.family), shape, on="frame")
+        corrupt = noise.begin(self.family, self.level, rng_for(self.seed, self.key, self.family), shape, on="frame")
         for picture in self.pictures:
-            yield media.Picture((harm(picture.rgb()[None])[0],), upright, full_range=True)
+            yield media.Picture((corrupt(picture.rgb()[None])[0],), upright, full_range=True)
 
 
 def _track_from_landmarks(

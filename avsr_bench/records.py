@@ -210,7 +210,7 @@ class Skipped:
 
 
 class Progress(Protocol):
-    """Who is told how work goes; `cli.progress` has a bar for terminals and lines for logs."""
+    """Where progress is reported; `cli.progress` has a bar for terminals and lines for logs."""
 
     def say(self, line: str) -> None:
         """A line for the user."""

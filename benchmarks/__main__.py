@@ -12,7 +12,7 @@ ALL = (
     "crops",
     "crop_scale",
     "prep_speed",
-    "harm",
+    "corruption",
     "noise_speed",
     "decoding_speed",
     "loader_speed",
@@ -22,7 +22,7 @@ ALL = (
 )
 
 NEED_SYNTH = ("convergence",)
-NEED_GRID = ("crop_scale", "prep_speed", "harm", "noise_speed")
+NEED_GRID = ("crop_scale", "prep_speed", "corruption", "noise_speed")
 
 
 def main(arguments: list[str]) -> None:

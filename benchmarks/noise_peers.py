@@ -1,4 +1,4 @@
-"""Runs in the peers' own environment: times one way of harming a clip for each line it is asked.
+"""Runs in the peers' own environment: times one way of corrupting a clip for each line it is asked.
 
     python noise_peers.py CLIP.npy
 
@@ -42,16 +42,16 @@ CORRUPTIONS = {
 }
 
 
-def frame_by_frame(harm, clip):
-    """The clip with each of its frames harmed."""
-    harmed = np.empty_like(clip)
-    for frame, target in zip(clip, harmed, strict=True):
-        target[:] = harm(frame)
-    return harmed
+def frame_by_frame(corrupt, clip):
+    """The clip with each of its frames corrupted."""
+    corrupted = np.empty_like(clip)
+    for frame, target in zip(clip, corrupted, strict=True):
+        target[:] = corrupt(frame)
+    return corrupted
 
 
 @functools.cache
-def harm_of(way, family, strength):
+def corruption_of(way, family, strength):
     """The function from clip to clip that is asked for."""
     if way == "imagecorruptions":
         kind = CORRUPTIONS[family]  # grey goes in, RGB comes out
@@ -67,12 +67,12 @@ def main():
     """Answer until the input ends."""
     clip = np.load(sys.argv[1])
     for line in sys.stdin:
-        harm = harm_of(**json.loads(line))
+        corrupt = corruption_of(**json.loads(line))
         start = time.process_time()
-        harmed = harm(clip)
+        corrupted = corrupt(clip)
         seconds = time.process_time() - start
-        assert harmed.shape == clip.shape
-        assert (harmed != clip).any()
+        assert corrupted.shape == clip.shape
+        assert (corrupted != clip).any()
         print(seconds, flush=True)
 
 

@@ -78,13 +78,13 @@ def apply(
     """Write a video with noise on its full frames, its sound kept."""
     from ..files import nothing
     from ..noise import parse
-    from ..noise_video.video import harm_video
+    from ..noise_video.video import corrupt_video
     from .progress import shown
 
     family, level = parse(noise)
     try:
         with shown() as progress:
-            written = harm_video(source, target, family, level, seed, progress, replaceable(force, nothing))
+            written = corrupt_video(source, target, family, level, seed, progress, replaceable(force, nothing))
     except KeyboardInterrupt:
         print("avsr-bench: stopped; nothing was written", file=sys.stderr)
         raise typer.Exit(130) from None

@@ -92,7 +92,7 @@ def prep(
         with shown() as progress:
             report = prepare(request, progress)
     except KeyboardInterrupt:
-        print("avsr-bench: stopped; the same command goes on from the last finished shard", file=sys.stderr)
+        print("avsr-bench: stopped; the same command resumes after the last finished shard", file=sys.stderr)
         raise typer.Exit(130) from None
     _print_report(report)
     if not report.clips:
@@ -197,7 +197,7 @@ def validate(
     else:
         for problem in report.problems:
             print(line(str(problem)))
-        for remedy in report.mend:
+        for remedy in report.repair:
             print(line(remedy))
         if not report.problems:
             print(f"{folder}: {report.samples:,} samples in {report.shards:,} shards, all whole")

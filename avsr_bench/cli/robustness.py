@@ -92,7 +92,7 @@ def robustness(
         with shown(quiet=as_json) as progress:
             swept = sweep(request, progress)
     except KeyboardInterrupt:
-        print("avsr-bench: stopped; the same command goes on after the last finished condition", file=sys.stderr)
+        print("avsr-bench: stopped; the same command resumes after the last finished condition", file=sys.stderr)
         raise typer.Exit(130) from None
     summary = summarise(swept)
     if as_json:

@@ -1,4 +1,4 @@
-"""What a search is told, what it asks of a network, and what it answers."""
+"""The settings of a search, what it asks of a network, and what it answers."""
 
 from __future__ import annotations
 

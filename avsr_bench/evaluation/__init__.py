@@ -1,4 +1,4 @@
-"""Evaluation: networks read the clips of a split, clean or harmed, and what they read is scored.
+"""Evaluation: networks read the clips of a split, clean or corrupted, and what they read is scored.
 
 For a WER in the middle of training, clips decoded once before it (`data.examples`) and the network as it stands:
 
@@ -11,7 +11,7 @@ command: one run, one condition, one result on disk.
 """
 
 from .clips import Clips
-from .conditions import CLEAN, Condition, harmed, open_sound, visual
+from .conditions import CLEAN, Condition, corrupted, open_sound, visual
 from .device import pick_device
 from .engine import Heard, Task, sweep
 from .job import Evaluated, EvaluateRequest, evaluate
@@ -29,9 +29,9 @@ __all__ = [
     "Provenance",
     "Reader",
     "Task",
+    "corrupted",
     "decode_memory",
     "evaluate",
-    "harmed",
     "make_result",
     "open_reader",
     "open_sound",

@@ -84,7 +84,7 @@ def sound_name(kind: str, source: str, settings: SoundSettings) -> str:
     return kind
 
 
-def harmed(example: Example, condition: Condition, seed: int) -> Example:
+def corrupted(example: Example, condition: Condition, seed: int) -> Example:
     """The clip under a condition. What it lacks (a mouth, sound) stays missing."""
     if condition.visual and condition.on == "mouth" and example.mouth is not None:
         family, level = condition.visual

@@ -1,6 +1,6 @@
 """Many conditions and networks in one go, with the work shared.
 
-Clips are decoded once, a clip is harmed once under each condition whatever the number of networks, networks that are
+Clips are decoded once, a clip is corrupted once under each condition whatever the number of networks, networks that are
 shown the same share the arrays, and batches run over conditions where one condition does not fill them.
 
 Work is shared out by batches, each done from the clip to the text by one thread. On a processor every core so has
@@ -138,7 +138,7 @@ def _in_order(
 
 
 def _work(batch: list[_Job], show: Show, turn: contextlib.AbstractContextManager[object]) -> _Done:
-    """One batch: harm its clips, and let every reader that wants to read them."""
+    """One batch: corrupt its clips, and let every reader that wants to read them."""
     start = time.perf_counter()
     examples = [show(job.place, job.task.condition) for job in batch]
     lost = [

@@ -33,7 +33,7 @@ class _Prepared:
 
 
 class NoisyFrames:
-    """Mouths of clips whose whole pictures were harmed, found and cropped as `prep --noise` does it.
+    """Mouths of clips whose whole pictures were corrupted, found and cropped as `prep --noise` does it.
 
     Calls may come from several threads; the work is done in as many processes as there are workers.
     """
@@ -44,7 +44,7 @@ class NoisyFrames:
             raise Refused(f"{corpus.location} was prepared with noise already: noise on frames needs a clean one")
         known = recipes.build(_Prepared, {name: recipe[name] for name in ("clips", "faces", "crop")}, "prep.json")
         if known.crop.already_cropped:
-            raise Refused(f"{corpus.location} was made from mouths (already_cropped): there are no frames to harm")
+            raise Refused(f"{corpus.location} was made from mouths (already_cropped): there are no frames to corrupt")
         if root is None:
             raise Refused("noise on frames needs the source videos: say where they lie with --root DIR, as for prep")
         self.settings = SampleSettings(known.clips, known.faces, known.crop)

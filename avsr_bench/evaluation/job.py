@@ -19,7 +19,7 @@ from ..runs import Run
 from ..scoring import Result, Utterance, archive
 from ..text import check_coverage
 from .clips import Clips
-from .conditions import CLEAN, Condition, harmed, open_sound, visual
+from .conditions import CLEAN, Condition, corrupted, open_sound, visual
 from .device import pick_device
 from .engine import Show, Task, sweep
 from .frames import NoisyFrames
@@ -207,7 +207,7 @@ def showing(
         def show(place: Place, condition: Condition) -> data.Example:
             example = clips(place)
             if frames is None or condition.on != "frame" or condition.visual is None:
-                return harmed(example, condition, seed)
+                return corrupted(example, condition, seed)
             return replace(example, mouth=frames.mouth(place, *condition.visual))
 
         yield show

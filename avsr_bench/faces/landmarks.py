@@ -122,8 +122,8 @@ def track_from_landmarks(
 ) -> FaceTrack:
     """The track that landmarks give for a clip of their frames from `first` to `end`, after checking that they fit it.
 
-    Without an `end` the clip goes on to the end of its video. `video` is how many frames the whole video announces, if
-    it does: landmarks of another frame rate are told by their number. The resolution is compared where the file states
+    Without an `end` the clip reaches to the end of its video. `video` is how many frames the whole video announces, if
+    it does: landmarks of another frame rate are known by their number. The resolution is compared where the file states
     it; always, the mouth is compared with a face that our detector finds in a few frames.
     """
     points = landmarks.points[first:end]

@@ -60,7 +60,7 @@ class Findings:
     sparse: int  # networks with weights removed that a dense one of their budget is there for
     kept: Difference | None  # of these the sparsest one that is not significantly above dense
     lost: Difference | None  # the least sparse one, among those sparser than `kept`, that is significantly above
-    clean: Rate | None  # the network that noise is told of
+    clean: Rate | None  # the network that the sentence on noise is about
     noisy: Rate | None
     levels: str
 

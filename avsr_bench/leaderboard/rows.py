@@ -63,7 +63,7 @@ class Found:
 
 
 def read_rows(folders: Iterable[Path]) -> Found:
-    """Every result below the folders, by name. What cannot be used is told, and hinders nothing else."""
+    """Every result below the folders, by name. What cannot be used is reported, and hinders nothing else."""
     every: list[Row] = []
     rows: list[Row] = []
     apart: list[Apart] = []
@@ -91,11 +91,11 @@ def read_rows(folders: Iterable[Path]) -> Found:
             apart.append(Apart(row, reason))
     failed, damaged = read_failures(folders)
     notes += [*damaged, *(line(f"{each.run} failed: {each.reason}", NOTE) for each in failed)]
-    agreed, quarrels = _settle(rows)
-    alike, strangers = _of_one_network(agreed)
+    agreed, conflicts = _settle(rows)
+    alike, unknown = _of_one_network(agreed)
     return Found(
         tuple(sorted(alike, key=lambda row: (row.name, row.path))),
-        tuple(sorted([*apart, *quarrels, *strangers], key=lambda each: (each.row.name, each.row.path))),
+        tuple(sorted([*apart, *conflicts, *unknown], key=lambda each: (each.row.name, each.row.path))),
         tuple(notes),
         failed,
     )
@@ -199,15 +199,15 @@ def _settle(rows: Sequence[Row]) -> tuple[list[Row], list[Apart]]:
     for row in rows:
         same.setdefault((row.name, row.result.noise_seed, *_line(row)), []).append(row)
     agreed: list[Row] = []
-    quarrels: list[Apart] = []
-    for twins in same.values():
-        if all(parts_of(row.result) == parts_of(twins[0].result) for row in twins):
-            agreed.append(twins[0])
+    conflicts: list[Apart] = []
+    for duplicates in same.values():
+        if all(parts_of(row.result) == parts_of(duplicates[0].result) for row in duplicates):
+            agreed.append(duplicates[0])
             continue
-        told = ", ".join(f"{row.result.wer:.1%} in {row.path}" for row in twins)
+        told = ", ".join(f"{row.result.wer:.1%} in {row.path}" for row in duplicates)
         reason = f"results of one row disagree ({told}): remove what is wrong, or measure it again with `rerun`"
-        quarrels += [Apart(row, reason) for row in twins]
-    return agreed, quarrels
+        conflicts += [Apart(row, reason) for row in duplicates]
+    return agreed, conflicts
 
 
 def parts_of(result: Result) -> tuple[str, dict[str, Parts]]:
@@ -221,7 +221,7 @@ def _of_one_network(rows: Sequence[Row]) -> tuple[list[Row], list[Apart]]:
     for row in rows:
         lines.setdefault(_line(row), []).append(row)
     alike: list[Row] = []
-    strangers: list[Apart] = []
+    unknown: list[Apart] = []
     for mine in lines.values():
         clean = [row.result.weights for row in mine if row.family == CLEAN]
         [(weights, _)] = Counter(clean or [row.result.weights for row in mine]).most_common(1)
@@ -230,10 +230,8 @@ def _of_one_network(rows: Sequence[Row]) -> tuple[list[Row], list[Apart]]:
                 alike.append(row)
             else:
                 whose = "its clean row" if clean else "most of its rows"
-                strangers.append(
-                    Apart(row, f"of other weights than {whose}: run `robustness` again, which measures it")
-                )
-    return alike, strangers
+                unknown.append(Apart(row, f"of other weights than {whose}: run `robustness` again, which measures it"))
+    return alike, unknown
 
 
 def _line(row: Row) -> tuple[object, ...]:

@@ -93,7 +93,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How a system is told apart: colour and mark of its line, colour and hatch of its bars."""
+    """What a system is drawn by: colour and mark of its line, colour and hatch of its bars."""
 
     colour: str
     mark: str

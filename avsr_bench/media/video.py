@@ -86,7 +86,7 @@ class Video:
         """What the video is; decodes the first frame if none was decoded yet."""
         if self._info is None:
             reading = self._read(seek=False)
-            # The first pass goes on from here: opening a file and its decoder again costs as much as nine frames.
+            # The first pass continues here: opening a file and its decoder again costs as much as nine frames.
             self._begun = chain([next(reading)], reading)
         assert self._info is not None
         return self._info

@@ -101,7 +101,7 @@ class GmpSettings(DynamicSettings):
 
 @dataclass(frozen=True)
 class GranetSettings(GmpSettings):
-    """GraNet (arXiv 2106.10404) from a dense start. Its exchange of weights goes on until snapshots are averaged."""
+    """GraNet (arXiv 2106.10404) from a dense start. It exchanges weights until snapshots are averaged."""
 
     drop: Fraction = 0.5  # fraction of each layer's weights exchanged at first, beside the pruning ...
     drop_last: Fraction = 0.005  # ... and when exchanges end, along half a cosine

@@ -1,6 +1,6 @@
 """Noise: seven visual families at ten levels. Usable alone, from a notebook:
 
-    harmed = noise.apply(mouths, "motion", 4, rng_for(0, "s1%2Fbbaf2n", "motion"))
+    corrupted = noise.apply(mouths, "motion", 4, rng_for(0, "s1%2Fbbaf2n", "motion"))
 
 `levels` is the table of strengths, `families` the seven functions, `visual` applies them, `training` draws from them.
 """

@@ -1,9 +1,9 @@
 """The seven families. To add one: write a function here, ten values in `levels`, and a row in `FAMILIES`.
 
 A family is a function of (strength, scale, shape of a frame, generator). It takes from the generator what is drawn once
-a clip, and returns the function that harms the clip's frames: it reads a chunk of them and fills another. What is drawn
-must not depend on the strength, so that a level only scales what every other level of that clip has too. `scale` is how
-many pixels of the frame make one mouth pixel.
+a clip, and returns the function that corrupts the clip's frames: it reads a chunk of them and fills another. What is
+drawn must not depend on the strength, so that a level only scales what every other level of that clip has too. `scale`
+is how many pixels of the frame make one mouth pixel.
 
 All is computed in whole numbers, or in floats whose rounding does not depend on how wide the processor's vectors are,
 so that a golden hash holds on any machine.
@@ -23,7 +23,7 @@ import numpy as np
 
 from . import levels
 
-Harm: TypeAlias = Callable[[np.ndarray, np.ndarray], None]  # from, into
+Corrupt: TypeAlias = Callable[[np.ndarray, np.ndarray], None]  # from, into
 Shape: TypeAlias = tuple[int, ...]  # H, W or H, W, 3
 
 _GREY = 128  # of the blocks, as in DeeperForensics
@@ -33,14 +33,14 @@ _GREY = 128  # of the blocks, as in DeeperForensics
 class Family:
     """One kind of noise."""
 
-    begin: Callable[[float, float, Shape, np.random.Generator], Harm]
+    begin: Callable[[float, float, Shape, np.random.Generator], Corrupt]
     levels: tuple[float, ...]
     what: str
     label: str  # how a strength is written in tables and pictures
     seen: bool = False  # one of the four that the paper trained with
 
 
-def blockwise(coverage: float, scale: float, shape: Shape, rng: np.random.Generator) -> Harm:
+def blockwise(coverage: float, scale: float, shape: Shape, rng: np.random.Generator) -> Corrupt:
     """Grey squares that stand still. They lie on a grid with a drawn offset, so that each new one hides something."""
     height, width = shape[:2]
     side = max(1, round(levels.BLOCK * scale))
@@ -54,25 +54,25 @@ def blockwise(coverage: float, scale: float, shape: Shape, rng: np.random.Genera
     kept = np.where(hidden, 0, 255).astype(np.uint8)
     painted = np.where(hidden, _GREY, 0).astype(np.uint8)
 
-    def harm(frames: np.ndarray, into: np.ndarray) -> None:
+    def corrupt(frames: np.ndarray, into: np.ndarray) -> None:
         np.bitwise_and(frames, kept, out=into)
         np.bitwise_or(into, painted, out=into)
 
-    return harm
+    return corrupt
 
 
-def blur(sigma: float, scale: float, shape: Shape, rng: np.random.Generator) -> Harm:
+def blur(sigma: float, scale: float, shape: Shape, rng: np.random.Generator) -> Corrupt:
     """A Gaussian blur, as a lens out of focus."""
     # OpenCV filters 8-bit pictures with 8-bit weights in whole numbers, then rounds a half up or to even, depending on
     # the width of the processor's vectors. Even weights down the columns and an odd addend leave no halves.
     across = _gaussian_weights(sigma * scale, 256) / 256
     down = _gaussian_weights(sigma * scale, 128) / 128
 
-    def harm(frames: np.ndarray, into: np.ndarray) -> None:
+    def corrupt(frames: np.ndarray, into: np.ndarray) -> None:
         for frame, target in zip(frames, into, strict=True):
             cv2.sepFilter2D(frame, -1, across, down, target, delta=2**-16, borderType=cv2.BORDER_REPLICATE)
 
-    return harm
+    return corrupt
 
 
 def _gaussian_weights(sigma: float, total: int) -> np.ndarray:
@@ -86,7 +86,7 @@ def _gaussian_weights(sigma: float, total: int) -> np.ndarray:
     return np.concatenate([side, [total - 2 * side.sum()], side[::-1]]).astype(np.float32)
 
 
-def motion(length: float, scale: float, shape: Shape, rng: np.random.Generator) -> Harm:
+def motion(length: float, scale: float, shape: Shape, rng: np.random.Generator) -> Corrupt:
     """A smear along a line through each pixel: a camera shaken in one direction, drawn once."""
     angle = math.pi * rng.random()
     pixels = max(2, round(length * scale))
@@ -98,7 +98,7 @@ def motion(length: float, scale: float, shape: Shape, rng: np.random.Generator) 
     margin = (reach * wide + reach) * channels
     sums = np.dtype(np.uint16 if weight <= 257 else np.int32)  # 257 x 255 still fits
 
-    def harm(frames: np.ndarray, into: np.ndarray) -> None:
+    def corrupt(frames: np.ndarray, into: np.ndarray) -> None:
         # Frames with their borders laid end to end: a shift of all pixels is then one slice, and adding one costs 50 us
         # for a clip of mouths. A filter of that size goes through Fourier space, at 3,800 us.
         padded = np.empty((len(frames), high, wide, *shape[2:]), np.uint8)
@@ -121,17 +121,17 @@ def motion(length: float, scale: float, shape: Shape, rng: np.random.Generator) 
         cut = np.ascontiguousarray(added.reshape(padded.shape)[:, reach:-reach, reach:-reach])
         cv2.convertScaleAbs(cut.reshape(-1, width * channels), into.reshape(-1, width * channels), 1 / weight)
 
-    return harm
+    return corrupt
 
 
-def pixelate(cell: float, scale: float, shape: Shape, rng: np.random.Generator) -> Harm:
+def pixelate(cell: float, scale: float, shape: Shape, rng: np.random.Generator) -> Corrupt:
     """Cells of one value each, its mean, as a picture shown larger than it was taken."""
     (down, row), (across, column) = _cells(shape[0], cell * scale), _cells(shape[1], cell * scale)
     share = (1 / np.outer(np.diff(down), np.diff(across))).astype(np.float32)
     if len(shape) == 3:
         share = share[..., None]
 
-    def harm(frames: np.ndarray, into: np.ndarray) -> None:
+    def corrupt(frames: np.ndarray, into: np.ndarray) -> None:
         # Sums run on from frame to frame; what went before falls out of the differences.
         running = cv2.integral(frames.reshape(-1, *shape[1:]))
         rows = np.arange(len(frames))[:, None] * shape[0] + down
@@ -143,7 +143,7 @@ def pixelate(cell: float, scale: float, shape: Shape, rng: np.random.Generator) 
         lines = np.rint(means, out=means).astype(np.uint8).take(column, 2)
         lines.take(row, 1, out=into, mode="clip")  # the default mode would write into a buffer first
 
-    return harm
+    return corrupt
 
 
 def _cells(length: int, cell: float) -> tuple[np.ndarray, np.ndarray]:
@@ -153,26 +153,26 @@ def _cells(length: int, cell: float) -> tuple[np.ndarray, np.ndarray]:
     return edges, np.repeat(np.arange(count), np.diff(edges))
 
 
-def jpeg(quality: float, scale: float, shape: Shape, rng: np.random.Generator) -> Harm:
-    """Real JPEG of each frame. It knows no mouth pixels: the same quality harms a larger picture less, as it does."""
+def jpeg(quality: float, scale: float, shape: Shape, rng: np.random.Generator) -> Corrupt:
+    """Real JPEG of each frame. It knows no mouth pixels: the same quality corrupts a larger picture less."""
     options = [cv2.IMWRITE_JPEG_QUALITY, int(quality)]
     if len(shape) == 3:
 
-        def harm_colour(frames: np.ndarray, into: np.ndarray) -> None:
+        def corrupt_colour(frames: np.ndarray, into: np.ndarray) -> None:
             for frame, target in zip(frames, into, strict=True):
                 target[:] = _through_jpeg(frame[..., ::-1], options)[..., ::-1]  # OpenCV thinks in BGR
 
-        return harm_colour
+        return corrupt_colour
     # A grey JPEG treats every 8 rows alone. So frames laid under one another, each filled up to whole blocks by its
     # last row as the encoder would do, come out as they would one by one, in three quarters of the time.
     height, width = shape
     rows = np.minimum(np.arange(-(-height // 8) * 8), height - 1)
 
-    def harm(frames: np.ndarray, into: np.ndarray) -> None:
+    def corrupt(frames: np.ndarray, into: np.ndarray) -> None:
         filled = frames if len(rows) == height else frames.take(rows, 1)
         into[:] = _through_jpeg(filled.reshape(-1, width), options).reshape(filled.shape)[:, :height]
 
-    return harm
+    return corrupt
 
 
 def _through_jpeg(picture: np.ndarray, options: list[int]) -> np.ndarray:
@@ -180,7 +180,7 @@ def _through_jpeg(picture: np.ndarray, options: list[int]) -> np.ndarray:
     return cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
 
 
-def gaussian(sigma: float, scale: float, shape: Shape, rng: np.random.Generator) -> Harm:
+def gaussian(sigma: float, scale: float, shape: Shape, rng: np.random.Generator) -> Corrupt:
     """Noise of a sensor: new in every frame and pixel, the same field at every level. Its grain is a mouth pixel."""
     table = _quantiles(sigma / math.sqrt(2))
     grain = max(1, round(scale))
@@ -189,7 +189,7 @@ def gaussian(sigma: float, scale: float, shape: Shape, rng: np.random.Generator)
     count = rows * columns * channels
     even = count + count % 2
 
-    def harm(frames: np.ndarray, into: np.ndarray) -> None:
+    def corrupt(frames: np.ndarray, into: np.ndarray) -> None:
         # A value is the sum of two, each looked up by one drawn byte: 65,536 sums that reach to 4.1 sigma and cost a
         # fifth of drawn floats. Bytes come by fours, so a frame takes whole fours: chunks then make no difference.
         drawn = np.frombuffer(rng.bytes(len(frames) * 2 * even), np.uint8)
@@ -200,7 +200,7 @@ def gaussian(sigma: float, scale: float, shape: Shape, rng: np.random.Generator)
         tall = -1, width * channels
         cv2.add(field.reshape(tall), frames.reshape(tall), into.reshape(tall), dtype=cv2.CV_8U)
 
-    return harm
+    return corrupt
 
 
 @lru_cache(maxsize=16)
@@ -211,18 +211,18 @@ def _quantiles(sigma: float) -> np.ndarray:
     return np.concatenate([-half[::-1], half])
 
 
-def contrast(kept: float, scale: float, shape: Shape, rng: np.random.Generator) -> Harm:
+def contrast(kept: float, scale: float, shape: Shape, rng: np.random.Generator) -> Corrupt:
     """Every pixel drawn towards the mean of its frame, which is rounded to a whole grey level."""
     share = round(256 * kept) / 256
     values = math.prod(shape)
 
-    def harm(frames: np.ndarray, into: np.ndarray) -> None:
+    def corrupt(frames: np.ndarray, into: np.ndarray) -> None:
         for frame, target in zip(frames, into, strict=True):
             mean = int(sum(cv2.sumElems(frame)) / values + 0.5)
             # Up to here all are 256ths, which a float holds exactly; the addend leaves no half to be rounded.
             cv2.convertScaleAbs(frame, target, share, (1 - share) * mean + 2**-10)
 
-    return harm
+    return corrupt
 
 
 FAMILIES: dict[str, Family] = {

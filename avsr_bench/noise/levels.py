@@ -2,8 +2,8 @@
 
 The papers that this follows (arXiv 2406.17614 and the one before it) name seven families and ten levels, and not one
 value. So all values here are ours, set on GRID mouths: level 1 is just visible (about 39 dB), level 10 leaves hardly
-more than where the mouth is, and between them harm, the mean of the fall in PSNR and the fall in SSIM, grows by about
-the same from level to level (docs/noise.md has the figures). Each comment says where the values of others stand: of
+more than where the mouth is, and between them corruption, the mean of the fall in PSNR and the fall in SSIM, grows by
+about the same from level to level (docs/noise.md has the figures). Each comment says where the values of others stand: of
 DeeperForensics-1.0, which knows no size of frame, and of ImageNet-C, made for pictures of 224 pixels.
 
 Lengths are in mouth pixels: a mouth crop is 96 of them wide, and a full frame 256 on its shorter side.
@@ -27,7 +27,7 @@ MOTION = (4, 5, 7, 9, 11, 13, 17, 20, 26, 36)
 
 # Side of a cell that becomes one value. ImageNet-C 1.7 to 4 on its pictures, 0.7 to 1.7 on ours: up to our level 1.
 # What DeeperForensics calls JPEG is a resize by 2 to 6 and would be called pixelation here. Sizes between these may
-# harm less than a smaller one, where an edge of the cells happens to meet one of the lips.
+# corrupt less than a smaller one, where an edge of the cells happens to meet one of the lips.
 PIXELATE = (1.7, 2.23, 2.75, 3.3, 4.0, 4.8, 5.65, 7.4, 10.7, 16.0)
 
 # Quality of JPEG. ImageNet-C 25 18 15 10 7, our levels 3 to 7.

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..recipes import nearest
 from ..records import Misused
-from .families import FAMILIES, Harm, Shape
+from .families import FAMILIES, Corrupt, Shape
 
 On: TypeAlias = Literal["mouth", "frame"]
 Noisy: TypeAlias = Callable[[np.ndarray], np.ndarray]  # frames to frames
@@ -25,10 +25,10 @@ _MIN_SCALE = 0.5  # of still smaller pictures the low levels would change nothin
 
 
 def apply(frames: np.ndarray, family: str, level: int, rng: np.random.Generator, on: On = "mouth") -> np.ndarray:
-    """Harm a clip: uint8 T, H, W (grey) or T, H, W, 3 (RGB) in, the same out; the input is left as it is.
+    """Corrupt a clip: uint8 T, H, W (grey) or T, H, W, 3 (RGB) in, the same out; the input is left as it is.
 
-    Level 0 gives a copy, 1 to 10 harm more and more. `on` says what the frames show: a mouth, whose crop counts as 96
-    pixels on its shorter side, or a whole picture, which counts as 256. With a generator from `records.rng_for` the
+    Level 0 gives a copy, 1 to 10 corrupt it more and more. `on` says what the frames show: a mouth, whose crop counts as
+    96 pixels on its shorter side, or a whole picture, which counts as 256. With a generator from `records.rng_for` the
     levels of a clip are comparable: each scales one and the same draw.
 
     >>> from avsr_bench.records import rng_for
@@ -57,21 +57,21 @@ def begin(family: str, level: int, rng: np.random.Generator, shape: Shape, on: O
     return in_chunks(kind.begin(kind.levels[level - 1], scale, shape, rng), shape)
 
 
-def in_chunks(harm: Harm, shape: Shape) -> Noisy:
+def in_chunks(corrupt: Corrupt, shape: Shape) -> Noisy:
     """What a family gives, made into a function of any number of frames."""
     step = max(1, _AT_ONCE // math.prod(shape))
 
-    def harm_all(frames: np.ndarray) -> np.ndarray:
+    def corrupt_all(frames: np.ndarray) -> np.ndarray:
         _check_frames(frames)
         if frames.shape[1:] != shape:
             raise Misused(f"the clip was begun with frames of {shape}, these are {frames.shape[1:]}")
-        harmed = np.empty(frames.shape, np.uint8)
+        corrupted = np.empty(frames.shape, np.uint8)
         for first in range(0, len(frames), step):
             chunk = slice(first, first + step)
-            harm(np.ascontiguousarray(frames[chunk]), harmed[chunk])
-        return harmed
+            corrupt(np.ascontiguousarray(frames[chunk]), corrupted[chunk])
+        return corrupted
 
-    return harm_all
+    return corrupt_all
 
 
 def parse(text: str) -> tuple[str, int]:

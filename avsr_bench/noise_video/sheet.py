@@ -104,8 +104,8 @@ def _draw(shown: Shown, seed: int) -> Image.Image:
         text(MARGIN, y + TILE / 2 + 6, "seen in training" if family.seen else "unseen", 12, ink=FAINT)
         for level in range(columns):
             x = MARGIN + NAME + level * (TILE + GAP)
-            harmed = noise.apply(shown.mouths, name, level, rng_for(seed, shown.key, name))[middle]
-            tile = Image.fromarray(harmed)
+            corrupted = noise.apply(shown.mouths, name, level, rng_for(seed, shown.key, name))[middle]
+            tile = Image.fromarray(corrupted)
             if tile.size != (TILE, TILE):
                 tile = tile.resize((TILE, TILE), Image.Resampling.LANCZOS)
             sheet.paste(tile, (x, y))

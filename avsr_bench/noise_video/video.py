@@ -26,7 +26,7 @@ class HarmedVideo:
     sound: str  # "kept", "encoded again" (the container cannot hold it as it was), "none"
 
 
-def harm_video(
+def corrupt_video(
     source: Path,
     target: Path,
     family: str,
@@ -35,7 +35,7 @@ def harm_video(
     progress: Progress = SILENCE,
     ours: Ours = nothing,
 ) -> HarmedVideo:
-    """Write `source` with noise on its full frames, as `prep --noise` harms them: upright, 25 a second.
+    """Write `source` with noise on its full frames, as `prep --noise` corrupts them: upright, 25 a second.
 
     The draw is that of (seed, name of the file without its extension, family). `target` is there when it is whole; one
     that exists is replaced if it is `ours`.
@@ -46,12 +46,12 @@ def harm_video(
     video = media.Video(source, keep_bytes=0)
     try:
         info = video.info
-        harm = noise.begin(family, level, rng, (info.height, info.width, 3), "frame")
+        corrupt = noise.begin(family, level, rng, (info.height, info.width, 3), "frame")
         pictures = (picture.rgb() for picture in media.Counted(video, f"{family}:{level}", progress))
         step = max(1, _CHUNK_BYTES // (info.width * info.height * 3))
         with media.rewrite(source, target, info, _CRF, ours) as out:
             while chunk := list(islice(pictures, step)):
-                for frame in harm(np.stack(chunk)):
+                for frame in corrupt(np.stack(chunk)):
                     out.add(frame)
     except Unusable as unusable:
         raise Refused(f"{source} cannot be used: {unusable}") from None

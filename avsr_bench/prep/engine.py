@@ -59,7 +59,7 @@ def attempt(work: Work[Task, Result], task: Task) -> Result | Reason:
         return work(task, limit)
     except MemoryError:
         return Reason("out-of-memory", "the worker could not get the memory it asked for")
-    except Exception as error:  # noqa: BLE001  the reason goes on file with the clip
+    except Exception as error:  # noqa: BLE001  the reason is filed with the clip
         where = traceback.extract_tb(error.__traceback__)[-1]
         detail = (
             f"{type(error).__name__}: {' '.join(str(error).split())} ({where.filename.split('/')[-1]}:{where.lineno})"

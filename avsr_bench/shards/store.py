@@ -1,4 +1,4 @@
-"""`prep.json`: what a folder of shards was made from, so that a second run goes on and another plan is refused.
+"""`prep.json`: what a folder of shards was made from, so that a second run resumes and another plan is refused.
 
 {"format": 1, "recipe": {...}, "versions": [{...}], "notes": [...],
  "splits": {"test": {"fingerprint": ..., "clips": 1321, "shards": 6, "keys": [...], "counts": {...}}}}

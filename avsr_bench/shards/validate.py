@@ -48,7 +48,7 @@ class Report:
     problems: tuple[Problem, ...]
 
     @property
-    def mend(self) -> tuple[str, ...]:
+    def repair(self) -> tuple[str, ...]:
         """What to do, one line for each shard with a problem."""
         return tuple(
             f"{name}: delete {name.rpartition('-')[0]}/{name}.jsonl and run the same prep command again: "
@@ -62,7 +62,7 @@ class Report:
         """Plain values for `--json`."""
         counts = {"shards": self.shards, "samples": self.samples, "skipped": self.skipped}
         problems = [asdict(problem) for problem in self.problems]
-        return {"whole": not self.problems, **counts, "problems": problems, "mend": list(self.mend)}
+        return {"whole": not self.problems, **counts, "problems": problems, "repair": list(self.repair)}
 
 
 def validate(out: Path, decode: Decode | None = None) -> Report:

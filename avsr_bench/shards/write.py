@@ -97,7 +97,7 @@ class ShardWriter:
         clip = self._shard.clips[len(self._entries)]
         if (outcome.key, outcome.split) != (clip.key, clip.split):
             raise ValueError(
-                f"{self._shard.name} goes on with {clip.split} {clip.key}, not with {outcome.split} {outcome.key}"
+                f"{self._shard.name} continues with {clip.split} {clip.key}, not with {outcome.split} {outcome.key}"
             )
         if isinstance(outcome, Skipped):
             self._entries.append(Entry(clip.key, clip.text, clip.speaker, reason=outcome.reason))

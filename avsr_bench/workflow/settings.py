@@ -31,7 +31,7 @@ class EntrySettings:
 
 @dataclass(frozen=True, slots=True)
 class SecondsSettings:
-    """What was measured before, for the times that are told at the start; 0 where nobody measured."""
+    """What was measured before, for the times that are shown at the start; 0 where nobody measured."""
 
     corpus: Seconds = 0.0  # to prepare it
     update: Seconds = 0.0  # of training, with as many beside it as `jobs` says

@@ -104,7 +104,7 @@ def test_hearing_a_corpus_without_sound(ask, spoiled):
 
 
 def test_a_silent_clip_has_no_ratio_to_noise(ask, corpus, run_of, tmp_path):
-    from avsr_bench.evaluation import harmed, open_sound
+    from avsr_bench.evaluation import corrupted, open_sound
     from avsr_bench.evaluation.clips import Clips
 
     places = data.places(corpus, "test", "av")
@@ -112,7 +112,7 @@ def test_a_silent_clip_has_no_ratio_to_noise(ask, corpus, run_of, tmp_path):
     silent = type(example)(example.key, "now", "ann", "", example.frames, None, example.sound * 0)
     [white] = open_sound(["white:0"], corpus, "test", 0)
     with pytest.raises(Refused, match=f"{example.key} under white:0: the speech is silent"):
-        harmed(silent, white, 0)
+        corrupted(silent, white, 0)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

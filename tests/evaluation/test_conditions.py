@@ -3,7 +3,7 @@ import pytest
 from videos import tone, write_sound
 
 from avsr_bench import data, noise
-from avsr_bench.evaluation import CLEAN, harmed, open_sound, visual
+from avsr_bench.evaluation import CLEAN, corrupted, open_sound, visual
 from avsr_bench.evaluation.job import sound_settings
 from avsr_bench.noise.sound import mix, source_of
 from avsr_bench.records import rng_for
@@ -16,7 +16,7 @@ def example(corpus):
 
 @pytest.mark.parametrize("family", noise.FAMILIES)
 def test_what_falls_on_mouths_is_drawn_as_the_page_says(example, family):
-    found = harmed(example, visual(family, 6), seed=3)
+    found = corrupted(example, visual(family, 6), seed=3)
     expected = noise.apply(example.mouth, family, 6, rng_for(3, example.key, family))
     assert np.array_equal(found.mouth, expected)
     assert not np.array_equal(found.mouth, example.mouth)
@@ -25,7 +25,7 @@ def test_what_falls_on_mouths_is_drawn_as_the_page_says(example, family):
 
 def test_noise_for_the_ear_is_mixed_into_the_whole_utterance_and_never_clipped(example, corpus):
     [condition] = open_sound(["white:-30"], corpus, "test", 0)
-    found = harmed(example, condition, seed=5)
+    found = corrupted(example, condition, seed=5)
     white = source_of("white")
     expected = mix(example.sound, white, -30, rng_for(5, example.key, "white"), example.speaker)
     assert np.array_equal(found.sound, expected * np.float32(32768))
@@ -36,13 +36,13 @@ def test_noise_for_the_ear_is_mixed_into_the_whole_utterance_and_never_clipped(e
 def test_the_scale_of_clean_sound_is_that_of_noisy_sound(example, corpus):
     """Without noise to speak of, both give the network the same waveform."""
     [faint] = open_sound(["white:100"], corpus, "test", 0)
-    clean, noisy = data.levelled(example.sound), data.levelled(harmed(example, faint, 0).sound)
+    clean, noisy = data.levelled(example.sound), data.levelled(corrupted(example, faint, 0).sound)
     assert np.abs(clean - noisy).max() < 1e-3
 
 
 def test_clean_is_one_condition(example):
     assert visual("jpeg", 0) is CLEAN is visual("blur", 0)
-    assert harmed(example, CLEAN, 0) is example
+    assert corrupted(example, CLEAN, 0) is example
     assert CLEAN.name == "clean"
     assert CLEAN.version is None
 

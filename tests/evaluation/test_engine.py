@@ -11,8 +11,8 @@ from avsr_bench.evaluation import (
     Decoded,
     Provenance,
     Task,
+    corrupted,
     engine,
-    harmed,
     make_result,
     open_reader,
     open_sound,
@@ -39,7 +39,7 @@ def places(corpus):
 @pytest.fixture(scope="module")
 def show(corpus, places):
     clips = Clips(corpus, places, "av")
-    return lambda place, condition: harmed(clips(place), condition, 0)
+    return lambda place, condition: corrupted(clips(place), condition, 0)
 
 
 def texts(heard):

@@ -93,8 +93,8 @@ def sweep(folder, run, clean, robust=1.0, levels=range(1, noise.LEVELS + 1), fam
     measure(folder, run, "clean", clean, **more)
     for family in families:
         for level in levels:
-            harm = HARM[family] * (level / noise.LEVELS) ** 1.4 / robust
-            measure(folder, run, f"{family}:{level}", min(clean + harm, 0.95), **more)
+            corrupt = HARM[family] * (level / noise.LEVELS) ** 1.4 / robust
+            measure(folder, run, f"{family}:{level}", min(clean + corrupt, 0.95), **more)
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "noise.md"
 def test_the_example_runs():
     names = {}
     exec(re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[1], names)
-    assert names["harmed"].shape == names["mouths"].shape
-    assert not np.array_equal(names["harmed"], names["mouths"])
+    assert names["corrupted"].shape == names["mouths"].shape
+    assert not np.array_equal(names["corrupted"], names["mouths"])
     whole = noise.apply(names["frames"], "gaussian", 3, rng_for(0, "s1%2Fbbaf2n", "gaussian"), on="frame")
     assert np.array_equal(names["noisy"], whole)
 

@@ -24,7 +24,7 @@ def flat(frames, value, *shape):
     return np.full((frames, *shape), value, np.uint8)
 
 
-def harmed(clip, family, level, key="a", on="mouth"):
+def corrupted(clip, family, level, key="a", on="mouth"):
     return noise.apply(clip, family, level, rng_for(0, key, family), on)
 
 
@@ -35,7 +35,7 @@ def harmed(clip, family, level, key="a", on="mouth"):
 @given(shape=shapes, key=keys, on=st.sampled_from(["mouth", "frame"]))
 def test_the_blocks_of_a_level_are_among_those_of_the_next(shape, key, on):
     clip = flat(2, 10, *shape)
-    hidden = [harmed(clip, "blockwise", level, key, on) == 128 for level in range(1, 11)]
+    hidden = [corrupted(clip, "blockwise", level, key, on) == 128 for level in range(1, 11)]
     for fewer, more in pairwise(hidden):
         assert not (fewer & ~more).any()
     assert hidden[0].any()
@@ -45,7 +45,7 @@ def test_the_blocks_of_a_level_are_among_those_of_the_next(shape, key, on):
 def test_blocks_are_grey_whole_and_stand_still():
     clip = random_clip(4, 96, 96)
     clip[clip == 128] = 127
-    result = harmed(clip, "blockwise", 6)
+    result = corrupted(clip, "blockwise", 6)
     hidden = result == 128
     assert (hidden == hidden[0]).all()
     assert np.array_equal(result[~hidden], clip[~hidden])
@@ -58,7 +58,7 @@ def test_blocks_are_grey_whole_and_stand_still():
 @pytest.mark.parametrize("shape", [(96, 96), (300, 200), (288, 360, 3)], ids=str)
 def test_the_share_hidden_is_that_of_the_table(shape):
     shares = [
-        [(harmed(flat(1, 0, *shape), "blockwise", level, str(key)) == 128).mean() for level in range(1, 11)]
+        [(corrupted(flat(1, 0, *shape), "blockwise", level, str(key)) == 128).mean() for level in range(1, 11)]
         for key in range(10)
     ]
     assert np.abs(np.mean(shares, axis=0) - levels.BLOCKWISE).max() < 0.01
@@ -79,7 +79,7 @@ def test_blur_is_the_convolution_in_whole_numbers(shape, level):
     wide = clip.astype(int)[:, rows][:, :, columns]
     summed = sum(w * wide[:, k : k + shape[0]] for k, w in enumerate(down))
     summed = sum(w * summed[:, :, k : k + shape[1]] for k, w in enumerate(across))
-    assert np.array_equal(harmed(clip, "blur", level), (summed + 2**14) >> 15)
+    assert np.array_equal(corrupted(clip, "blur", level), (summed + 2**14) >> 15)
 
 
 @settings(max_examples=80, deadline=None)
@@ -96,11 +96,11 @@ def test_weights_of_the_blur_are_a_gaussian(sigma, total):
 
 def test_the_blur_keeps_the_mean_and_has_the_spread_of_the_table():
     edge = np.repeat([[[0, 255]]], 48, axis=2).repeat(96, axis=1).astype(np.uint8)
-    profile = np.diff(harmed(edge, "blur", 4)[0, 48].astype(float))
+    profile = np.diff(corrupted(edge, "blur", 4)[0, 48].astype(float))
     places = np.arange(95) - 47
     assert profile.sum() == 255
     assert (profile * places**2).sum() / 255 == pytest.approx(levels.BLUR[3] ** 2, rel=0.05)
-    assert (harmed(flat(1, 200, 96, 96), "blur", 10) == 200).all()
+    assert (corrupted(flat(1, 200, 96, 96), "blur", 10) == 200).all()
 
 
 # motion
@@ -126,7 +126,7 @@ def test_motion_is_the_mean_along_a_line(shape, level, key):
     clip = random_clip(3, *shape)
     angle = np.pi * rng_for(0, key, "motion").random()
     pixels = max(2, round(levels.MOTION[level - 1] * max(min(shape[:2]) / 96, 0.5)))
-    assert np.abs(harmed(clip, "motion", level, key) - smeared(clip, angle, pixels)).max() <= 0.5001
+    assert np.abs(corrupted(clip, "motion", level, key) - smeared(clip, angle, pixels)).max() <= 0.5001
 
 
 def test_a_long_line_does_not_overflow():
@@ -135,7 +135,7 @@ def test_a_long_line_does_not_overflow():
     angle = np.pi * rng_for(0, "a", "motion").random()
     pixels = round(levels.MOTION[9] * 1000 / 96)
     assert 2 * pixels > 257
-    assert np.abs(harmed(clip, "motion", 10) - smeared(clip, angle, pixels)).max() <= 0.5001
+    assert np.abs(corrupted(clip, "motion", 10) - smeared(clip, angle, pixels)).max() <= 0.5001
 
 
 @settings(max_examples=30, deadline=None)
@@ -143,7 +143,7 @@ def test_a_long_line_does_not_overflow():
 def test_a_clip_is_shaken_in_the_same_direction_at_every_level(key):
     point = np.zeros((2, 96, 96), np.uint8)
     point[:, 48, 48] = 255
-    lines = [harmed(point, "motion", level, key)[0] > 0 for level in range(1, 11)]
+    lines = [corrupted(point, "motion", level, key)[0] > 0 for level in range(1, 11)]
     for shorter, longer in pairwise(lines):
         assert not (shorter & ~longer).any()
     y, x = np.argwhere(lines[-1]).T - 48
@@ -158,7 +158,7 @@ def test_a_clip_is_shaken_in_the_same_direction_at_every_level(key):
 @pytest.mark.parametrize("level", [1, 4, 10])
 def test_a_cell_is_the_mean_of_its_pixels(shape, level):
     clip = random_clip(2, *shape)
-    result = harmed(clip, "pixelate", level)
+    result = corrupted(clip, "pixelate", level)
     cell = levels.PIXELATE[level - 1] * max(min(shape[:2]) / 96, 0.5)
     down, across = (families._cells(length, cell)[0] for length in shape[:2])
     for top, bottom in pairwise(down):
@@ -188,7 +188,7 @@ def test_cells_fill_a_side_and_are_alike(length, cell):
 @pytest.mark.parametrize("level", [1, 5, 10])
 def test_jpeg_is_that_of_each_frame_alone(shape, level):
     clip = random_clip(11, *shape)
-    result = harmed(clip, "jpeg", level)
+    result = corrupted(clip, "jpeg", level)
     for frame, seen in zip(clip, result, strict=True):
         picture = frame if frame.ndim == 2 else cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
         data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, levels.JPEG[level - 1]])[1]
@@ -202,7 +202,7 @@ def test_jpeg_is_that_of_each_frame_alone(shape, level):
 @pytest.mark.parametrize("level", range(1, 8))
 def test_noise_is_gaussian_with_the_spread_of_the_table(level):
     sigma = levels.GAUSSIAN[level - 1]
-    field = harmed(flat(20, 128, 96, 96), "gaussian", level).astype(float) - 128
+    field = corrupted(flat(20, 128, 96, 96), "gaussian", level).astype(float) - 128
     normal = field / sigma
     assert abs(normal.mean()) < 0.01
     assert normal.std() == pytest.approx(1, abs=0.015)
@@ -212,7 +212,7 @@ def test_noise_is_gaussian_with_the_spread_of_the_table(level):
 
 
 def test_noise_is_new_in_every_pixel_and_frame():
-    field = harmed(flat(12, 128, 64, 64, 3), "gaussian", 5).astype(float) - 128
+    field = corrupted(flat(12, 128, 64, 64, 3), "gaussian", 5).astype(float) - 128
     values = field.reshape(12, -1)
     between = np.corrcoef(values)
     assert np.abs(between[~np.eye(12, dtype=bool)]).max() < 0.05
@@ -229,12 +229,12 @@ def test_noise_is_new_in_every_pixel_and_frame():
 @given(shape=shapes, key=keys)
 def test_the_field_of_a_level_is_that_of_another_scaled(shape, key):
     clip = flat(2, 128, *shape)
-    weak, strong = (harmed(clip, "gaussian", level, key).astype(float) - 128 for level in (5, 7))
+    weak, strong = (corrupted(clip, "gaussian", level, key).astype(float) - 128 for level in (5, 7))
     assert np.abs(strong / levels.GAUSSIAN[6] - weak / levels.GAUSSIAN[4]).max() * levels.GAUSSIAN[4] < 2
 
 
 def test_on_a_full_frame_a_grain_is_as_large_as_a_mouth_pixel():
-    field = harmed(flat(2, 128, 770, 800), "gaussian", 3, on="frame")
+    field = corrupted(flat(2, 128, 770, 800), "gaussian", 3, on="frame")
     grains = field[:, ::3, ::3]
     assert np.array_equal(field, grains.repeat(3, 1).repeat(3, 2)[:, :770, :800])
     assert (np.diff(grains.astype(int), axis=1) != 0).mean() > 0.8
@@ -249,7 +249,7 @@ def test_contrast_is_drawn_towards_the_mean_of_each_frame(shape, level):
     clip = (random_clip(3, *shape) // np.array([1, 2, 4]).reshape(3, *[1] * len(shape))).astype(np.uint8)
     mean = np.floor(clip.mean(axis=tuple(range(1, clip.ndim)), keepdims=True) + 0.5)
     expected = mean + round(256 * levels.CONTRAST[level - 1]) / 256 * (clip - mean)
-    assert np.abs(harmed(clip, "contrast", level) - expected).max() <= 0.5001
+    assert np.abs(corrupted(clip, "contrast", level) - expected).max() <= 0.5001
 
 
 # all
@@ -265,11 +265,11 @@ def test_the_table_has_ten_levels_in_order(family):
 
 @pytest.mark.parametrize("family", ["blur", "motion", "pixelate"])
 def test_lengths_grow_with_the_picture(family):
-    """A face twice as large is harmed as much once it is shrunk to the same size."""
+    """A face twice as large is corrupted as much once it is shrunk to the same size."""
     small = np.stack([cv2.GaussianBlur(frame, (0, 0), 2) for frame in random_clip(2, 96, 96)])
     large = small.repeat(2, 1).repeat(2, 2)
-    seen = harmed(large, family, 6).reshape(2, 96, 2, 96, 2).mean(axis=(2, 4))
-    assert np.corrcoef(seen.ravel(), harmed(small, family, 6).ravel().astype(float))[0, 1] > 0.95
+    seen = corrupted(large, family, 6).reshape(2, 96, 2, 96, 2).mean(axis=(2, 4))
+    assert np.corrcoef(seen.ravel(), corrupted(small, family, 6).ravel().astype(float))[0, 1] > 0.95
 
 
 def test_the_four_of_the_paper_are_seen_in_training():

@@ -38,7 +38,7 @@ def counted(frames, *shape):
     )
 
 
-def harmed(clip, family, level, key="a", on="mouth"):
+def corrupted(clip, family, level, key="a", on="mouth"):
     return noise.apply(clip, family, level, rng_for(0, key, family), on)
 
 
@@ -46,15 +46,15 @@ def digest(family):
     hashed = hashlib.blake2b(digest_size=8)
     for clip in (counted(5, 96, 96), counted(3, 61, 83), counted(2, 52, 45, 3)):
         for level in range(1, 11):
-            hashed.update(harmed(clip, family, level).tobytes())
-    hashed.update(harmed(counted(1, 288, 360, 3), family, 5, on="frame").tobytes())
+            hashed.update(corrupted(clip, family, level).tobytes())
+    hashed.update(corrupted(counted(1, 288, 360, 3), family, 5, on="frame").tobytes())
     return hashed.hexdigest()
 
 
 @pytest.mark.parametrize("level", [11, -1, 2.5, "3", None, True, float("nan")])
 def test_other_levels_are_refused(level):
     with pytest.raises(Misused, match=r"^the level is a whole number from 0 \(clean\) to 10, not [^\n]+$"):
-        harmed(counted(2, 16, 16), "blur", level)
+        corrupted(counted(2, 16, 16), "blur", level)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_other_levels_are_refused(level):
 )
 def test_an_unknown_family_is_answered_with_the_nearest(family, says):
     with pytest.raises(Misused) as refused:
-        harmed(counted(2, 16, 16), family, 3)
+        corrupted(counted(2, 16, 16), family, 3)
     assert str(refused.value) == f"no noise is called {family!r}. {says}"
 
 
@@ -94,18 +94,18 @@ def test_an_unknown_family_is_answered_with_the_nearest(family, says):
 @pytest.mark.parametrize("level", [0, 5])
 def test_frames_of_another_kind_are_refused(frames, level):
     with pytest.raises(Misused, match=r"^(frames must be|a frame must be|at least one frame)[^\n]+, not [^\n]+$"):
-        harmed(frames, "blur", level)
+        corrupted(frames, "blur", level)
 
 
 def test_another_place_is_refused():
     with pytest.raises(Misused, match=r"^noise is applied on mouth or frame, not on 'face'$"):
-        harmed(counted(2, 16, 16), "blur", 3, on="face")
+        corrupted(counted(2, 16, 16), "blur", 3, on="face")
 
 
 def test_a_chunk_of_another_size_is_refused():
-    harm = noise.begin("blockwise", 3, rng_for(0, "a", "blockwise"), (16, 16))
+    corrupt = noise.begin("blockwise", 3, rng_for(0, "a", "blockwise"), (16, 16))
     with pytest.raises(Misused, match="begun with frames of"):
-        harm(counted(2, 16, 17))
+        corrupt(counted(2, 16, 17))
     with pytest.raises(Misused, match=r"^a frame must be H, W or H, W, 3 .*, not \(16,\)$"):
         noise.begin("blockwise", 3, rng_for(0, "a", "blockwise"), (16,))
 
@@ -137,9 +137,9 @@ def test_every_level_changes_frames_of_any_size(family, shape, on):
     clip = counted(3, *shape)
     before = clip.copy()
     clip.flags.writeable = False
-    assert np.array_equal(harmed(clip, family, 0, on=on), before)
+    assert np.array_equal(corrupted(clip, family, 0, on=on), before)
     for level in (1, 2, 5, 10):
-        result = harmed(clip, family, level, on=on)
+        result = corrupted(clip, family, level, on=on)
         assert result.shape == clip.shape
         assert result.dtype == np.uint8
         assert all((a != b).any() for a, b in zip(result, clip, strict=True))
@@ -150,7 +150,7 @@ def test_every_level_changes_frames_of_any_size(family, shape, on):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_frame_of_1080_lines(family):
     clip = counted(1, 1080, 1920)
-    result = harmed(clip, family, 10, on="frame")
+    result = corrupted(clip, family, 10, on="frame")
     assert result.shape == clip.shape
     assert (result != clip).mean() > 0.5
     assert len(np.unique(result)) > 1
@@ -158,7 +158,7 @@ def test_a_frame_of_1080_lines(family):
 
 def test_level_0_is_a_copy():
     clip = counted(2, 16, 16)
-    result = harmed(clip, "gaussian", 0)
+    result = corrupted(clip, "gaussian", 0)
     assert np.array_equal(result, clip)
     assert not np.shares_memory(result, clip)
 
@@ -166,18 +166,18 @@ def test_level_0_is_a_copy():
 @pytest.mark.parametrize("family", FAMILIES)
 def test_frames_in_any_layout_of_memory(family):
     clip = counted(4, 40, 48)
-    expected = harmed(clip, family, 6)
-    assert np.array_equal(harmed(np.asfortranarray(clip), family, 6), expected)
-    assert np.array_equal(harmed(np.repeat(clip, 2, axis=2)[:, :, ::2], family, 6), expected)
+    expected = corrupted(clip, family, 6)
+    assert np.array_equal(corrupted(np.asfortranarray(clip), family, 6), expected)
+    assert np.array_equal(corrupted(np.repeat(clip, 2, axis=2)[:, :, ::2], family, 6), expected)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("shape", [(96, 96), (33, 35), (17, 19, 3)], ids=str)
 def test_chunks_end_to_end_are_the_whole(family, shape):
     clip = counted(23, *shape)
-    harm = noise.begin(family, 4, rng_for(0, "a", family), shape)
-    pieces = [harm(clip[first:last]) for first, last in ((0, 1), (1, 4), (4, 15), (15, 23))]
-    assert np.array_equal(np.concatenate(pieces), harmed(clip, family, 4))
+    corrupt = noise.begin(family, 4, rng_for(0, "a", family), shape)
+    pieces = [corrupt(clip[first:last]) for first, last in ((0, 1), (1, 4), (4, 15), (15, 23))]
+    assert np.array_equal(np.concatenate(pieces), corrupted(clip, family, 4))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -234,7 +234,7 @@ def test_the_global_random_states_are_neither_read_nor_moved():
         np.random.seed(seed)  # noqa: NPY002
         cv2.setRNGSeed(seed)
         states = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
-        results.append(b"".join(harmed(clip, family, 5).tobytes() for family in FAMILIES))
+        results.append(b"".join(corrupted(clip, family, 5).tobytes() for family in FAMILIES))
         assert states == (random.getstate(), np.random.get_state()[1].tolist())  # noqa: NPY002
     assert results[0] == results[1]
 
@@ -242,4 +242,4 @@ def test_the_global_random_states_are_neither_read_nor_moved():
 @pytest.mark.parametrize("family", ["blockwise", "motion", "gaussian"])
 def test_another_clip_is_harmed_otherwise(family):
     clip = counted(3, 96, 96)
-    assert (harmed(clip, family, 5, key="a") != harmed(clip, family, 5, key="b")).mean() > 0.05
+    assert (corrupted(clip, family, 5, key="a") != corrupted(clip, family, 5, key="b")).mean() > 0.05

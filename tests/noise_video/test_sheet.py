@@ -40,8 +40,8 @@ def test_every_tile_is_the_noise_it_names(tmp_path):
     for family in noise.FAMILIES:
         assert np.array_equal(tile(picture, family, 0), mouth[37])
         for level in range(1, 11):
-            harmed = noise.apply(mouth, family, level, rng_for(4, "drawn", family))
-            assert np.array_equal(tile(picture, family, level), harmed[37])
+            corrupted = noise.apply(mouth, family, level, rng_for(4, "drawn", family))
+            assert np.array_equal(tile(picture, family, level), corrupted[37])
     assert (tmp_path / "sheet.png").stat().st_size < 600_000
 
 

@@ -81,7 +81,7 @@ def test_ctrl_c_stops_in_one_line_and_the_next_run_goes_on(face_corpus, tmp_path
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
     assert "Traceback" not in err
-    assert "goes on" in err.splitlines()[-1]
+    assert "resumes" in err.splitlines()[-1]
     subprocess.run(command, check=True, capture_output=True)
     assert len(samples(tmp_path / "out")) == 9
 
@@ -104,7 +104,7 @@ def test_ctrl_c_while_workers_start_is_one_line_too(face_corpus, tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130 and "Traceback" not in err, err
-    assert "goes on" in err.splitlines()[-1]
+    assert "resumes" in err.splitlines()[-1]
 
 
 def test_a_run_on_the_same_shards_is_refused_and_names_the_other(avsr, face_corpus, tmp_path):

@@ -297,10 +297,10 @@ class TestFrames:
         from avsr_bench.evaluation.frames import NoisyFrames
 
         places = data.places(corpus, "test", "video")[:4]
-        harmed = make_corpus(videos, tmp_path / "harmed", "noise.frames=motion:4", "noise.seed=2")
-        same = data.places(harmed, "test", "video")
+        corrupted = make_corpus(videos, tmp_path / "corrupted", "noise.frames=motion:4", "noise.seed=2")
+        same = data.places(corrupted, "test", "video")
         with NoisyFrames(corpus, places, videos, 2, 2) as frames:
-            for place, expected in zip(places, data.examples(harmed, same, "video"), strict=False):
+            for place, expected in zip(places, data.examples(corrupted, same, "video"), strict=False):
                 assert place.entry.key == expected.key
                 assert (frames.mouth(place, "motion", 4) == expected.mouth).all()
 

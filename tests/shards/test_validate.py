@@ -28,7 +28,7 @@ def flip(path, place):
 
 def test_a_sound_folder_has_no_problem(small, folder):
     report = validate(folder, lambda entry, members: None)
-    assert report.problems == () and report.mend == ()
+    assert report.problems == () and report.repair == ()
     assert report.shards == len(small.make_small_plan().shards)
     assert report.samples + report.skipped == sum(small.SPLITS.values())
     assert json.loads(json.dumps(report.to_json()))["whole"] is True
@@ -37,7 +37,7 @@ def test_a_sound_folder_has_no_problem(small, folder):
 def test_a_shard_that_could_not_be_checked_is_not_to_be_deleted():
     report = Report(1, 0, 0, (Problem("val-000000", "could not be checked", checked=False),))
     assert not report.to_json()["whole"]
-    (line,) = report.mend
+    (line,) = report.repair
     assert "delete" not in line and "run validate again" in line
 
 
@@ -56,7 +56,7 @@ def test_one_damaged_bit_is_found_with_its_shard_clip_and_member(folder, extensi
     report = validate(folder)
     (problem,) = report.problems
     assert (problem.shard, problem.key, problem.member) == ("train-000001", entry.key, extension)
-    assert report.mend == (
+    assert report.repair == (
         "train-000001: delete train/train-000001.jsonl and run the same prep command again: "
         "this shard is made anew and no other",
     )

@@ -140,7 +140,7 @@ def test_a_machine_reason_leaves_the_shard_to_the_next_run(small, tmp_path):
 
 def test_clips_come_in_plan_order_only(small, tmp_path, shard):
     outcomes = [Skipped(clip.key, clip.split, Reason("no-face", "")) for clip in shard.clips]
-    with pytest.raises(ValueError, match="goes on with"), ShardWriter(tmp_path, shard) as writer:
+    with pytest.raises(ValueError, match="continues with"), ShardWriter(tmp_path, shard) as writer:
         writer.add(outcomes[1])
     with pytest.raises(ValueError, match="of which 2 were added"), ShardWriter(tmp_path, shard) as writer:
         writer.add(outcomes[0])
@@ -149,7 +149,7 @@ def test_clips_come_in_plan_order_only(small, tmp_path, shard):
     with pytest.raises(ValueError, match="no place"), ShardWriter(tmp_path, shard) as writer:
         for outcome in [*outcomes, outcomes[-1]]:
             writer.add(outcome)
-    with pytest.raises(ValueError, match="goes on with"), ShardWriter(tmp_path, shard) as writer:
+    with pytest.raises(ValueError, match="continues with"), ShardWriter(tmp_path, shard) as writer:
         writer.add(Skipped(outcomes[0].key, "test", Reason("no-face", "")))
     assert list(small.contents(tmp_path)) == []
 

@@ -1,6 +1,6 @@
-"""How much each level of each family harms a mouth: the PSNR and SSIM of docs/noise.md, over clips of GRID.
+"""How much each level of each family corrupts a mouth: the PSNR and SSIM of docs/noise.md, over clips of GRID.
 
-    python -m benchmarks harm [GRID FOLDER]
+    python -m benchmarks corruption [GRID FOLDER]
 
 Set to be as even as they are by these figures, so whoever changes a level looks here.
 """
@@ -18,7 +18,7 @@ from avsr_bench.records import rng_for
 from .results import put_between, table
 
 PAGE = Path(__file__).parent.parent / "docs/noise.md"
-BEGIN, END = "<!-- levels: made by `make bench ONLY=harm`, do not edit -->", "<!-- levels end -->"
+BEGIN, END = "<!-- levels: made by `make bench ONLY=corruption`, do not edit -->", "<!-- levels end -->"
 CLIPS = 40
 SHOWN = slice(None, None, 10)  # the frames looked at
 UNITS = {
@@ -61,10 +61,10 @@ def similarity(mouths: dict[str, np.ndarray], family: str, level: int) -> tuple[
     """PSNR and SSIM under a condition: means over clips of means over frames."""
     found = []
     for key, clean in mouths.items():
-        harmed = noise.apply(clean, family, level, rng_for(0, key, family))[SHOWN]
+        corrupted = noise.apply(clean, family, level, rng_for(0, key, family))[SHOWN]
         seen = clean[SHOWN]
-        error = np.mean((seen.astype(float) - harmed) ** 2, axis=(1, 2))
-        alike = [structural_similarity(one, other) for one, other in zip(seen, harmed, strict=True)]
+        error = np.mean((seen.astype(float) - corrupted) ** 2, axis=(1, 2))
+        alike = [structural_similarity(one, other) for one, other in zip(seen, corrupted, strict=True)]
         found.append((np.mean(10 * np.log10(255**2 / error)), np.mean(alike)))
     psnr, ssim = np.mean(found, axis=0)
     return float(psnr), float(ssim)

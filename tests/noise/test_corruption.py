@@ -1,4 +1,4 @@
-"""On pictures of mouths every level must harm more than the one before, and the last must leave a picture."""
+"""On pictures of mouths every level must corrupt more than the one before, and the last must leave a picture."""
 
 from pathlib import Path
 
@@ -48,11 +48,11 @@ def mouths(request, tmp_path_factory):
     return request.param(tmp_path_factory.mktemp("clips"))
 
 
-def similarity(clean, harmed):
+def similarity(clean, corrupted):
     """PSNR and SSIM, means over frames."""
-    error = ((clean.astype(float) - harmed) ** 2).mean(axis=tuple(range(1, clean.ndim)))
+    error = ((clean.astype(float) - corrupted) ** 2).mean(axis=tuple(range(1, clean.ndim)))
     axis = -1 if clean.ndim == 4 else None
-    pairs = zip(clean, harmed, strict=True)
+    pairs = zip(clean, corrupted, strict=True)
     alike = [structural_similarity(a, b, channel_axis=axis) for a, b in pairs]
     return (10 * np.log10(255**2 / error)).mean(), np.mean(alike)
 
@@ -61,7 +61,7 @@ def similarity(clean, harmed):
 def test_harm_grows_from_level_to_level(mouths, family):
     for key, clip in mouths.items():
         clips = [noise.apply(clip, family, level, rng_for(0, key, family)) for level in range(1, 11)]
-        psnr, ssim = np.transpose([similarity(clip[SHOWN], harmed[SHOWN]) for harmed in clips])
+        psnr, ssim = np.transpose([similarity(clip[SHOWN], corrupted[SHOWN]) for corrupted in clips])
         assert (np.diff(psnr) < 0).all(), (key, psnr)
         assert (np.diff(ssim) < 0).all(), (key, ssim)
         assert 25 < psnr[0] < 45, "level 1 is visible, and no more"
@@ -74,6 +74,6 @@ def test_harm_grows_in_colour_and_on_a_wide_picture(family):
     grey = noise.drawn_mouth(26, 200)[:, 20:180]
     clip = np.stack([grey, grey // 2 + 40, 255 - grey], axis=-1)
     clips = [noise.apply(clip, family, level, rng_for(0, "a", family), "frame") for level in range(1, 11)]
-    psnr, ssim = np.transpose([similarity(clip[SHOWN], harmed[SHOWN]) for harmed in clips])
+    psnr, ssim = np.transpose([similarity(clip[SHOWN], corrupted[SHOWN]) for corrupted in clips])
     assert (np.diff(psnr) < 0).all(), psnr
     assert (np.diff(ssim) < 0).all(), ssim

@@ -3,7 +3,7 @@
 The score of a hypothesis is `(1 - c) * log p_attention + c * log p_ctc + length_bonus * tokens`, by the rules that the
 published figures were made with:
 
-- A step asks CTC about the best `1.5 * beam` tokens of a hypothesis by attention, and about its end; others end.
+- A step asks CTC about the best `1.5 * beam` tokens of a hypothesis by attention, and its end; no others count.
 - The best `beam` pairs of hypothesis and token go on. Those that end leave the beam, and no others take their place.
 - An utterance has at most as many tokens as frames: whatever still runs then is ended, at no cost.
 - The search of an utterance is over when for three lengths in a row the best that ended is hopelessly behind.

@@ -3,8 +3,8 @@
 The papers that this follows (arXiv 2406.17614 and the one before it) name seven families and ten levels, and not one
 value. So all values here are ours, set on GRID mouths: level 1 is just visible (about 39 dB), level 10 leaves hardly
 more than where the mouth is, and between them corruption, the mean of the fall in PSNR and the fall in SSIM, grows by
-about the same from level to level (docs/noise.md has the figures). Each comment says where the values of others stand: of
-DeeperForensics-1.0, which knows no size of frame, and of ImageNet-C, made for pictures of 224 pixels.
+about the same from level to level (docs/noise.md has the figures). Each comment says where the values of others stand:
+of DeeperForensics-1.0, which knows no size of frame, and of ImageNet-C, made for pictures of 224 pixels.
 
 Lengths are in mouth pixels: a mouth crop is 96 of them wide, and a full frame 256 on its shorter side.
 """

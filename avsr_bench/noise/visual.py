@@ -28,8 +28,8 @@ def apply(frames: np.ndarray, family: str, level: int, rng: np.random.Generator,
     """Corrupt a clip: uint8 T, H, W (grey) or T, H, W, 3 (RGB) in, the same out; the input is left as it is.
 
     Level 0 gives a copy, 1 to 10 corrupt it more and more. `on` says what the frames show: a mouth, whose crop counts
-    as 96 pixels on its shorter side, or a whole picture, which counts as 256. With a generator from `records.rng_for` the
-    levels of a clip are comparable: each scales one and the same draw.
+    as 96 pixels on its shorter side, or a whole picture, which counts as 256. With a generator from `records.rng_for`
+    the levels of a clip are comparable: each scales one and the same draw.
 
     >>> from avsr_bench.records import rng_for
     >>> clip = np.full((5, 96, 96), 90, np.uint8)

@@ -9,7 +9,7 @@ from dataclasses import asdict, fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from annotated_types import Ge, GroupedMetadata, Gt, Le, Lt, MaxLen, MultipleOf
+from annotated_types import Ge, GroupedMetadata, Gt, Le, Lt, MaxLen, MinLen, MultipleOf
 from pydantic import TypeAdapter, ValidationError
 
 from ..records import Misused, Refused
@@ -112,8 +112,10 @@ def _described(hint: Any, limits: list[Any]) -> str:
     if origin in (tuple, list):
         if origin is tuple and inner[-1] is not Ellipsis:
             return f"a list of {len(inner)}, each {describe(inner[0])}"
-        most = next((f" of at most {limit.max_length:,}" for limit in limits if isinstance(limit, MaxLen)), "")
-        return f"a list{most}, each {describe(inner[0])}"
+        least = next((limit.min_length for limit in limits if isinstance(limit, MinLen)), 0)
+        most = next((f"{limit.max_length:,}" for limit in limits if isinstance(limit, MaxLen)), "")
+        count = f" of {least:,} to {most}" if least and most else f" of at most {most}" if most else ""
+        return f"a list{count}, each {describe(inner[0])}"
     if hint in (int, float):
         return _number(hint, limits)
     if is_dataclass(hint):

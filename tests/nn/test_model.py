@@ -235,7 +235,7 @@ def test_settings_that_cannot_be_are_refused(change, message):
 
 @pytest.mark.parametrize(
     ("kind", "channels", "message"),
-    [("resnet", [8, 8, 8], "four stages"), ("plain", [], "at least 1"), ("plain", [8] * 7, "at most 6")],
+    [("resnet", [8, 8, 8], "four stages"), ("plain", [], "1 to 6"), ("plain", [8] * 7, "1 to 6")],
 )
 def test_a_frontend_of_another_number_of_layers_is_refused(kind, channels, message):
     with pytest.raises(Misused, match=message):

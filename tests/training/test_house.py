@@ -89,7 +89,13 @@ def test_the_budget_counts_valid_frames_and_every_ancestor_once(run, own_tiny, c
 
 def test_msrs_with_distillation(run, own_tiny):
     """A network whose mask is searched learns from a teacher; after the switch it stays sparse."""
-    given = ("train.steps=8", "method.after=sparse", "method.sparsity=0.5", "method.norm_batches=2")
+    given = (
+        "train.steps=8",
+        "method.search=0.5",
+        "method.after=sparse",
+        "method.sparsity=0.5",
+        "method.norm_batches=2",
+    )
     folder = run("msrs", assignments=(*given, "objective.name=distil", "objective.teacher.run=dense"))
     assert sparsity(folder) == pytest.approx(0.5, abs=1e-3)
     table = rows(folder)

@@ -93,7 +93,7 @@ def test_a_run_that_is_there_is_not_touched(run, tmp_path):
         run("dense", out=out, act=stop_at(2))
     with pytest.raises(Refused, match=r"is a run that was begun: resume it with --resume, or choose another --out"):
         run("dense", out=out)
-    with pytest.raises(Refused, match=r"was begun with train\.lr=0\.001, not 0\.1: resume it as it was"):
+    with pytest.raises(Refused, match=r"was begun with train\.lr=0\.002, not 0\.1: resume it as it was"):
         run("dense", "train.lr=0.1", out=out, resume=True)
     with pytest.raises(Refused, match=r"was begun with .*train\.steps=8, not 9"):
         run("dense", steps=9, out=out, resume=True)

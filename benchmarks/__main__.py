@@ -17,11 +17,12 @@ ALL = (
     "decoding_speed",
     "loader_speed",
     "sweep",
+    "input_variance",
     "convergence",
     "manifest_rows",
 )
 
-NEED_SYNTH = ("convergence",)
+NEED_SYNTH = ("input_variance", "convergence")
 NEED_GRID = ("crop_scale", "prep_speed", "corruption", "noise_speed")
 
 

@@ -19,7 +19,10 @@ STORE = Path(__file__).with_name("convergence.jsonl")
 SEEDS = (0, 1, 2)
 UPDATES, SECONDS = 800, 90
 GRID = Path("data/grid")
-LOW_DATA = ("network.dropout=0", "network.ctc_dropout=0", "augment.flip=0", "augment.video_mask=0")
+LOW_DATA = (
+    *("network.layer_scale=0.1", "network.dropout=0", "network.ctc_dropout=0"),
+    *("augment.flip=0", "augment.video_mask=0"),
+)
 
 
 def main(grid: Path | None = None) -> None:

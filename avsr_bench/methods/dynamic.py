@@ -154,7 +154,7 @@ class Dynamic(StaticErk, ABC):
         self.gathered: dict[str, Tensor] = {}  # the sum of gradients of the updates before the one that changes masks
 
     @property
-    def reach(self) -> int:
+    def counted(self) -> int:
         """Of how many last updates the gradients count for growth; 0 where they do not."""
         return 0
 
@@ -191,7 +191,7 @@ class Dynamic(StaticErk, ABC):
     def before_step(self, update: int, optimizer: Optimizer) -> None:
         """Change masks where it is time to; in any case take the gradients of removed weights away."""
         due, scores = self.window.due(update), {}
-        gradients = self.gradients() if self.reach and self.window.due_soon(update, self.reach) else {}
+        gradients = self.gradients() if self.counted and self.window.due_soon(update, self.counted) else {}
         if due:
             scores, self.gathered = self.scores(update, gradients), {}
         elif gradients:
@@ -233,7 +233,7 @@ class Rigl(Set):
     settings: RiglSettings
 
     @property
-    def reach(self) -> int:
+    def counted(self) -> int:
         """As many as are set."""
         return self.settings.gradients
 
@@ -264,7 +264,7 @@ class Granet(Gmp):
     goes_on = True
 
     @property
-    def reach(self) -> int:
+    def counted(self) -> int:
         """As many as are set."""
         return self.settings.gradients
 
@@ -294,7 +294,7 @@ class Chase(Dynamic):
         self.alive: Alive = {}
 
     @property
-    def reach(self) -> int:
+    def counted(self) -> int:
         """As many as are set."""
         return self.settings.gradients
 

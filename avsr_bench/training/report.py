@@ -86,8 +86,8 @@ class Report:
         for logger in self.loggers:
             logger.log_metrics({name: float(value) for name, value in row.items()}, step=update)
         wer = "" if self.wer is None else f", WER {self.wer:.1%}"
-        wer += ", output constant" if self.constant else ""
-        status = f"loss {losses['loss']:.3f}{wer}, {self.speed:,.0f} frames/s, {memory(self.device)}"
+        plateau = ", output constant" if self.constant else ""
+        status = f"loss {losses['loss']:.3f}{wer}{plateau}, {self.speed:,.0f} frames/s, {memory(self.device)}"
         self.view.step(None, status)
 
     def state_dict(self) -> dict[str, Any]:

@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 from urllib.parse import quote
 
-import numpy as np
 from annotated_types import Interval
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FPS = 25  # frames a second of every mouth clip
 RATE = 16_000  # samples a second of every sound
@@ -136,6 +138,8 @@ def rng_for(seed: int, *names: str) -> np.random.Generator:
     >>> rng_for(0, "s1%2Fbbaf2n", "blur").integers(100) == rng_for(0, "s1%2Fbbaf2n", "blur").integers(100)
     True
     """
+    import numpy as np  # not before the command line has said how many threads it may take
+
     text = "\n".join([str(seed), *names]).encode(errors="surrogateescape")
     return np.random.default_rng(int.from_bytes(blake2b(text, digest_size=16).digest(), "little"))
 

@@ -30,7 +30,7 @@ VERBS = {  # and the options of each, or its own verbs: to be changed here when 
     "list": "copy json",
     "doctor": "json",
 }
-HEAVY = ("torch", "lightning", "cv2", "mediapipe", "av", "pydantic", "matplotlib", "pandas", "sentencepiece")
+HEAVY = ("numpy", "torch", "lightning", "cv2", "mediapipe", "av", "pydantic", "matplotlib", "pandas", "sentencepiece")
 
 
 @pytest.fixture

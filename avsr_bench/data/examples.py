@@ -37,6 +37,11 @@ class Example:
     mouth: np.ndarray | None = None  # uint8 T, H, W
     sound: np.ndarray | None = None  # int16 640 T
 
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory."""
+        return sum(array.nbytes for array in (self.mouth, self.sound) if array is not None)
+
 
 def members_of(modality: Modality) -> tuple[str, ...]:
     """The files of a sample that a network of this modality reads."""

@@ -120,6 +120,30 @@ def test_a_group_is_read_forward_and_once(corpus, monkeypatch):
     assert len(asked) == len({name for name, _ in asked}) == 4
 
 
+@pytest.mark.parametrize("modality", ["video", "av"])
+@pytest.mark.parametrize("few", [0, 5])
+def test_clips_that_stay_in_memory_are_shown_as_those_that_are_decoded_again(corpus, monkeypatch, modality, few):
+    settings = data.AugmentSettings(flip=0.5, video_mask=0.4, mask_fill="mean", noise=True)
+    stream = replace(stream_of(corpus, modality), views=(show, partial(augmented, settings=settings)))
+    count = stream.planner.batches(3)
+    decoded = []
+    decode = loader.decode
+    monkeypatch.setattr(
+        loader, "decode", lambda corpus, place, members: decoded.append(place) or decode(corpus, place, members)
+    )
+    kept = list(data.Loader(stream, 0, Position(), count, 0))
+    assert len(decoded) == 20
+    decoded.clear()
+    sizes = sorted(example.nbytes for example in data.examples(corpus, stream.places, modality))
+    monkeypatch.setattr(loader, "KEPT", sum(sizes[-few:]) if few else 0)
+    again = list(data.Loader(stream, 0, Position(), count, 0))
+    assert len(decoded) == 60 if not few else 20 < len(decoded) <= 60 - 2 * few
+    for one, other in zip(kept, again, strict=True):
+        for a, b in zip(one, other, strict=True):
+            assert a.keys == b.keys and torch.equal(a.video, b.video)
+            assert modality == "video" or torch.equal(a.audio, b.audio)
+
+
 def test_where_an_update_stands_is_known_without_planning_again(corpus, monkeypatch):
     planner = stream_of(corpus).planner
     total = planner.batches(30)

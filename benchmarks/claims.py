@@ -35,7 +35,7 @@ SYSTEMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "dense": ("dense", ()),
     "layerscale": ("layerscale", ()),
     "msrs": ("msrs", ()),
-    "msrs-frozen": ("msrs", ("method.frozen=true",)),  # the control: a random mask, closed along the same schedule
+    "msrs-frozen": ("msrs-frozen", ()),  # the control: a random mask, closed along the same schedule
     "msrs-layerscale": ("msrs-layerscale", ()),
     "rigl": ("rigl", ()),
     "static-erk": ("static-erk", ()),

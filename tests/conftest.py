@@ -4,6 +4,10 @@ import signal
 
 import hypothesis
 
+from avsr_bench.cli.shared import quiet_threads
+
+quiet_threads()  # as every command does, and before numpy is loaded: two processes test on two cores
+
 # A shell that runs us in the background ignores Ctrl-C for us and for every command that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from ..records import Refused
-from .comparisons import Model
+from .boards import Model
 from .curves import read_validation
 
 LAST = 0.2  # of the updates

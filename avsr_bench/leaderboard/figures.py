@@ -9,7 +9,7 @@ from typing import Any
 
 from ..records import Refused
 from ..scoring import WER
-from .comparisons import DENSE, Board, Model, file_name
+from .boards import DENSE, Board, Model, file_name
 from .convergence import find_unconverged
 from .curves import GROUPS, Gradients, read_gradients, read_layers
 from .published import Papers

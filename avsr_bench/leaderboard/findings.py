@@ -14,7 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from .. import noise
 from ..records import Refused
 from ..scoring import Comparison, Interval
-from .comparisons import CLEAN_KEY, DENSE, NOTHING_LEFT, Board, Key, Mean, Model, compare_models, level_sets, mean_of
+from .boards import CLEAN_KEY, DENSE, Board, Key, Model
+from .comparisons import NOTHING_LEFT, Mean, compare_models, level_sets, mean_of
 from .table import points, said_levels
 
 

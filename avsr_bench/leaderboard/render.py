@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..files import check_target, make_folder, marked, write_whole
 from ..records import Refused
-from .comparisons import Board, make_boards
+from .boards import Board, make_boards
 from .curves import gather
 from .figures import FIGURES, board_figures, published_figure
 from .findings import findings

@@ -7,7 +7,8 @@ from statistics import fmean
 
 from .. import noise
 from ..scoring import Comparison
-from .comparisons import CLEAN_KEY, NOTHING_LEFT, Board, Key, Model, Where, compare_models, level_sets
+from .boards import CLEAN_KEY, Board, Key, Model, Where
+from .comparisons import NOTHING_LEFT, compare_models, level_sets
 from .table import Cell, Column, Line, Table, difference, points, said_levels, text_columns
 
 LIKE = 0.02  # of WER on clean clips: those that differ by more differ under noise because of it

@@ -8,21 +8,8 @@ from dataclasses import dataclass
 from .. import noise
 from ..records import Refused
 from ..scoring import WER, Comparison
-from .comparisons import (
-    CLEAN_KEY,
-    FAMILY_SETS,
-    Board,
-    Key,
-    Mean,
-    Model,
-    Where,
-    budgets_of,
-    compare_models,
-    level_sets,
-    loss_of,
-    mean_of,
-    where_of,
-)
+from .boards import CLEAN_KEY, Board, Key, Model, Where, where_of
+from .comparisons import FAMILY_SETS, Mean, budgets_of, compare_models, level_sets, loss_of, mean_of
 from .convergence import ENOUGH, MARK, find_unconverged
 from .robust import robustness_tables
 from .rows import CLEAN, Apart, Row

@@ -12,7 +12,8 @@ from matplotlib.ticker import MaxNLocator
 
 from .. import noise
 from ..records import Refused
-from .comparisons import CLEAN_KEY, DENSE, Board, Mean, Model, Where, budgets_of, file_name, level_sets, mean_of
+from .boards import CLEAN_KEY, DENSE, Board, Model, Where, file_name
+from .comparisons import Mean, budgets_of, level_sets, mean_of
 from .rows import Row
 from .style import DENSE_COLOUR, MUTED, Curve, draw, headed, keep, literal, looks, panels, prominence
 from .table import Figure, points, said_levels

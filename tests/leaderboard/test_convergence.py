@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avsr_bench.leaderboard import Failed, forget_failure, keep_failure, read_rows, render
-from avsr_bench.leaderboard.comparisons import make_boards
+from avsr_bench.leaderboard.boards import make_boards
 from avsr_bench.leaderboard.convergence import loss_fall
 from avsr_bench.leaderboard.tables import board_tables
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from avsr_bench.leaderboard import read_rows
-from avsr_bench.leaderboard.comparisons import make_boards
+from avsr_bench.leaderboard.boards import make_boards
 from avsr_bench.leaderboard.findings import Difference, Findings, Rate, find, findings, sentences
 from avsr_bench.records import Budget
 from avsr_bench.scoring import Interval

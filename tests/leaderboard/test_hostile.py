@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from avsr_bench.inert import inert
 from avsr_bench.leaderboard import read_published, read_rows, render, row_name, verify
-from avsr_bench.leaderboard.comparisons import file_name
+from avsr_bench.leaderboard.boards import file_name
 from avsr_bench.leaderboard.curves import read_gradients, read_layers
 from avsr_bench.records import Misused, Refused
 from avsr_bench.scoring import archive, parse_result

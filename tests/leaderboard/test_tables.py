@@ -3,7 +3,7 @@ import pytest
 from archives import put
 
 from avsr_bench import noise
-from avsr_bench.leaderboard.comparisons import make_boards
+from avsr_bench.leaderboard.boards import make_boards
 from avsr_bench.leaderboard.rows import read_rows
 from avsr_bench.leaderboard.tables import board_tables
 from avsr_bench.records import Ancestor, Budget

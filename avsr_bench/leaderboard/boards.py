@@ -1,0 +1,335 @@
+"""Boards: the rows that may be compared with one another, ordered by test and by what the networks perceive."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+
+from ..scoring import WER, Result, same_budget
+from .failures import Failed, without_seed
+from .rows import CLEAN, Row
+
+CLEAN_KEY: tuple[None, str, float] = (None, CLEAN, 0.0)
+LONGEST = 80  # characters of a name of a file, before what tells it from others
+NEAR = 0.1  # of two sparsities that are learnt: as far apart as those of seeds
+DENSE = "dense"  # the system that all others are compared with
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Test:
+    """What was read: the same clips and the same words."""
+
+    corpus: str
+    split: str
+    fingerprint: str
+    utterances: int
+    words: int
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which noise: on what it was applied, and the seed of its draws. Others never share a table."""
+
+    on: str
+    seed: int
+
+
+Key = tuple["Where | None", str, float]  # a condition: its noise, and family and strength
+
+
+@dataclass(frozen=True, eq=False)  # itself is its identity: results hold mappings, which have no hash
+class Model:
+    """One system, decoded in one way: its runs, which differ in nothing but their training seed, and all their rows."""
+
+    runs: tuple[tuple[Row, ...], ...]
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """All rows of all runs."""
+        return tuple(row for run in self.runs for row in run)
+
+    @property
+    def about(self) -> Result:
+        """One of its results, for what they have in common."""
+        return self.rows[0].result
+
+    @property
+    def run(self) -> str:
+        """The name of its first run."""
+        return self.about.run
+
+    @property
+    def system(self) -> str:
+        """The recipe it was trained by; the last part of the run's name where that is unknown."""
+        return self.about.system or self.run.rpartition("/")[2]
+
+    @property
+    def home(self) -> str:
+        """The corpus that it was trained on, as runs are named after it."""
+        return self.run.partition("/")[0]
+
+    @property
+    def sparse(self) -> bool:
+        """Whether weights were removed: rounding to 8 bits leaves some zeros too."""
+        return round(self.about.sparsity, 2) > 0
+
+    @property
+    def noisy_training(self) -> bool:
+        """Whether its training clips had visual noise; of old results nobody knows, and there was no such board."""
+        return bool(self.about.trained_with_noise)
+
+    @property
+    def trained(self) -> str:
+        """The system, and that it was trained with noise where it was."""
+        return f"{self.system}, trained with noise" if self.noisy_training else self.system
+
+    @property
+    def label(self) -> str:
+        """System, sparsity and noise of training, for people."""
+        sparsity = f" {self.about.sparsity:.0%}".replace("%", " %") if self.sparse else ""
+        return f"{self.system}{sparsity}{', trained with noise' if self.noisy_training else ''}"
+
+    @property
+    def seeds(self) -> set[int | None]:
+        """The training seeds of its runs."""
+        return {run[0].result.train_seed for run in self.runs}
+
+    @property
+    def decoding(self) -> str:
+        """How its answers were found."""
+        return decoding_of(self.about.decoding)
+
+    @property
+    def frames(self) -> int | None:
+        """Frames that it was trained on, ancestors included; none where nobody knows."""
+        return self.about.budget.total if self.about.budget else None
+
+    def have(self, keys: Sequence[Key], seeds: Collection[int | None] | None = None) -> list[tuple[Row, ...]]:
+        """For each condition the rows of the runs that have all of them, of some training seeds or of any."""
+        found = []
+        for run in self.runs:
+            by_key = {key_of(row): row for row in run}
+            if all(key in by_key for key in keys) and (seeds is None or run[0].result.train_seed in seeds):
+                found.append([by_key[key] for key in keys])
+        return list(zip(*found, strict=True))
+
+    @cached_property
+    def clean(self) -> tuple[Row, ...]:
+        """Its rows on clean clips."""
+        return next(iter(self.have([CLEAN_KEY])), ())
+
+    def noisy(self, where: Where) -> set[tuple[str, float]]:
+        """Family and strength of the conditions under one noise that all of its runs have which were under any."""
+        found = [{(row.family, row.strength) for row in run if where_of(row.result) == where} for run in self.runs]
+        return set.intersection(*filter(None, found)) if any(found) else set()
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The models that read one test with the same senses."""
+
+    test: Test
+    modality: str
+    models: tuple[Model, ...]
+    shared_name: bool = False  # other clips or other words go by the same names of corpus and split
+    failed: tuple[Failed, ...] = ()  # runs of any model
+
+    @property
+    def title(self) -> str:
+        """Corpus and split, and the fingerprint where the names do not tell."""
+        test = f"{self.test.corpus}, {self.test.split}"
+        return f"{test} ({short(self.test)})" if self.shared_name else test
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What tells it from others, for names of files."""
+        test = (self.test.corpus, self.test.split, self.modality)
+        return (*test, self.test.fingerprint, str(self.test.utterances)) if self.shared_name else test
+
+    @property
+    def noises(self) -> list[Where]:
+        """The noises of this board."""
+        found = {where for model in self.models for row in model.rows if (where := where_of(row.result))}
+        return sorted(found, key=lambda where: (("mouth", "frame", "sound").index(where.on), where.seed))
+
+    def dense(self, model: Model) -> Model | str:
+        """The dense model to compare with, or in a few words why there is none.
+
+        It was trained on the same corpus, with noise or without as the model was, with the same seeds and the same
+        budget, and has the same size and decoding. What noise in training does is seen on dense itself: one that was
+        trained with it is compared with one that was not.
+        """
+        if model.system == DENSE and not model.noisy_training:
+            return ""
+        if model.frames is None:
+            return "budget unknown"
+        with_noise = model.noisy_training and model.system != DENSE
+        alike = [other for other in self._like(model) if other.system == DENSE]
+        trained = [other for other in alike if other.noisy_training == with_noise]
+        mine = [other for other in trained if model.seeds <= other.seeds]
+        if mine:
+            return mine[0]
+        if alike and not trained:
+            return "no dense run trained with noise" if with_noise else "no dense run trained without noise"
+        return "no dense run of these seeds" if trained else "no dense run of this budget"
+
+    def without_noise(self, model: Model) -> Model | None:
+        """The same system at the same sparsity and budget, trained without noise; for a model that was trained with it.
+
+        A sparsity that is learnt comes out a little otherwise in each training.
+        """
+        if not model.noisy_training:
+            return None
+        for other in self._like(model):
+            near = abs(other.about.sparsity - model.about.sparsity) < NEAR
+            if other.system == model.system and not other.noisy_training and near and model.seeds <= other.seeds:
+                return other
+        return None
+
+    def _like(self, model: Model) -> list[Model]:
+        """Models of the same training corpus, size, decoding and budget."""
+        return [
+            other
+            for other in self.models
+            if (other.home, other.about.size) == (model.home, model.about.size)
+            and other.about.decoding == model.about.decoding
+            and same_budget(other.about.budget, model.about.budget)
+        ]
+
+    def failed_seeds(self, model: Model) -> set[int]:
+        """The training seeds that a model lacks because their training failed."""
+        name = without_seed(model.run)
+        mine = {
+            each.seed
+            for each in self.failed
+            if name == without_seed(each.run) or name.startswith(f"{without_seed(each.run)}/")
+        }
+        return mine - model.seeds
+
+
+def file_name(*words: str) -> str:
+    """A name of safe characters for a file; no other words have it.
+
+    >>> file_name("synth", "test", "video", "tiny"), file_name("a/b", "test") == file_name("a_b", "test")
+    ('synth-test-video-tiny', False)
+    """
+    name = "-".join(words)
+    if all(re.fullmatch("[a-z0-9]+", word) for word in words) and len(name) <= LONGEST:
+        return name
+    digest = blake2b(json.dumps(words).encode(), digest_size=8).hexdigest()
+    return f"{re.sub('[^a-z0-9]+', '-', name.lower())[:LONGEST].strip('-')}-{digest}".strip("-")
+
+
+def short(test: Test) -> str:
+    """What tells a test from others of its name."""
+    return f"{test.fingerprint[:8]}, {test.utterances:,} utterances"
+
+
+def make_boards(rows: Iterable[Row], failed: Sequence[Failed] = ()) -> tuple[list[Board], list[str]]:
+    """All boards by name, and a line wherever one name stands for several tests."""
+    groups: dict[tuple[Test, str], dict[tuple[str, str], list[Row]]] = {}  # the rows of each run
+    for row in rows:
+        result = row.result
+        test = Test(
+            result.corpus,
+            result.split,
+            result.corpus_fingerprint,
+            result.utterances,
+            int(result.metrics[WER].parts.length),
+        )
+        models = groups.setdefault((test, result.modality), {})
+        models.setdefault((result.run, json.dumps(dict(result.decoding), sort_keys=True)), []).append(row)
+    tests: dict[tuple[str, str], set[Test]] = {}
+    sizes: Counter[Test] = Counter()  # the test with most rows comes first
+    for (test, _), models in groups.items():
+        tests.setdefault((test.corpus, test.split), set()).add(test)
+        sizes[test] += sum(map(len, models.values()))
+    notes = [
+        f"{corpus}, {split} is {len(several)} different tests, told apart below:"
+        f" {'; '.join(f'{short(test)}, {test.words:,} words' for test in sorted(several))}"
+        for (corpus, split), several in sorted(tests.items())
+        if len(several) > 1
+    ]
+    boards = [
+        Board(
+            test,
+            modality,
+            tuple(_models([tuple(mine) for _, mine in sorted(models.items())])),
+            len(tests[test.corpus, test.split]) > 1,
+            tuple(failed),
+        )
+        for (test, modality), models in sorted(groups.items(), key=lambda item: (-sizes[item[0][0]], *_order(*item[0])))
+    ]
+    return boards, notes
+
+
+def _models(runs: Sequence[tuple[Row, ...]]) -> Iterator[Model]:
+    """Runs that differ in their training seed alone are one model: same settings, round, decoding and budget."""
+    groups: list[list[tuple[Row, ...]]] = []
+    for run in sorted(runs, key=lambda run: (run[0].result.budget and run[0].result.budget.total) or 0):
+        mine = next((group for group in groups if _one_more_seed(run[0].result, [of[0].result for of in group])), None)
+        if mine is None:
+            groups.append([run])
+        else:
+            mine.append(run)
+    found = [Model(tuple(sorted(group, key=lambda run: run[0].result.train_seed or 0))) for group in groups]
+    return iter(sorted(found, key=lambda model: (model.run, model.decoding)))
+
+
+def _one_more_seed(about: Result, others: Sequence[Result]) -> bool:
+    """Whether a run is one more seed of the system of others."""
+    if about.train_seed is None or about.train_seed in {other.train_seed for other in others}:
+        return False
+    if any(_same(about) != _same(other) for other in others):
+        return False
+    return all(about.budget is other.budget is None or same_budget(about.budget, other.budget) for other in others)
+
+
+def _same(about: Result) -> tuple[object, ...]:
+    """What the seeds of a system have in common."""
+    name = without_seed(about.run)  # synth/dense-tiny, and the round of its pruning where it is one
+    decoding = json.dumps(dict(about.decoding), sort_keys=True)
+    noisy = bool(about.trained_with_noise)
+    return name, about.system, about.size, round(about.sparsity, 2), noisy, _settings(about), decoding
+
+
+def _settings(about: Result) -> tuple[str, ...]:
+    """The words of the command that trained a run, but for those that may differ between seeds."""
+    kept: list[str] = []
+    words = iter(about.recipe_command.split())
+    for word in words:
+        if word in ("--seed", "--out", "--data"):
+            next(words, None)
+        elif word != "--resume":
+            kept.append(without_seed(word))  # init.run=runs/synth/dense-half-tiny-s1 is that of the seed
+    return tuple(sorted(kept))
+
+
+def key_of(row: Row) -> Key:
+    """The condition of a row."""
+    return where_of(row.result), row.family, row.strength
+
+
+def where_of(result: Result) -> Where | None:
+    """The noise of a result; none of clean clips."""
+    if result.noise_on is None or result.noise_seed is None or result.condition == CLEAN:
+        return None
+    return Where(result.noise_on, result.noise_seed)
+
+
+def decoding_of(settings: Mapping[str, object]) -> str:
+    """How answers were found, in two words."""
+    kind = str(settings.get("kind", "unknown"))
+    return {"beam": f"beam {settings.get('beam', '?')}", "ctc": "greedy CTC", "attention": "greedy attention"}.get(
+        kind, kind
+    )
+
+
+def _order(test: Test, modality: str) -> tuple[Test, int, str]:
+    known = ("video", "audio", "av")
+    return test, known.index(modality) if modality in known else len(known), modality

@@ -21,12 +21,19 @@ def test_the_commit_is_that_of_this_checkout():
 
 @pytest.mark.parametrize(
     ("file", "behind"),
-    [("avsr_bench/a.py", "-dirty"), ("leaderboards/board.yaml", "-dirty"), ("leaderboards/README.md", ""), ("new", "")],
+    [
+        ("avsr_bench/a.py", "-dirty"),
+        ("leaderboards/board.yaml", "-dirty"),
+        ("leaderboards/README.md", ""),
+        ("leaderboards/results/synth/dense-tiny-s0/recipe.yaml", ""),
+        ("new", ""),
+    ],
 )
 def test_changed_code_makes_a_commit_dirty_and_a_written_page_does_not(file, behind, tmp_path, monkeypatch):
     git = ["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b"]
-    for name in ("avsr_bench/a.py", "leaderboards/board.yaml", "leaderboards/README.md", "pyproject.toml"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    recipe = "leaderboards/results/synth/dense-tiny-s0/recipe.yaml"
+    for name in ("avsr_bench/a.py", "leaderboards/board.yaml", "leaderboards/README.md", recipe, "pyproject.toml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text("before")
     for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "one")):
         subprocess.run([*git, *words], check=True)

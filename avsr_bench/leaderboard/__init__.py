@@ -2,8 +2,8 @@
 
     render([Path("leaderboards/local")], Path("leaderboards/published.yaml"), Path("leaderboards/local"))
 
-Results are read by `rows`, grouped by `boards`, compared by `comparisons`, laid out by `tables` and `figures`, written by `render`;
-`repeat`, which needs torch, measures a row again.
+Results are read by `rows`, grouped by `boards`, compared by `comparisons`, laid out by `tables` and `figures`, written
+by `render`; `repeat`, which needs torch, measures a row again.
 """
 
 from .convert import convert

@@ -18,6 +18,7 @@ from ..nn.conformer import Convolution
 from ..nn.frontend import ResidualBlock
 from ..nn.fusion import Fusion
 from ..nn.layers import FeedForward
+from ..nn.low_rank import LowRank
 from .masks import Masks, keep_largest, kept
 
 Alive = dict[str, Tensor]  # by the name of a group, a bool a channel: true where it is not removed; on the processor
@@ -47,10 +48,15 @@ def find_groups(network: nn.Module) -> tuple[ChannelGroup, ...]:
     for name, module in network.named_modules():
         makers, reader = BRANCHES.get(type(module), ((), ""))
         if makers:
-            channels = network.get_parameter(f"{name}.{reader}.weight").shape[1]
-            weights = tuple(f"{name}.{maker}.weight" for maker in makers)
-            groups.append(ChannelGroup(name, weights, f"{name}.{reader}.weight", channels))
+            read = f"{name}.{_weight_of(module, reader, 'down')}"
+            made = tuple(f"{name}.{_weight_of(module, maker, 'up')}" for maker in makers)
+            groups.append(ChannelGroup(name, made, read, network.get_parameter(read).shape[1]))
     return tuple(groups)
+
+
+def _weight_of(branch: nn.Module, layer: str, end: str) -> str:
+    """The weight of a layer; of one in two factors, that at this end."""
+    return f"{layer}.{end}.weight" if isinstance(branch.get_submodule(layer), LowRank) else f"{layer}.weight"
 
 
 def all_alive(groups: Iterable[ChannelGroup]) -> Alive:

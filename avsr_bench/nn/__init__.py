@@ -1,13 +1,14 @@
 """The recogniser: one network for lips, sound or both, from tiny to the published sizes, and the published weights."""
 
 from .decoder import DecoderState
+from .drawn import draw
 from .groups import Group
 from .loss import BLANK, PADDING, Answers, Losses, joint_loss
 from .model import AVSR, DEVIATION, MEAN, Batch
 from .packed import header_of, load_packed, save_packed
 from .prunable import prunable
 from .published_weights import Report, Weights, load, network_of, our_name, published_name, read
-from .settings import FrontendSettings, LossSettings, Modality, NetworkSettings
+from .settings import FrontendSettings, LossSettings, LowRankSettings, Modality, NetworkSettings
 from .settings_from_weights import settings_of
 from .size import check_size, parameters_of
 
@@ -24,11 +25,13 @@ __all__ = [
     "Group",
     "LossSettings",
     "Losses",
+    "LowRankSettings",
     "Modality",
     "NetworkSettings",
     "Report",
     "Weights",
     "check_size",
+    "draw",
     "header_of",
     "joint_loss",
     "load",

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from .frontend import make_frontend
 from .layers import NORM_EPS, FeedForward, layer_scale, length_mask, run, sinusoids
+from .low_rank import Ranks, linear, stack
 from .settings import NetworkSettings
 
 
@@ -32,16 +33,16 @@ def relative_shift(scores: Tensor) -> Tensor:
 class RelativeAttention(nn.Module):
     """Self-attention over frames with relative positions: one residual branch."""
 
-    def __init__(self, settings: NetworkSettings) -> None:
+    def __init__(self, settings: NetworkSettings, kept: float) -> None:
         super().__init__()
         width, self.heads = settings.width, settings.heads
         self.dropout = settings.attention_dropout
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-        self.position = nn.Linear(width, width, bias=False)
-        self.output = nn.Linear(width, width)
+        self.query = linear(width, width, kept)
+        self.key = linear(width, width, kept)
+        self.value = linear(width, width, kept)
+        self.position = linear(width, width, kept, bias=False)
+        self.output = linear(width, width, kept)
         self.content_bias = nn.Parameter(torch.empty(self.heads, width // self.heads))
         self.position_bias = nn.Parameter(torch.empty(self.heads, width // self.heads))
         nn.init.xavier_uniform_(self.content_bias)
@@ -93,13 +94,13 @@ class Convolution(nn.Module):
 class ConformerBlock(nn.Module):
     """One block of the encoder."""
 
-    def __init__(self, settings: NetworkSettings) -> None:
+    def __init__(self, settings: NetworkSettings, ranks: Ranks) -> None:
         super().__init__()
-        width, initial = settings.width, settings.layer_scale
-        self.feed_forward_in = FeedForward(width, settings.feed_forward, settings.dropout)
-        self.attention = RelativeAttention(settings)
+        width, hidden, initial = settings.width, settings.feed_forward, settings.layer_scale
+        self.feed_forward_in = FeedForward(width, hidden, ranks.feed_forward, settings.dropout)
+        self.attention = RelativeAttention(settings, ranks.attention)
         self.convolution = Convolution(width, settings.kernel, settings.mask_padding)
-        self.feed_forward_out = FeedForward(width, settings.feed_forward, settings.dropout)
+        self.feed_forward_out = FeedForward(width, hidden, ranks.feed_forward, settings.dropout)
         self.norm = nn.LayerNorm(width, eps=NORM_EPS) if settings.block_norm else nn.Identity()
         self.scale_in, self.scale_attention, self.scale_convolution, self.scale_out = (
             layer_scale(width, initial) for _ in range(4)
@@ -122,7 +123,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.frontend = make_frontend(modality, settings)
         self.project = nn.Linear(self.frontend.width, settings.width)
-        self.blocks = nn.ModuleList(ConformerBlock(settings) for _ in range(settings.encoder_blocks))
+        self.blocks = nn.ModuleList(
+            ConformerBlock(settings, ranks) for ranks in stack(settings, settings.encoder_blocks)
+        )
         self.norm = nn.LayerNorm(settings.width, eps=NORM_EPS)
         self.dropout = nn.Dropout(settings.dropout)
         self.checkpointing = settings.checkpointing

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .layers import NORM_EPS, FeedForward, layer_scale, length_mask, run, sinusoids
+from .low_rank import Ranks, linear, stack
 from .settings import NetworkSettings
 
 Pair = tuple[Tensor, Tensor]
@@ -63,15 +64,15 @@ def longer(kept: Tensor, rows: Tensor, newest: Tensor) -> Tensor:
 class Attention(nn.Module):
     """Attention from tokens to tokens or to frames: one residual branch, in pieces that training and search share."""
 
-    def __init__(self, settings: NetworkSettings) -> None:
+    def __init__(self, settings: NetworkSettings, kept: float) -> None:
         super().__init__()
         width, self.heads = settings.width, settings.heads
         self.dropout = settings.attention_dropout
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-        self.output = nn.Linear(width, width)
+        self.query = linear(width, width, kept)
+        self.key = linear(width, width, kept)
+        self.value = linear(width, width, kept)
+        self.output = linear(width, width, kept)
 
     def split(self, x: Tensor) -> Tensor:
         """Heads apart: B, U, D to B, H, U, C."""
@@ -87,12 +88,12 @@ class Attention(nn.Module):
 class DecoderBlock(nn.Module):
     """One block of the decoder: attention to the tokens so far, to the frames, and a feed-forward branch."""
 
-    def __init__(self, settings: NetworkSettings) -> None:
+    def __init__(self, settings: NetworkSettings, ranks: Ranks) -> None:
         super().__init__()
         width, initial = settings.width, settings.layer_scale
-        self.attention = Attention(settings)
-        self.cross_attention = Attention(settings)
-        self.feed_forward = FeedForward(width, settings.feed_forward, settings.dropout)
+        self.attention = Attention(settings, ranks.attention)
+        self.cross_attention = Attention(settings, ranks.attention)
+        self.feed_forward = FeedForward(width, settings.feed_forward, ranks.feed_forward, settings.dropout)
         self.scale_attention, self.scale_cross_attention, self.scale_feed_forward = (
             layer_scale(width, initial) for _ in range(3)
         )
@@ -135,7 +136,7 @@ class Decoder(nn.Module):
     def __init__(self, settings: NetworkSettings, tokens: int) -> None:
         super().__init__()
         self.embed = nn.Embedding(tokens, settings.width)
-        blocks = nn.ModuleList(DecoderBlock(settings) for _ in range(settings.decoder_blocks))
+        blocks = nn.ModuleList(DecoderBlock(settings, ranks) for ranks in stack(settings, settings.decoder_blocks))
         self.blocks = cast("list[DecoderBlock]", blocks)  # ModuleList forgets what is in it
         self.norm = nn.LayerNorm(settings.width, eps=NORM_EPS)
         self.output = nn.Linear(settings.width, tokens)

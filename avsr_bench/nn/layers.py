@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from .low_rank import linear
+
 NORM_EPS = 1e-12  # of every LayerNorm, as in the published networks
 
 
@@ -46,12 +48,12 @@ def layer_scale(width: int, initial: float | None) -> nn.Module:
 class FeedForward(nn.Module):
     """Norm, widen, activate, narrow: one residual branch."""
 
-    def __init__(self, width: int, hidden: int, dropout: float) -> None:
+    def __init__(self, width: int, hidden: int, kept: float, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
-        self.expand = nn.Linear(width, hidden)
+        self.expand = linear(width, hidden, kept)
         self.dropout = nn.Dropout(dropout)
-        self.reduce = nn.Linear(hidden, width)
+        self.reduce = linear(hidden, width, kept)
 
     def forward(self, x: Tensor) -> Tensor:
         """What the branch adds to x."""

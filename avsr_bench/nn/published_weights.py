@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from ..records import Refused
+from .low_rank import factored, layers_of
 from .model import AVSR
 from .opened import tensors_in
 from .settings import Modality, NetworkSettings
@@ -167,12 +168,15 @@ class Report:
     loaded: tuple[str, ...]
     unused: tuple[str, ...]  # in the file, but not asked for or without a place in the network
     kept: tuple[str, ...]  # in the network, but left as they were
+    factored: tuple[str, ...]  # layers that were whole in the file and are two factors in the network
     parameters: int
 
     def __str__(self) -> str:
         names = {"ours": "own", "lrw": "LRW front-end", "current": "current Auto-AVSR", "first": "first Auto-AVSR"}
         text = f"{self.path} ({names[self.release]} names): {len(self.loaded)} entries loaded, "
         text += f"{self.parameters:,} parameters"
+        if self.factored:
+            text += f"; {len(self.factored)} layers factored"
         for title, entries in (("not used", self.unused), ("left as they were", self.kept)):
             if entries:
                 places = sorted({entry.split(".")[0] for entry in entries})
@@ -210,6 +214,8 @@ def network_of(weights: Weights, modality: Modality, settings: NetworkSettings, 
 def load(network: nn.Module, weights: Weights, part: Part = "all") -> Report:
     """Copy weights into a network: all of it, or only its encoders or front-ends of the file's modality.
 
+    What is whole in the file and in two factors in the network is factored.
+
     Refused, by name, if the file lacks one of them or has another shape for it; the network is then untouched.
     """
     own = network.state_dict()
@@ -220,36 +226,40 @@ def load(network: nn.Module, weights: Weights, part: Part = "all") -> Report:
         "frontend": tuple(f"encoders.{modality}.frontend." for modality in modalities),
     }[part]
     wanted = [name for name in own if name.startswith(roots)]
+    tensors = factored(weights.tensors, network)
     if not wanted:
         raise Refused(f"{weights.path} holds {weights.modality} weights, and the network has no such encoder")
     for name in wanted:
-        if name not in weights.tensors:
+        if name not in tensors:
             advice = "is it of another size or modality?"
             if weights.release == "lrw":
                 advice = "its front-end alone can be loaded"
+            elif name.removesuffix("weight") + "up.weight" in tensors:
+                advice = "there it is two factors: give the network.low_rank of that run"
             raise Refused(f"{weights.path} has no {name} {tuple(own[name].shape)}, which the network needs; {advice}")
-        if (there := weights.tensors[name].shape) != own[name].shape:
+        if (there := tensors[name].shape) != own[name].shape:
             raise Refused(
                 f"{weights.path} does not fit the network: {name} is {tuple(there)} in the file and "
-                f"{tuple(own[name].shape)} in the network; is it of another size, modality or set of tokens?"
+                f"{tuple(own[name].shape)} in the network; is it of another size, modality, rank or set of tokens?"
             )
-        if own[name].is_floating_point() != weights.tensors[name].is_floating_point():
-            kind = str(weights.tensors[name].dtype).removeprefix("torch.")
+        if own[name].is_floating_point() != tensors[name].is_floating_point():
+            kind = str(tensors[name].dtype).removeprefix("torch.")
             raise Refused(f"{weights.path} does not fit the network: {name} is of {kind}, which no weight of ours is")
-        if not bool(torch.isfinite(weights.tensors[name]).all()):
+        if not bool(torch.isfinite(tensors[name]).all()):
             raise Refused(
                 f"{weights.path}: {name} holds what is not a number (NaN) or without end: it is damaged, or training"
                 " diverged"
             )
-    network.load_state_dict({name: weights.tensors[name] for name in wanted}, strict=False)
+    network.load_state_dict({name: tensors[name] for name in wanted}, strict=False)
     taken = set(wanted)
     counted = {name for name, _ in network.named_parameters()}
     return Report(
         path=weights.path,
         release=weights.release,
         loaded=tuple(wanted),
-        unused=(*(name for name in weights.tensors if name not in taken), *weights.unknown),
+        unused=(*(name for name in tensors if name not in taken), *weights.unknown),
         kept=tuple(name for name in own if name not in taken),
+        factored=tuple(name for name in layers_of(network) if f"{name}.up.weight" in tensors.keys() - weights.tensors),
         parameters=sum(own[name].numel() for name in wanted if name in counted),
     )
 

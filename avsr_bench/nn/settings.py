@@ -12,6 +12,7 @@ from ..records import Fraction, Misused, PartOfAll
 Modality = Literal["video", "audio", "av"]
 Width = Annotated[int, Interval(ge=1, le=16_384)]  # of a layer; BASE-L has 768
 Side = Annotated[int, Interval(ge=1, le=31)]  # of a kernel
+Kept = Annotated[float, Interval(gt=0, le=1)]  # fraction of the rank that a layer could have
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,26 @@ class FrontendSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LowRankSettings:
+    """Attention and feed-forward layers as two thin factors each; 1 leaves a layer as it is.
+
+    Of a layer's full rank each keeps a fraction, which goes in a line from the first block of a stack to the last.
+    """
+
+    attention: tuple[Kept, Kept] = (1.0, 1.0)
+    feed_forward: tuple[Kept, Kept] = (1.0, 1.0)
+    # spectral: the factors nearest to the weight that the dense network would have drawn; random: drawn themselves.
+    start: Literal["spectral", "random"] = "spectral"
+    # False is a control: layers stay whole, each scaled to the norm that its factors would have had.
+    factored: bool = True
+
+    @property
+    def whole(self) -> bool:
+        """Whether no layer is touched."""
+        return self.attention == self.feed_forward == (1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkSettings:
     """The architecture of one size, and what is switched on inside it."""
 
@@ -46,6 +67,7 @@ class NetworkSettings:
     encoder_blocks: Annotated[int, Interval(ge=1, le=200)] = 12
     decoder_blocks: Annotated[int, Interval(ge=1, le=200)] = 6
     fusion: Annotated[int, Interval(ge=1, le=131_072)] = 8192  # hidden width of the audio-visual fusion
+    low_rank: LowRankSettings = field(default_factory=LowRankSettings)
 
     dropout: PartOfAll = 0.1
     attention_dropout: PartOfAll = 0.0  # 0.1 in the first public release, 0 in the current one

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from ..records import Refused
 from .frontend import plain_width
+from .low_rank import Ranks, rank_of, stack
 from .settings import FrontendSettings, Modality, NetworkSettings
 
 MOST_PARAMETERS = 20 * 10**9  # 80 times BASE-L; 80 GB in float32
@@ -28,27 +29,43 @@ def parameters_of(modality: Modality, settings: NetworkSettings, tokens: int) ->
     >>> parameters_of("video", NetworkSettings(), 5049)
     250383410
     """
-    width, hidden = settings.width, settings.feed_forward
-    norm = 2 * width
-    feed_forward = norm + (width + 1) * hidden + (hidden + 1) * width
-    attention = norm + 4 * (width + 1) * width
-    position = width * width + 2 * width  # of relative attention, with its two biases
+    width, norm = settings.width, 2 * settings.width
     convolution = norm + (width + 1) * 2 * width + (settings.kernel + 1) * width + norm + (width + 1) * width
     scaled = 0 if settings.layer_scale is None else width
-    conformer = 2 * feed_forward + attention + position + convolution + settings.block_norm * norm + 4 * scaled
-    decoder = 2 * attention + feed_forward + 3 * scaled
+    conformer, decoder = 0, 0  # of all blocks
+    for ranks in stack(settings, settings.encoder_blocks):
+        attention = _attention(settings, ranks) + _linear(width, width, ranks.attention) + 2 * width  # of positions
+        conformer += 2 * _feed_forward(settings, ranks) + attention + convolution
+        conformer += settings.block_norm * norm + 4 * scaled
+    for ranks in stack(settings, settings.decoder_blocks):
+        decoder += 2 * _attention(settings, ranks) + _feed_forward(settings, ranks) + 3 * scaled
 
-    total = settings.decoder_blocks * decoder + norm + tokens * width + 2 * (width + 1) * tokens
+    total = decoder + norm + tokens * width + 2 * (width + 1) * tokens
     for name in ("video", "audio") if modality == "av" else (modality,):
         frontend = settings.video if name == "video" else settings.audio
         plain = frontend.kind == "plain"
         inputs = plain_width(frontend, settings.mouth) if plain else frontend.channels[-1]
         project = (inputs + 1) * width
         total += (_plain(frontend) if plain else _resnet(frontend, name)) + project
-        total += settings.encoder_blocks * conformer + norm
+        total += conformer + norm
     if modality == "av":
         total += (2 * width + 1) * settings.fusion + 2 * settings.fusion + (settings.fusion + 1) * width
     return total
+
+
+def _linear(inputs: int, outputs: int, kept: float) -> int:
+    rank = rank_of(inputs, outputs, kept)
+    return inputs * outputs if rank is None else rank * (inputs + outputs)
+
+
+def _attention(settings: NetworkSettings, ranks: Ranks) -> int:
+    width = settings.width
+    return 2 * width + 4 * (_linear(width, width, ranks.attention) + width)
+
+
+def _feed_forward(settings: NetworkSettings, ranks: Ranks) -> int:
+    width, hidden = settings.width, settings.feed_forward
+    return 2 * width + 2 * _linear(width, hidden, ranks.feed_forward) + hidden + width
 
 
 def _plain(settings: FrontendSettings) -> int:

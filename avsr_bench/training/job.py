@@ -130,7 +130,9 @@ def learner_of(
     # Only now: a run that was trained first has drawn numbers and set threads of its own.
     torch.set_num_threads(recipe.train.threads or len(os.sched_getaffinity(0)))
     seed_everything(about.seed, verbose=False)
-    network = AVSR(about.modality, recipe.network, len(tokenizer))
+    given = bool(state) or (run.initial is not None and recipe.init.part == "all")
+    make = AVSR if given else nn.draw  # what is given need not be drawn: its factors take a minute at large
+    network = make(about.modality, recipe.network, len(tokenizer))
     if run.initial is not None and not state:
         take_weights(network, run.initial, recipe.init.part, say, runs.LAST if run.follows else runs.WEIGHTS)
     objective = objectives.build(recipe.objective, run.about.system, network, recipe.loss, helpers).to(device)
@@ -150,10 +152,11 @@ def take_weights(network: AVSR, initial: Path, part: Any, say: Say, file: str = 
     if part == "all" and report.release == "ours" and report.unused:
         raise Refused(
             f"{initial} has {len(report.unused):,} weights without a place in this network, {report.unused[0]} first:"
-            " give the network settings of that run, network.layer_scale and network.encoder_blocks among them"
+            " give the network settings of that run, network.layer_scale and network.low_rank among them"
         )
     which = f"the last weights of {initial}" if file == runs.LAST else f"{part} of {initial}"
-    say(f"begins with {which}: {report.parameters:,} parameters")
+    thin = f", {len(report.factored)} of its layers as two factors" if report.factored else ""
+    say(f"begins with {which}: {report.parameters:,} parameters{thin}")
 
 
 def ancestors_of(run: PlannedRun) -> tuple[Ancestor, ...]:

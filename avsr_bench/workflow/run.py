@@ -24,6 +24,7 @@ from .settings import BoardSettings, load_settings
 State = Literal["done", "done before", "left out", "failed"]
 LOGS = LOCAL / "logs"
 PAGES = "pages"  # as the stage is called that comes after every other
+PAUSE = 20  # times as long as pages took they are left alone: a large board needs a core for a quarter of a minute
 
 
 class Stopped(Exception):
@@ -115,7 +116,7 @@ def make_board(request: BoardRequest, view: View) -> Made:
         if commands.asked:
             raise Stopped(commands.asked[0])
         pages.stale |= pages.outcome.state == "left out"  # nothing could be read: pages say so too
-        pages.make()
+        pages.make(last=True)
         if commands.asked:
             raise Stopped(commands.asked[0])
     ordered = tuple(outcomes[stage.name] for stage in plan.stages)
@@ -203,17 +204,18 @@ def _alone() -> Iterator[int]:
 
 
 class _Pages:
-    """The pages, rendered whenever something new was read; one stage for people."""
+    """The pages, rendered when something new was read, and seldom; one stage for people."""
 
     def __init__(self, request: BoardRequest, view: View) -> None:
         self.request, self.view = request, view
         self.stale = False  # whether there is something that they do not show yet
         self.outcome = Outcome(PAGES, "left out", 0.0)
         self.rows = 0
+        self.due = 0.0  # not again before this moment
 
-    def make(self) -> None:
+    def make(self, last: bool = False) -> None:
         """Render what there is by now, where that is more than before."""
-        if not self.stale:
+        if not self.stale or (not last and time.monotonic() < self.due):
             return
         self.stale = False
         self.view.start(PAGES)
@@ -227,7 +229,9 @@ class _Pages:
             self.rows = made.rows
         except Refused as refused:
             state, note = "failed", str(refused)
-        self.outcome = Outcome(PAGES, state, self.outcome.seconds + time.monotonic() - begin, note)
+        end = time.monotonic()
+        self.due = end + PAUSE * (end - begin)
+        self.outcome = Outcome(PAGES, state, self.outcome.seconds + end - begin, note)
         self.view.end(self.outcome)
 
 

@@ -1,0 +1,28 @@
+"""A network as training begins it: of random weights, or of what its ranks leave of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from .low_rank import factored, scaled
+from .model import AVSR
+from .settings import LowRankSettings, Modality, NetworkSettings
+
+
+def draw(modality: Modality, settings: NetworkSettings, tokens: int) -> AVSR:
+    """A new network. One of low ranks begins with the weights that the dense one draws from the same random numbers."""
+    low = settings.low_rank
+    if low.whole or (low.factored and low.start == "random"):
+        return AVSR(modality, settings, tokens)
+    dense = AVSR(modality, replace(settings, low_rank=LowRankSettings()), tokens)
+    with torch.device("meta"):
+        thin = AVSR(modality, replace(settings, low_rank=replace(low, factored=True)), tokens)
+    if not low.factored:
+        dense.load_state_dict(scaled(dense.state_dict(), thin))
+        dense.settings = settings
+        return dense
+    weights = factored(dense.state_dict(), thin)
+    thin.load_state_dict(weights, assign=True)
+    return thin

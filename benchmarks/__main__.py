@@ -19,10 +19,11 @@ ALL = (
     "sweep",
     "input_variance",
     "convergence",
+    "low_rank",
     "manifest_rows",
 )
 
-NEED_SYNTH = ("input_variance", "convergence")
+NEED_SYNTH = ("input_variance", "convergence", "low_rank")
 NEED_GRID = ("crop_scale", "prep_speed", "corruption", "noise_speed")
 
 

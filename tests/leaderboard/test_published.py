@@ -26,6 +26,7 @@ def test_every_paper_has_all_its_numbers(papers):
         ("VSR for multiple languages", "video"): 1,
         ("VSR for multiple languages", "audio"): 1,
         ("VSR for multiple languages", "av"): 1,
+        ("TorchAudio 2.1", "av"): 2,
         ("USR", "video"): 6,
         ("USR", "audio"): 6,
         ("USR", "av"): 6,

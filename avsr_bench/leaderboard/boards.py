@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 
@@ -17,6 +18,7 @@ from .rows import CLEAN, Row
 CLEAN_KEY: tuple[None, str, float] = (None, CLEAN, 0.0)
 LONGEST = 80  # characters of a name of a file, before what tells it from others
 NEAR = 0.1  # of two sparsities that are learnt: as far apart as those of seeds
+SHOWN = ("-", "train.steps=", "train.epochs=", "method.sparsity=", "augment.noise=", "init.run=", "rounds.")
 DENSE = "dense"  # the system that all others are compared with
 
 
@@ -47,6 +49,7 @@ class Model:
     """One system, decoded in one way: its runs, which differ in nothing but their training seed, and all their rows."""
 
     runs: tuple[tuple[Row, ...], ...]
+    variant: str = ""  # the settings by which it differs from others of its name; empty where there are none
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
@@ -85,14 +88,18 @@ class Model:
 
     @property
     def trained(self) -> str:
-        """The system, and that it was trained with noise where it was."""
-        return f"{self.system}, trained with noise" if self.noisy_training else self.system
+        """The system, that it was trained with noise where it was, and what tells it from others."""
+        return f"{self.system}{self._behind}"
 
     @property
     def label(self) -> str:
         """System, sparsity and noise of training, for people."""
         sparsity = f" {self.about.sparsity:.0%}".replace("%", " %") if self.sparse else ""
-        return f"{self.system}{sparsity}{', trained with noise' if self.noisy_training else ''}"
+        return f"{self.system}{sparsity}{self._behind}"
+
+    @property
+    def _behind(self) -> str:
+        return "".join(f", {each}" for each in ("trained with noise" * self.noisy_training, self.variant) if each)
 
     @property
     def seeds(self) -> set[int | None]:
@@ -278,7 +285,20 @@ def _models(runs: Sequence[tuple[Row, ...]]) -> Iterator[Model]:
         else:
             mine.append(run)
     found = [Model(tuple(sorted(group, key=lambda run: run[0].result.train_seed or 0))) for group in groups]
-    return iter(sorted(found, key=lambda model: (model.run, model.decoding)))
+    return _told_apart(sorted(found, key=lambda model: (model.run, model.decoding)))
+
+
+def _told_apart(models: Sequence[Model]) -> Iterator[Model]:
+    """Models of one name get the settings in which they differ behind it; those that have a column are no news."""
+    alike: dict[tuple[str, str, str], list[set[str]]] = {}
+    given = []
+    for model in models:
+        words = {word for word in _settings(model.about) if "=" in word and not word.startswith(SHOWN)}
+        given.append((words, alike.setdefault((model.label, model.about.size, model.decoding), [])))
+        given[-1][1].append(words)
+    for model, (words, of_all) in zip(models, given, strict=True):
+        own = {word for word in words if not all(word in each for each in of_all)}
+        yield replace(model, variant=", ".join(sorted(own))) if own else model
 
 
 def _one_more_seed(about: Result, others: Sequence[Result]) -> bool:
@@ -301,13 +321,20 @@ def _same(about: Result) -> tuple[object, ...]:
 def _settings(about: Result) -> tuple[str, ...]:
     """The words of the command that trained a run, but for those that may differ between seeds."""
     kept: list[str] = []
-    words = iter(about.recipe_command.split())
+    words = iter(_words(about.recipe_command))
     for word in words:
         if word in ("--seed", "--out", "--data"):
             next(words, None)
         elif word != "--resume":
             kept.append(without_seed(word))  # init.run=runs/synth/dense-half-tiny-s1 is that of the seed
     return tuple(sorted(kept))
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError:  # of a result that others wrote
+        return command.split()
 
 
 def key_of(row: Row) -> Key:

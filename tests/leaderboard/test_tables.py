@@ -276,6 +276,22 @@ class TestSeeds:
         make.measure(three, about.pop("run", "synth/msrs-tiny-s9"), texts=make.sentences(6, 3), **about)
         assert len(tables(three)[0][0].lines) == 3
 
+    def test_of_one_name_say_in_what_they_differ(self, three, make):
+        given = (
+            "'network.low_rank.attention=[0.1, 0.2]' train.lr=1e-3",
+            "train.lr=1e-3 train.steps=5",
+            "train.lr=1e-3",
+        )
+        for number, words in enumerate(given):
+            about = {"budget": budget((100 + 50 * number) * FEW), "system": "msrs", "train_seed": 0}
+            command = f"avsr-bench train msrs --size tiny --seed 0 --out runs/x {words}"
+            run = f"synth/other{number}-tiny-s0"
+            make.measure(three, run, texts=make.sentences(6, 3), recipe_command=command, **about)
+        found = column(tables(three)[0][0], "system")
+        assert found["synth/other0-tiny-s0"].text == "msrs, network.low_rank.attention=[0.1, 0.2], train.lr=1e-3"
+        assert found["synth/other1-tiny-s0"].text == found["synth/other2-tiny-s0"].text == "msrs, train.lr=1e-3"
+        assert found["synth/msrs-tiny-s0"].text == "msrs" and found["synth/dense-tiny-s0"].text == "dense"
+
     def test_where_some_lack_a_condition_means_are_of_the_others(self, three, make):
         few = make.sentences(6, 3)
         for seed in range(2):

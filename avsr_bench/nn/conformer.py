@@ -33,7 +33,7 @@ def relative_shift(scores: Tensor) -> Tensor:
 class RelativeAttention(nn.Module):
     """Self-attention over frames with relative positions: one residual branch."""
 
-    def __init__(self, settings: NetworkSettings, kept: float) -> None:
+    def __init__(self, settings: NetworkSettings, kept: float = 1.0) -> None:
         super().__init__()
         width, self.heads = settings.width, settings.heads
         self.dropout = settings.attention_dropout

@@ -64,7 +64,7 @@ def longer(kept: Tensor, rows: Tensor, newest: Tensor) -> Tensor:
 class Attention(nn.Module):
     """Attention from tokens to tokens or to frames: one residual branch, in pieces that training and search share."""
 
-    def __init__(self, settings: NetworkSettings, kept: float) -> None:
+    def __init__(self, settings: NetworkSettings, kept: float = 1.0) -> None:
         super().__init__()
         width, self.heads = settings.width, settings.heads
         self.dropout = settings.attention_dropout

@@ -63,7 +63,8 @@ def test_an_unknown_format_is_refused(tmp_path):
     assert done.returncode == 2 and "--format tflite: no such choice. There is: onnx, sparse." in done.stderr
 
 
-def test_an_unknown_run_is_refused(tmp_path):
+def test_an_unknown_run_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where there are runs, the nearest of their names is told too
     done = avsr(tmp_path / "nothing", "--format", "sparse")
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "no run" in done.stderr
 

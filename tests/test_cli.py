@@ -140,7 +140,8 @@ def test_list_shows_recipes_and_copies_one(avsr, tmp_path):
     assert {"grid", "lrs2", "lrs3", "folder", "synth"} <= {row["name"] for row in rows["pipelines"]}
     papers = {row["name"]: row["paper"] for row in rows["models"]}
     assert papers["msrs"] == "arXiv 2406.17614" and papers["rigl"] == "arXiv 1911.11134"
-    assert [name for name, paper in papers.items() if not paper] == ["dense-continued"]  # the one that is ours
+    ours = ["dense-continued", "msrs-frozen", "msrs-sparse-frozen"]  # controls
+    assert [name for name, paper in papers.items() if not paper] == ours
     avsr("list", "--copy", "grid")
     assert (tmp_path / "pipelines/grid.yaml").is_file()
     assert "yours" in avsr("list").stdout

@@ -48,7 +48,8 @@ def _lines(plan: Plan, forecast: Forecast) -> Iterator[str]:
     yield f"updates     {forecast.updates:,}, of {batch}, on {recipe.train.ranks} {DEVICES[forecast.device]}"
     if forecast.seconds is not None:
         minutes = forecast.updates * forecast.seconds / 60
-        took = f"{forecast.seconds:.2f} s an update" if forecast.seconds >= 0.1 else f"{forecast.seconds * 1e3:.0f} ms"
+        seconds = forecast.seconds
+        took = f"{f'{seconds:.2f} s' if seconds >= 0.1 else f'{seconds * 1e3:.0f} ms'} an update"
         without = "".join(f", without its {name}, which is not trained yet" for name in forecast.without)
         yield f"cost        {_time(minutes)} ({took}, measured here just now{without}), {forecast.memory}"
     yield f"state       {'resumed from its checkpoint' if forecast.begun else 'new'}"

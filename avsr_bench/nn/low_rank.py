@@ -42,6 +42,7 @@ class LowRank(nn.Module):
 def stack(settings: NetworkSettings, blocks: int) -> tuple[Ranks, ...]:
     """The ranks of each of so many blocks, one upon another.
 
+    >>> from avsr_bench.nn.settings import LowRankSettings, NetworkSettings
     >>> low_rank = LowRankSettings(feed_forward=(0.5, 0.2))
     >>> [ranks.feed_forward for ranks in stack(NetworkSettings(low_rank=low_rank), 4)]
     [0.5, 0.4, 0.3, 0.2]

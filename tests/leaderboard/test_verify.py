@@ -69,7 +69,7 @@ def test_the_command_line(make, tmp_path):
     done = command(cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "1 rows measured, 109 published, 1 figures",
+        "1 rows measured, 111 published, 1 figures",
         "leaderboards/local/index.html and leaderboards/local/README.md",
     ]
     again = command(cwd=tmp_path)  # its own pages beside the results disturb nothing

@@ -269,8 +269,10 @@ def test_the_default_board_takes_less_than_20_minutes_on_two_cores(tmp_path, mon
     for stage in made.stages:
         for run in stage.trains:
             method = run.sections["method"]
-            removed.setdefault(method.get("name", ""), []).append(method.get("sparsity"))
+            name = f"{method.get('name', '')}{', frozen' * method.get('frozen', False)}"
+            removed.setdefault(name, []).append(method.get("sparsity"))
     assert removed["rigl"] == removed["magnitude"] == [0.5, 0.8, 0.9] == removed["msrs"][1:]
+    assert removed["msrs, frozen"] == [None, 0.5]  # the control
     assert {run.seed for stage in made.stages for run in stage.trains} == {0}
 
 

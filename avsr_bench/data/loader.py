@@ -35,6 +35,7 @@ from .waiting import waiting
 # Bytes of decoded clips, of all workers of a stream. Half an hour of mouths is 400 MB; to decode them again in every
 # epoch is two thirds of a worker's time, and at tiny a seventh of the machine's.
 KEPT = 1 << 29
+DIED = "a process that reads clips died, maybe for lack of memory: take fewer with train.workers, and resume the run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +190,11 @@ class Loader:
             try:
                 with waiting():
                     batch = next(made, None)
-            except RuntimeError as error:
-                if "DataLoader worker" not in str(error):  # torch's words for one that a signal ended
+            except (EOFError, ConnectionError, FileNotFoundError):
+                if not self.workers:
                     raise
-                raise Refused(
-                    "a process that reads clips died, maybe for lack of memory: take fewer with train.workers, and"
-                    " resume the run"
-                ) from None
+                # A worker that ends while it hands a batch over closes the socket that the batch's memory comes by.
+                raise Refused(DIED) from None
             if batch is None:
                 return
             if isinstance(batch, Refused):
@@ -205,7 +204,7 @@ class Loader:
     def __enter__(self) -> Loader:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.stopping.value = 1
         for worker in self.workers:
             worker.terminate()
@@ -213,6 +212,9 @@ class Loader:
             worker.join(5)
             if worker.is_alive():
                 worker.kill()
+        # torch's words for a worker that a signal ended, raised by a handler of its own, whatever was under way.
+        if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+            raise Refused(DIED) from None
 
 
 def _prepare_worker(worker: int, stopping: Any) -> None:

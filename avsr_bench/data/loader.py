@@ -32,8 +32,8 @@ from .plan import BatchSettings, PlannedBatch, plan_epoch
 from .prepared import Prepared
 from .waiting import waiting
 
-# Bytes of decoded clips, of all workers of a stream. Half an hour of mouths is 400 MB; to decode them again in every
-# epoch is two thirds of a worker's time, and at tiny a seventh of the machine's.
+# Bytes of decoded clips, of all workers of a stream. Half an hour of mouths is 400 MB; of the 0.12 ms that a worker
+# takes for a frame, decoding it is 0.09.
 KEPT = 1 << 29
 DIED = "a process that reads clips died, maybe for lack of memory: take fewer with train.workers, and resume the run"
 

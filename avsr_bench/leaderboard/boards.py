@@ -18,6 +18,7 @@ from .rows import CLEAN, Row
 CLEAN_KEY: tuple[None, str, float] = (None, CLEAN, 0.0)
 LONGEST = 80  # characters of a name of a file, before what tells it from others
 NEAR = 0.1  # of two sparsities that are learnt: as far apart as those of seeds
+# Words of a command that need not stand behind a system's name: options, and settings that a column shows.
 SHOWN = ("-", "train.steps=", "train.epochs=", "method.sparsity=", "augment.noise=", "init.run=", "rounds.")
 DENSE = "dense"  # the system that all others are compared with
 

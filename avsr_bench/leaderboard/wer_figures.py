@@ -128,9 +128,10 @@ def _by_system(drawn: Drawn, met: Sequence[Model], where: Where) -> Iterator[Fig
     caption = (
         f"Measured here: mean WER of seven families against the level of visual noise {ON[where.on]}, {drawn.title}."
     )
-    caption += " A panel a system, at the sparsity nearest 50 %; dashed line and band: dense." + _explained(
-        drawn, shown
+    caption += (
+        " A panel a system, at the sparsity nearest 50 %; dashed line and band: dense. Between the levels that were"
     )
+    caption += " read, which are marked, lines are straight and say nothing." + _explained(drawn, shown)
     caption += _not_drawn([model for model in curves if model not in shown and model.system != DENSE])
     name = f"noise{_suffix(where)}-{file_name(*drawn.name)}"
     yield keep(drawing, drawn.out, name, f"WER against noise {ON[where.on]}, {drawn.title}", caption)

@@ -18,15 +18,27 @@ from .labels import (
     read_labels,
     write_labels,
 )
-from .loader import Loader, Planner, Position, Show, Stream
-from .plan import BatchSettings, PlannedBatch, left_out, plan_epoch, plan_split
+from .loader import Loader, Show, Stream
+from .plan import BatchSettings, Pass, PlannedBatch, Planner, Position, left_out, plan_epoch, plan_split
 from .prepared import ROOT, Prepared, find_data
+from .selection import (
+    BEFORE,
+    UNPRUNED,
+    SelectionSettings,
+    check_selection,
+    frames_shown,
+    needed_frames,
+    select,
+    some_frames,
+)
 from .sources import without_secrets
 from .waiting import waited
 
 __all__ = [
+    "BEFORE",
     "ROOT",
     "TRAIN",
+    "UNPRUNED",
     "AugmentSettings",
     "BatchSettings",
     "Chosen",
@@ -38,16 +50,19 @@ __all__ = [
     "Label",
     "LabelHeader",
     "Loader",
+    "Pass",
     "Place",
     "PlannedBatch",
     "Planner",
     "Position",
     "Prepared",
+    "SelectionSettings",
     "Show",
     "Stream",
     "StreamSettings",
     "TrainingClip",
     "augmented",
+    "check_selection",
     "check_text",
     "choose",
     "collate",
@@ -55,17 +70,21 @@ __all__ = [
     "decode",
     "examples",
     "find_data",
+    "frames_shown",
     "left_out",
     "levelled",
     "margin",
     "masked",
     "members_of",
+    "needed_frames",
     "places",
     "plan_epoch",
     "plan_split",
     "read_labels",
     "read_members",
+    "select",
     "shown",
+    "some_frames",
     "tested",
     "waited",
     "without_secrets",

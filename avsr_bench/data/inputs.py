@@ -26,6 +26,7 @@ class Clip:
     tokens: tuple[int, ...] = ()
     video: np.ndarray | None = None  # uint8 T, H, W: the network brings grey levels into its own units
     audio: np.ndarray | None = None  # float32 640 T
+    weight: float = 1.0  # of its loss
 
 
 def margin(side: int) -> int:
@@ -80,7 +81,8 @@ def collate(clips: Sequence[Clip]) -> Batch:
         for row, clip in zip(audio, clips, strict=True):
             assert clip.audio is not None
             row[: len(clip.audio)] = torch.from_numpy(clip.audio)
-    return Batch(lengths, tokens, video, audio, tuple(clip.key for clip in clips))
+    weights = None if all(clip.weight == 1 for clip in clips) else torch.tensor([clip.weight for clip in clips])
+    return Batch(lengths, tokens, video, audio, tuple(clip.key for clip in clips), weights)
 
 
 @lru_cache(maxsize=8)

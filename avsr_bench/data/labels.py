@@ -27,6 +27,7 @@ from ..text import TEXT_VERSION
 from .examples import Place, places
 from .plan import BatchSettings
 from .prepared import Prepared
+from .selection import SelectionSettings
 
 FORMAT = 1
 TRAIN = "train"  # the split that overlays are for
@@ -62,6 +63,7 @@ class DataSettings(BatchSettings):
     hide: HideSettings = field(default_factory=HideSettings)
     # By name; none: one for each that the objective needs, of all that has text.
     streams: dict[str, StreamSettings] = field(default_factory=dict)
+    selection: SelectionSettings = field(default_factory=SelectionSettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,15 @@
 """The epoch plan: which clips make which batch, on which rank, in which order; planned, not discovered.
 
-A pure function of the clips' lengths, the seed, the epoch and the number of ranks. Shards are shuffled and taken in
-groups; inside a group clips of like length are put together, so that little is padding, and the batches are shuffled.
-Every rank gets equally many, and every clip is in exactly one batch.
+A pure function of which clips the epoch has, their lengths, the seed, the epoch and the number of ranks. Shards are
+shuffled and taken in groups; inside a group clips of like length are put together, so that little is padding, and the
+batches are shuffled. Every rank gets equally many, and every clip is in exactly one batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Annotated
 
 import numpy as np
@@ -36,6 +37,78 @@ class PlannedBatch:
 
     group: int
     clips: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where training stands: the batch that comes next."""
+
+    epoch: int = 0
+    batch: int = 0
+
+
+@dataclass(frozen=True, eq=False)  # known by itself, as a planner is
+class Pass:
+    """What one epoch has of the clips."""
+
+    weights: np.ndarray  # float32 clips: what the loss of each counts; 0: it is left out
+    frames: np.ndarray  # int64 clips: how many of its frames are shown
+
+    @property
+    def clips(self) -> np.ndarray:
+        """The numbers of the clips that it has."""
+        return np.flatnonzero(self.weights)
+
+
+@dataclass(frozen=True, eq=False)  # known by itself: comparing the lengths of all clips would cost more than a plan
+class Planner:
+    """All epochs of a run, each planned when it is asked for."""
+
+    frames: tuple[int, ...]
+    shards: tuple[int, ...]
+    settings: BatchSettings
+    seed: int
+    ranks: int = 1
+    short_epochs: int = 0  # the curriculum: so many epochs of nothing but clips of at most `short_frames`
+    short_frames: int = 0
+
+    def everything(self, epoch: int) -> Pass:
+        """All clips and all their frames; while the curriculum lasts, all short clips."""
+        frames = np.asarray(self.frames)
+        allowed = (frames <= self.short_frames) | (epoch >= self.short_epochs)
+        return Pass(allowed.astype(np.float32), frames)
+
+    def plan(self, epoch: int, chosen: Pass | None = None) -> tuple[tuple[PlannedBatch, ...], ...]:
+        """The batches of every rank in one epoch, of what was chosen for it or of everything."""
+        return _plan(self, epoch, chosen)
+
+    def batches(self, epochs: int) -> int:
+        """How many batches a rank has in the first `epochs` of everything."""
+        return sum(_length(self, epoch) for epoch in range(epochs))
+
+    def after(self, position: Position, batches: int) -> Position:
+        """The position so many batches later, where every epoch has everything."""
+        epoch, batch = position.epoch, position.batch + batches
+        while batch >= (length := _length(self, epoch)):
+            epoch, batch = epoch + 1, batch - length
+        return Position(epoch, batch)
+
+
+@lru_cache(maxsize=4)
+def _plan(planner: Planner, epoch: int, chosen: Pass | None) -> tuple[tuple[PlannedBatch, ...], ...]:
+    chosen = chosen or planner.everything(epoch)
+    taken = chosen.clips.tolist()
+    shards = [planner.shards[clip] for clip in taken]
+    planned = plan_epoch(chosen.frames[taken].tolist(), shards, planner.settings, planner.seed, epoch, planner.ranks)
+    return tuple(
+        tuple(PlannedBatch(batch.group, tuple(taken[k] for k in batch.clips)) for batch in rank) for rank in planned
+    )
+
+
+@cache
+def _length(planner: Planner, epoch: int) -> int:
+    """Kept for all epochs: where an update stands is asked at each, and counted from the beginning."""
+    return len(planner.plan(epoch)[0])
 
 
 def left_out(frames: Sequence[int], keys: Sequence[str], settings: BatchSettings) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from .decoder import DecoderState
 from .drawn import draw
 from .groups import Group
-from .loss import BLANK, PADDING, Answers, Losses, joint_loss
+from .loss import BLANK, PADDING, Answers, Losses, joint_loss, weighted_mean
 from .model import AVSR, DEVIATION, MEAN, Batch
 from .packed import header_of, load_packed, save_packed
 from .prunable import prunable
@@ -44,4 +44,5 @@ __all__ = [
     "read",
     "save_packed",
     "settings_of",
+    "weighted_mean",
 ]

@@ -19,7 +19,7 @@ BLANK = 0  # the first token is CTC's blank, the last one begins and ends every 
 class Losses:
     """Means over the clips of a batch, not over tokens; and what each clip had in it."""
 
-    total: Tensor
+    total: Tensor  # the one in which clips count by their weights
     ctc: Tensor
     attention: Tensor  # 0 where the decoder is not trained
     clips: Tensor  # B: the joint loss of each clip, without gradient
@@ -35,14 +35,19 @@ class Answers:
     following: Tensor | None = None  # B, U+1: the tokens that these should be, padded
 
 
-def joint_loss(answers: Answers, tokens: Tensor, settings: LossSettings) -> Losses:
+def joint_loss(answers: Answers, tokens: Tensor, settings: LossSettings, weights: Tensor | None = None) -> Losses:
     """`ctc * CTC + (1 - ctc) * attention`, for the transcripts in `tokens`."""
     ctc = ctc_loss(F.log_softmax(answers.ctc, dim=-1, dtype=torch.float32), answers.lengths, tokens)  # B
     attention = torch.zeros_like(ctc)
     if answers.attention is not None and answers.following is not None:
         attention = attention_loss(answers.attention, answers.following, settings.label_smoothing)
     clips = settings.ctc * ctc + (1 - settings.ctc) * attention
-    return Losses(clips.mean(), ctc.mean(), attention.mean(), clips.detach())
+    return Losses(weighted_mean(clips, weights), ctc.mean(), attention.mean(), clips.detach())
+
+
+def weighted_mean(clips: Tensor, weights: Tensor | None) -> Tensor:
+    """The mean over clips of what each has (B), times its weight."""
+    return (clips if weights is None else clips * weights).mean()
 
 
 @torch.compiler.disable  # its kernel cannot be traced: said here, the network before it stays in one piece

@@ -30,6 +30,7 @@ class Batch:
     video: Tensor | None = None  # B, T, H, W: grey mouths, uint8; or floats, (x / 255 - 0.421) / 0.165
     audio: Tensor | None = None  # B, 640 T: 16 kHz samples, of mean 0 and deviation 1 over each clip
     keys: tuple[str, ...] = ()  # of the clips, to name them in messages
+    weights: Tensor | None = None  # B: what the loss of each clip counts; none: all alike
 
     @property
     def inputs(self) -> Inputs:
@@ -43,12 +44,12 @@ class Batch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same batch on another device."""
-        lengths, tokens, video, audio = (
+        lengths, tokens, video, audio, weights = (
             None if tensor is None else tensor.to(device, non_blocking=non_blocking)
-            for tensor in (self.lengths, self.tokens, self.video, self.audio)
+            for tensor in (self.lengths, self.tokens, self.video, self.audio, self.weights)
         )
         assert lengths is not None and tokens is not None
-        return Batch(lengths, tokens, video, audio, self.keys)
+        return Batch(lengths, tokens, video, audio, self.keys, weights)
 
 
 class AVSR(nn.Module):

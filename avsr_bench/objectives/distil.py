@@ -10,7 +10,7 @@ from annotated_types import Interval
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..nn import AVSR, PADDING, Batch, LossSettings, joint_loss
+from ..nn import AVSR, PADDING, Batch, LossSettings, joint_loss, weighted_mean
 from ..nn.layers import length_mask
 from ..records import Refused
 from .objective import Batches
@@ -70,23 +70,22 @@ class Distil(Recognise):
         ours = self.answers(self.network, batch)
         with torch.no_grad():
             theirs = self.answers(self.teacher, batch)
-        joint = joint_loss(ours, batch.tokens, self.loss)
+        joint = joint_loss(ours, batch.tokens, self.loss, batch.weights)
         frames = length_mask(batch.lengths, ours.ctc.shape[1])
-        distillation = self.loss.ctc * self.divergence(ours.ctc, theirs.ctc, frames)
+        each = self.loss.ctc * self.divergence(ours.ctc, theirs.ctc, frames)
         if ours.attention is not None and theirs.attention is not None:
             tokens = length_mask((batch.tokens != PADDING).sum(1) + 1, ours.attention.shape[1])  # and the end
-            of_attention = self.divergence(ours.attention, theirs.attention, tokens)
-            distillation = distillation + (1 - self.loss.ctc) * of_attention
-        distillation = self.settings.weight * distillation
+            each = each + (1 - self.loss.ctc) * self.divergence(ours.attention, theirs.attention, tokens)
+        distillation = self.settings.weight * weighted_mean(each, batch.weights)
         parts = {"loss": joint.total, "ctc": joint.ctc, "attention": joint.attention, "distillation": distillation}
         return {"total": joint.total + distillation, **parts, "clips": joint.clips}
 
     def divergence(self, ours: Tensor, theirs: Tensor, counts: Tensor) -> Tensor:
-        """KL(theirs || ours) of softened logits (B, N, V), over those of N that count, as a mean over clips."""
+        """KL(theirs || ours) of softened logits (B, N, V), summed over those of N that count, of each clip (B)."""
         softness = self.settings.temperature
         log_ours, log_theirs = (F.log_softmax(of.float() / softness, dim=-1) for of in (ours, theirs))
         each = F.kl_div(log_ours, log_theirs, reduction="none", log_target=True).sum(-1)  # B, N
-        return each.masked_fill(~counts, 0).sum(1).mean() * softness**2
+        return each.masked_fill(~counts, 0).sum(1) * softness**2
 
     def frames(self, batches: Batches) -> tuple[Tensor, Tensor]:
         """Every clip goes through the teacher as well."""

@@ -40,7 +40,7 @@ class Recognise(Objective):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """The losses of one batch."""
-        joint = joint_loss(self.answers(self.network, batch), batch.tokens, self.loss)
+        joint = joint_loss(self.answers(self.network, batch), batch.tokens, self.loss, batch.weights)
         parts = {"loss": joint.total, "ctc": joint.ctc, "attention": joint.attention, "clips": joint.clips}
         return {"total": joint.total, **parts}
 

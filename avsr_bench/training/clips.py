@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
@@ -20,6 +19,7 @@ from ..data import (
     Clip,
     Example,
     Kind,
+    Pass,
     Place,
     Planner,
     Position,
@@ -53,20 +53,24 @@ class TrainingData:
     left_out: tuple[tuple[str, str], ...]  # key and reason of clips that are not trained on
 
     @property
-    def planner(self) -> Planner:
-        """That of the first stream, whose epochs the run counts."""
-        return next(iter(self.streams.values())).planner
+    def stream(self) -> Stream:
+        """The first one, whose epochs the run counts."""
+        return next(iter(self.streams.values()))
 
     @contextmanager
-    def feed(self, rank: int, done: int, count: int, workers: int) -> Iterator[Iterator[Batches]]:
-        """The next `count` batches of every stream, after `done` of each; leaving it ends the workers."""
+    def feed(
+        self, rank: int, start: Position, done: int, count: int, workers: int, begin: Callable[[int], Pass]
+    ) -> Iterator[Iterator[Batches]]:
+        """The next `count` batches of every stream, after `done` of each; leaving it ends the workers.
+
+        The first stream stands at `start`, and `begin` says what each of its epochs has.
+        """
         with ExitStack() as held:
-            loaders = {
-                name: held.enter_context(
-                    data.Loader(stream, rank, stream.planner.after(Position(), done), count, workers)
-                )
-                for name, stream in self.streams.items()
-            }
+            loaders: dict[str, data.Loader] = {}
+            for name, stream in self.streams.items():
+                place, has = (start, begin) if stream is self.stream else (stream.planner.after(Position(), done), None)
+                loader = data.Loader(stream, rank, place, count, workers, has)
+                loaders[name] = held.enter_context(loader)
             yield (dict(zip(loaders, views, strict=True)) for views in zip(*loaders.values(), strict=True))
 
     def validation(self, rank: int, ranks: int) -> Iterator[tuple[Batch, list[str]]]:
@@ -115,7 +119,9 @@ def open_training_data(run: PlannedRun, corpus: Prepared, chosen: Chosen, tokeni
         used |= {clips[number].place.entry.key: clips[number] for number in kept}
         views = tuple(shows[view] for view in settings.views)
         planner = _planner(places, batches, recipe, seed)
-        streams[name] = Stream(corpus, places, [tokens[number] for number in kept], modality, planner, views)
+        streams[name] = Stream(
+            corpus, places, [tokens[number] for number in kept], modality, planner, views, recipe.data.selection
+        )
     return TrainingData(
         corpus=corpus,
         streams=streams,
@@ -159,8 +165,7 @@ def _left_out(
     entries = [clip.place.entry for clip in clips]
     longest = set(data.left_out([entry.frames for entry in entries], [entry.key for entry in entries], batches))
     for number, (entry, clip, tokenised) in enumerate(zip(entries, clips, tokens, strict=True)):
-        # CTC needs a frame for each token, and one for the blank between two that are the same.
-        needed = len(tokenised) + sum(a == b for a, b in pairwise(tokenised))
+        needed = data.needed_frames(tokenised)
         if number in longest:
             yield entry.key, f"{entry.frames} frames, data.longest is {batches.longest}"
         elif entry.frames < 2:

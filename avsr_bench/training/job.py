@@ -12,7 +12,7 @@ import torch
 from lightning.fabric import seed_everything
 
 from .. import data, methods, nn, objectives, runs
-from ..data import Chosen, Kind, Prepared
+from ..data import UNPRUNED, Chosen, Kind, Prepared
 from ..evaluation import weights_digest
 from ..methods import Method
 from ..nn import AVSR
@@ -114,10 +114,16 @@ def updates_of(settings: TrainSettings, clips: TrainingData) -> int:
     """How many updates a run has."""
     if settings.steps is not None:
         return settings.steps
-    planner, whole = clips.planner, int(settings.epochs)
+    planner, selection = clips.stream.planner, clips.stream.selection
+    full = min(settings.epochs, selection.warm + planner.short_epochs) if selection.selects else settings.epochs
+    whole = int(full)
     batches = planner.batches(whole)
-    if settings.epochs > whole:
-        batches += round((settings.epochs - whole) * len(planner.plan(whole)[0]))
+    if full > whole:
+        batches += round((full - whole) * len(planner.plan(whole)[0]))
+    if chosen := settings.epochs - full:  # passes that have less than everything
+        unpruned = UNPRUNED * settings.epochs if selection.strategy == "infobatch" else 0.0
+        passes = min(unpruned, chosen) + max(chosen - unpruned, 0.0) * selection.kept
+        batches += round(passes * len(planner.plan(whole)[0]))
     return max(batches // settings.accumulate, 1)
 
 

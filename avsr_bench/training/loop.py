@@ -24,7 +24,8 @@ from ..text import Tokenizer
 from .average import Average
 from .checkpoint import CHECKPOINT, random_state, set_random_state, write_checkpoint
 from .clips import TrainingData
-from .machine import in_precision, rank
+from .cycles import Cycles
+from .machine import agreed, everyones, in_precision, rank
 from .optimiser import clip, gradient_norms, make_optimizer, rate, set_rates
 from .recipe import TrainSettings
 from .report import Report
@@ -86,7 +87,10 @@ def fit(work: Work, fabric: Fabric, view: Progress) -> Trained:
     model = fabric.setup_module(Learner(objective, method))
     optimizer = make_optimizer([*objective.groups(), *method.groups()], settings)
     average = Average(steps, settings.average, settings.average_fraction)
-    report = Report(work.folder, view if rank() == 0 else None, work.clips.planner, settings.accumulate, device)
+    cycles = Cycles(
+        work.clips.stream, steps * settings.accumulate, settings.accumulate, ranks, work.folder if own == 0 else None
+    )
+    report = Report(work.folder, view if rank() == 0 else None, device)
     frames = torch.zeros(2, dtype=torch.long, device=device)  # of this rank: trained on, and through frozen networks
     done = 0
     if work.state:
@@ -94,13 +98,16 @@ def fit(work: Work, fabric: Fabric, view: Progress) -> Trained:
         optimizer.load_state_dict(work.state["optimizer"])
         average.load_state_dict(work.state["average"], device)
         report.load_state_dict(work.state["report"])
+        mine = work.state["ranks"][own]
+        cycles.load_state_dict(done * settings.accumulate, work.state.get("cycles", {}), mine.get("cycles", {}))
         frames += torch.tensor(work.state["ranks"][own]["frames"], device=device)
     every = settings.validate_every or max(steps // 10, 1)
     report.begin(done, steps, fabric)
     saved = time.monotonic()
 
     left = (steps - done) * settings.accumulate
-    with Signals() as signals, work.clips.feed(own, done * settings.accumulate, left, settings.workers) as feed:
+    feeding = work.clips.feed(own, cycles.next, cycles.done, left, settings.workers, cycles.begin)
+    with Signals() as signals, feeding as feed:
         if work.state:
             set_random_state(work.state["ranks"][own]["random"])
         for update in range(done, steps):
@@ -118,6 +125,7 @@ def fit(work: Work, fabric: Fabric, view: Progress) -> Trained:
                     fabric.backward(found["total"] / settings.accumulate)
                 counted = objective.frames(batches)
                 frames += torch.stack(counted)
+                cycles.add(batches, found["clips"])
                 losses.append({name: loss.detach() for name, loss in found.items()} | {"frames": counted[0]})
 
             method.before_step(update + 1, optimizer)
@@ -132,7 +140,7 @@ def fit(work: Work, fabric: Fabric, view: Progress) -> Trained:
             if (update + 1) % every == 0 or update + 1 == steps:
                 looked_at = work.clips.validation(own, ranks)
                 report.validated = validate(objective, looked_at, work.tokenizer, fabric, settings.precision == "bf16")
-            report.update(update + 1, losses, optimizer.param_groups[0]["lr"], norms, method.figures())
+            report.update(update + 1, cycles.next, losses, optimizer.param_groups[0]["lr"], norms, method.figures())
             for line in method.remarks() if own == 0 else ():
                 view.say(line)
 
@@ -140,7 +148,8 @@ def fit(work: Work, fabric: Fabric, view: Progress) -> Trained:
             due, stop = agreed(fabric, due, signals.received is not None)
             if due or stop:
                 saved = time.monotonic()
-                mine = {"random": random_state(), "frames": frames.tolist()}
+                # Batches have other shapes on each rank, and so other numbers are drawn there.
+                mine = {"random": random_state(), "frames": frames.tolist(), "cycles": cycles.own_state()}
                 each = everyones(mine, ranks)
                 if own == 0:
                     problem = write_checkpoint(
@@ -152,6 +161,7 @@ def fit(work: Work, fabric: Fabric, view: Progress) -> Trained:
                             "optimizer": optimizer.state_dict(),
                             "average": average.state_dict(),
                             "report": report.state_dict(),
+                            "cycles": cycles.state_dict(),
                             "ranks": each,
                         },
                     )
@@ -160,6 +170,9 @@ def fit(work: Work, fabric: Fabric, view: Progress) -> Trained:
                 fabric.barrier()
             if stop:
                 raise Stopped(signals.received or signal.SIGTERM)
+        remark = cycles.finish()
+        if remark and own == 0:
+            view.say(remark)
 
     total = fabric.all_reduce(frames, reduce_op="sum")
     assert isinstance(total, Tensor)
@@ -177,21 +190,3 @@ def check_finite(losses: Mapping[str, Tensor], batches: Batches, update: int) ->
         f"the loss is {losses['total'].item()} after {update:,} updates, with the clips {', '.join(worst or keys)}:"
         " look at them with `avsr-bench inspect`, or start again, in another --out, with a lower train.lr or train.clip"
     )
-
-
-def agreed(fabric: Fabric, *wishes: bool) -> tuple[bool, ...]:
-    """What any rank wishes, all do: signals reach one of them first, and their clocks differ."""
-    if fabric.world_size == 1:
-        return wishes
-    total = fabric.all_reduce(torch.tensor(wishes, dtype=torch.int, device=fabric.device), reduce_op="sum")
-    assert isinstance(total, Tensor)
-    return tuple(bool(wish) for wish in total.tolist())
-
-
-def everyones(mine: dict[str, Any], ranks: int) -> list[dict[str, Any]]:
-    """The states of all ranks: batches have other shapes in each, and so other numbers are drawn."""
-    if ranks == 1:
-        return [mine]
-    states: list[dict[str, Any]] = [{}] * ranks
-    torch.distributed.all_gather_object(states, mine)
-    return states

@@ -6,16 +6,19 @@ import contextlib
 import logging
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from lightning.fabric.utilities.rank_zero import rank_zero_only
+from torch import Tensor
 
 from .. import runs
 from ..records import Misused
 from .recipe import TrainSettings
+
+Mine = TypeVar("Mine")
 
 
 def devices_for(settings: TrainSettings) -> tuple[str, int]:
@@ -83,3 +86,21 @@ def check_started_outside(settings: TrainSettings) -> None:
 def rank() -> int:
     """Which of the processes of a run this is, as torchrun, Slurm or Fabric set it."""
     return int(getattr(rank_zero_only, "rank", 0) or 0)
+
+
+def agreed(fabric: Fabric, *wishes: bool) -> tuple[bool, ...]:
+    """What any rank wishes, all do: signals reach one of them first, and their clocks differ."""
+    if fabric.world_size == 1:
+        return wishes
+    total = fabric.all_reduce(torch.tensor(wishes, dtype=torch.int, device=fabric.device), reduce_op="sum")
+    assert isinstance(total, Tensor)
+    return tuple(bool(wish) for wish in total.tolist())
+
+
+def everyones(mine: Mine, ranks: int) -> list[Mine]:
+    """What each rank has, by its number."""
+    if ranks == 1:
+        return [mine]
+    states = [mine] * ranks
+    torch.distributed.all_gather_object(states, mine)
+    return states

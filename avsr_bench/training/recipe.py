@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Interval, Len
 
-from .. import methods, objectives, recipes
+from .. import data, methods, objectives, recipes
 from ..data import AugmentSettings, DataSettings, StreamSettings
 from ..decoding import DecodeSettings
 from ..nn import LossSettings, NetworkSettings
@@ -158,6 +158,9 @@ def load_recipe(system: str, size: str, assignments: Iterable[str]) -> Loaded:
     recipe = recipes.build(TrainRecipe, content, str(path))
     objectives.settings_of(recipe.objective, str(path))  # so that what is wrong with them is reported now
     methods.settings_of(recipe.method, str(path))
+    data.check_selection(recipe.data.selection, str(path))
+    if recipe.data.selection.selects and len(streams := recipe.streams()) > 1:
+        raise Misused(f"{path}: data.selection chooses among the clips of one stream, and there are {len(streams)}")
     return Loaded(recipe, path, origins)
 
 

@@ -14,7 +14,7 @@ from lightning.fabric import Fabric
 from lightning.fabric.loggers import Logger
 from torch import Tensor
 
-from ..data import Planner, Position
+from ..data import Position
 from ..files import whole
 from ..records import Progress
 from .variation import CONSTANT
@@ -25,11 +25,9 @@ METRICS = "metrics.csv"
 class Report:
     """Gathers the figures of every update: losses, rate, gradient norms, what the method says, speed and memory."""
 
-    def __init__(
-        self, folder: Path, view: Progress | None, planner: Planner, accumulate: int, device: torch.device
-    ) -> None:
+    def __init__(self, folder: Path, view: Progress | None, device: torch.device) -> None:
         self.path, self.view = folder / METRICS, view  # no view: of a rank that does not report
-        self.planner, self.accumulate, self.device = planner, accumulate, device
+        self.device = device
         self.seconds = 0.0  # of training, over all resumptions
         self.validated: dict[str, float] = {}  # what validation after this update found
         self.wer: float | None = None  # the newest
@@ -49,12 +47,13 @@ class Report:
     def update(
         self,
         update: int,
+        after: Position,
         batches: Sequence[Mapping[str, Tensor]],
         rate: float,
         norms: Mapping[str, Tensor],
         of_method: Mapping[str, float],
     ) -> None:
-        """Write the row and the line of an update."""
+        """Write the row and the line of an update, whose last batch is the one before `after`."""
         now = time.monotonic()
         took, self.clock = now - self.clock, now
         self.seconds += took
@@ -69,11 +68,10 @@ class Report:
         frames = float(sum(batch["frames"] for batch in batches)) * self.ranks
         newest = frames / max(took, 1e-6)
         self.speed = newest if not self.speed else 0.9 * self.speed + 0.1 * newest
-        place = self.planner.after(Position(), update * self.accumulate - 1)
         row = {
             "update": update,
-            "epoch": place.epoch,
-            "batch": place.batch,
+            "epoch": after.epoch,
+            "batch": after.batch - 1,
             "seconds": round(self.seconds, 3),
             **losses,
             "lr": rate,

@@ -7,7 +7,7 @@ import torch
 from mouths import make_shards
 
 from avsr_bench import data
-from avsr_bench.data import BatchSettings, Planner, Position, Stream, loader
+from avsr_bench.data import BatchSettings, Planner, Position, Stream, loader, plan
 
 SETTINGS = BatchSettings(frames=80, group=2)
 
@@ -147,6 +147,6 @@ def test_clips_that_stay_in_memory_are_shown_as_those_that_are_decoded_again(cor
 def test_where_an_update_stands_is_known_without_planning_again(corpus, monkeypatch):
     planner = stream_of(corpus).planner
     total = planner.batches(30)
-    monkeypatch.setattr(loader, "plan_epoch", lambda *_: pytest.fail("planned again"))
+    monkeypatch.setattr(plan, "plan_epoch", lambda *_: pytest.fail("planned again"))
     assert planner.after(Position(), total - 1).epoch == 29
     assert planner.after(Position(), 1) == Position(0, 1)

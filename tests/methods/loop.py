@@ -17,7 +17,7 @@ from lightning.fabric import Fabric
 from torch import Tensor
 from torch.optim import Optimizer
 
-from avsr_bench.data import BatchSettings, Planner
+from avsr_bench.data import BatchSettings, Pass, Planner, Position, Stream
 from avsr_bench.methods.method import Method
 from avsr_bench.nn import AVSR, Batch, FrontendSettings, LossSettings, NetworkSettings
 from avsr_bench.objectives import Batches, Recognise
@@ -67,12 +67,21 @@ class Noise:
 
     batches: Sequence[Batch]
     planner = Planner((9, 6, 7), (0, 0, 0), BatchSettings(frames=27), 0)
+    nothing: Any = None
+    stream = Stream(nothing, (), (), "video", planner, ())
 
     @contextmanager
-    def feed(self, rank: int, done: int, count: int, workers: int) -> Iterator[Iterator[Batches]]:
+    def feed(
+        self, rank: int, start: Position, done: int, count: int, workers: int, begin: Callable[[int], Pass]
+    ) -> Iterator[Iterator[Batches]]:
         ranks = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
-        numbers = (number * ranks + rank for number in range(done, done + count))
-        yield ({"labelled": (self.batches[number % len(self.batches)],)} for number in numbers)
+
+        def made() -> Iterator[Batches]:
+            for number in range(done, done + count):
+                begin(number)  # an epoch has one batch
+                yield {"labelled": (self.batches[(number * ranks + rank) % len(self.batches)],)}
+
+        yield made()
 
     def validation(self, rank: int, ranks: int) -> list[tuple[Batch, list[str]]]:
         return []

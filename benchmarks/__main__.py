@@ -20,10 +20,11 @@ ALL = (
     "input_variance",
     "convergence",
     "low_rank",
+    "selection",
     "manifest_rows",
 )
 
-NEED_SYNTH = ("input_variance", "convergence", "low_rank")
+NEED_SYNTH = ("input_variance", "convergence", "low_rank", "selection")
 NEED_GRID = ("crop_scale", "prep_speed", "corruption", "noise_speed")
 
 

@@ -35,7 +35,7 @@ ROUNDS = (
 ORDER = (  # who is drawn first where there is no room for all; each has its look for good
     *("msrs", "sparsevsr", "msrs-sparse", "rigl", "dense-continued", "layerscale", "gmp", "one-shot"),
     *("msrs-layerscale", "set", "chase", "static-erk", "granet", "layer-wise", "distilled", "int8"),
-    *("msrs-sparse-frozen", "msrs-frozen", "lr-sms"),
+    *("msrs-sparse-frozen", "msrs-frozen", "lr-sms", "ddp-asr"),
 )
 
 PAGE = {

@@ -56,9 +56,13 @@ def test_ten_times_the_length_costs_no_more(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_hour_of_720p_stays_under_a_gigabyte(tmp_path: Path) -> None:
-    sound = tone(3600)
-    path = write_video(tmp_path / "hour.mp4", still(90_000, 1280, 720), sound=sound, options={"crf": "40"})
-    frames, samples, peak = read(path, 1)
-    assert frames == 90_000 and samples == 90_000 * 640
-    assert peak < 1024, peak
+def test_a_quarter_of_an_hour_of_720p_takes_little_more_than_a_minute(tmp_path: Path) -> None:
+    peaks = []
+    for minutes in (1, 15):
+        count = 1500 * minutes
+        sound = tone(60 * minutes)
+        path = write_video(tmp_path / f"{minutes}.mp4", still(count, 1280, 720), sound=sound, options={"crf": "40"})
+        frames, samples, peak = read(path, 1)
+        assert frames == count and samples == count * 640
+        peaks.append(peak)
+    assert peaks[1] < peaks[0] + 100, peaks  # MiB: the sound of 15 minutes is 27

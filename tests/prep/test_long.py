@@ -1,4 +1,4 @@
-"""An hour of video through the whole of prep's work: detection, crops, sound."""
+"""Long videos through the whole of prep's work: detection, crops, sound. Memory hardly grows with their length."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from pathlib import Path
 from avsr_bench.records import Clip
 from avsr_bench.prepare_clip import ClipJob, SampleSettings, make_sample
 path = Path(sys.argv[1])
-sample = make_sample(ClipJob(Clip("hour", path, "train", "s"), path.name), SampleSettings())
+sample = make_sample(ClipJob(Clip("long", path, "train", "s"), path.name), SampleSettings())
 peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
 assert hasattr(sample, "frames"), sample
 print(sample.frames, int(peak[1]) // 1024)
@@ -23,7 +23,7 @@ print(sample.frames, int(peak[1]) // 1024)
 
 
 def repeated(short, path, times):
-    """The same packets again and again, with their clocks set on: an hour in seconds."""
+    """The same packets again and again, with their clocks set on: a long video in seconds."""
     with av.open(str(short)) as source, av.open(str(path), "w") as target:
         streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
         ends = dict.fromkeys(streams, 0)  # where the next turn begins on each stream's clock
@@ -42,13 +42,16 @@ def repeated(short, path, times):
 
 
 @pytest.mark.slow
-def test_an_hour_of_720p_stays_under_a_gigabyte(tmp_path):
+def test_a_quarter_of_an_hour_of_720p_takes_little_more_than_two_minutes(tmp_path):
     face = clip(250, lambda t: [("astronaut", place((640 + 20 * np.sin(t * np.pi / 125), 330), 250))], size=(1280, 720))
     write_video(tmp_path / "short.mp4", face, sound=tone(10.0), options={"bf": "0"}, sound_codec="mp3")
-    repeated(tmp_path / "short.mp4", tmp_path / "hour.mp4", 360)
-    command = [sys.executable, "-c", MAKE, tmp_path / "hour.mp4"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    frames, peak = map(int, done.stdout.split())
-    assert frames == 90_000
-    assert peak < 1000, peak
+    peaks = []
+    for minutes in (2, 15):
+        path = tmp_path / f"{minutes}.mp4"
+        repeated(tmp_path / "short.mp4", path, 6 * minutes)
+        done = subprocess.run([sys.executable, "-c", MAKE, path], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        frames, peak = map(int, done.stdout.split())
+        assert frames == 1500 * minutes
+        peaks.append(peak)
+    assert peaks[1] < peaks[0] + 150, peaks  # MiB

@@ -82,6 +82,8 @@ def _parse_entry(record: dict[str, Any]) -> Entry:
         named(EXTENSION, extension, "extension"): _parse_member(section(record["members"], extension))
         for extension in section(record, "members")
     }
+    if members and "json" not in members:  # face tracks alone have none at all
+        raise ValueError("a sample without its member json")
     return Entry(key, said, speaker, count(record, "frames", LONGEST), members, flag(record, "track"))
 
 

@@ -70,9 +70,14 @@ def read_tracks(path: Path) -> dict[str, FaceTrack]:
         raise ValueError("its arrays are not as long as its lengths say")
     if not np.isfinite(arrays["boxes"]).all() or not np.isfinite(arrays["points"]).all():
         raise ValueError("a place in it is not a number")
+    looked = arrays["scores"][~np.isnan(arrays["scores"])]
+    if ((looked < 0) | (looked > 1)).any():
+        raise ValueError("a confidence in it is not between 0 and 1")
     rows = np.cumsum(frames)[:-1]
     points = np.split(arrays["points"], np.cumsum(points_of)[:-1])
     boxes, scores = np.split(arrays["boxes"], rows), np.split(arrays["scores"], rows)
+    if not all((each > 0).any() for each in scores if len(each)):
+        raise ValueError("a track in it has no frame in which a face was found")
     return {
         key.decode("ascii"): FaceTrack(
             boxes[i], points[i].reshape(frames[i], landmarks[i], 2), scores[i], int(width), int(height)

@@ -178,7 +178,8 @@ def test_sheet_holds_the_very_mouths_of_the_shards(tmp_path):
 
     def plain(clip, number):
         crops = np.broadcast_to(levels[:, None, None], (8, 96, 96))
-        return Sample(clip.key, clip.split, 8, "a", "s", {"mouth.mp4": media.encode_mouth(crops, lossless=True)})
+        members = {"mouth.mp4": media.encode_mouth(crops, lossless=True), "json": b"{}"}
+        return Sample(clip.key, clip.split, 8, "a", "s", members)
 
     prepare(out, {"test": 1}, plain)
     contact_sheet(out, tmp_path / "sheet.png")

@@ -71,6 +71,7 @@ LINES = {
     "a key that is a number": lambda line: line.update(key=5),
     "members in a list": lambda line: line.update(members=[]),
     "a member that leads out": lambda line: line["members"].update({"../x": line["members"]["flac"]}),
+    "no record": lambda line: line["members"].pop("json"),
     "a member that is a number": lambda line: line["members"].update(flac=3),
     "a negative offset": lambda line: member(line, offset=-1),
     "an endless offset": lambda line: member(line, offset=10**30),
@@ -237,6 +238,8 @@ TRACKS = {
     "places that are no numbers": {"boxes": np.full((4, 4), np.nan, np.float32)},
     "a key twice": {"keys": np.array([b"a", b"a"])},
     "keys of other letters": {"keys": np.array([b"\xff", b"a"])},
+    "no face was found": {"scores": np.array([0.9, np.nan, 0.0, np.nan], np.float32)},
+    "a confidence above 1": {"scores": np.array([0.9, np.inf, 0.0, 0.8], np.float32)},
     "one key": {"keys": np.array([b"a"])},
     "objects": {"boxes": np.array([[{}] * 4] * 4, dtype=object)},
 }
@@ -250,7 +253,7 @@ def write_tracks(path, kind=zipfile.ZIP_STORED, **changes):
         "sizes": np.array([[8, 6], [8, 6]]),
         "boxes": np.zeros((4, 4), np.float32),
         "points": np.zeros((16, 2), np.float32),
-        "scores": np.full(4, np.nan, np.float32),
+        "scores": np.array([0.9, np.nan, 0.0, 0.8], np.float32),
     }
     made = {name: array_bytes(value, pickled=True) for name, value in sound.items()}
     made |= {name: each if isinstance(each, bytes) else array_bytes(each, True) for name, each in changes.items()}

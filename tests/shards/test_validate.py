@@ -140,7 +140,7 @@ def test_tracks_that_do_not_agree_are_found(folder):
         ("stranger", "tracks.npz"),
         (entry.key, "tracks.npz"),
     ]
-    short = type(tracks[entry.key])(np.zeros((2, 4)), np.zeros((2, 4, 2)), np.zeros(2), 8, 6)
+    short = type(tracks[entry.key])(np.zeros((2, 4)), np.zeros((2, 4, 2)), np.ones(2), 8, 6)
     path.write_bytes(pack_tracks(tracks | {entry.key: short}))
     (problem,) = validate(folder).problems
     assert problem.what == f"its face track has 2 frames, not {entry.frames}"

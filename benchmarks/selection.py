@@ -54,7 +54,7 @@ def main(grid: Path | None = None) -> None:
     header = ["a pass has", "updates", "frames", "seconds", "WER", "of each seed", "frames of the median clip"]
     about = (
         "WER in percent, on 240 test clips, greedy. Seconds are those of a machine with other work beside it. The last"
-        " column: of the clips in the first two passes, in the first that was chosen, in the last one; of the first seed."
+        " column: of the clips in the first two passes, in the first that was chosen, in the last; of the first seed."
     )
     record("data: which clips a pass has", COMMAND, f"{table(header, rows)}\n\n{about}")
 

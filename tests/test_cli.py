@@ -88,6 +88,12 @@ def test_help_imports_nothing_heavy():
     assert done.stdout.strip() == ""
 
 
+def test_reading_with_a_network_does_not_import_the_compiler():
+    code = "import sys, avsr_bench.evaluation, avsr_bench.transcribe; print('torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [

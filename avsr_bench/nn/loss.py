@@ -50,7 +50,6 @@ def weighted_mean(clips: Tensor, weights: Tensor | None) -> Tensor:
     return (clips if weights is None else clips * weights).mean()
 
 
-@torch.compiler.disable  # its kernel cannot be traced: said here, the network before it stays in one piece
 def ctc_loss(log_probs: Tensor, lengths: Tensor, tokens: Tensor) -> Tensor:
     """CTC of each clip (B) from B, T, V; a transcript that does not fit into its frames counts as 0."""
     targets = (tokens != PADDING).sum(1)

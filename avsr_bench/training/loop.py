@@ -82,6 +82,9 @@ def fit(work: Work, fabric: Fabric, view: Progress) -> Trained:
     if ranks > 1 and device.type == "cuda":
         objective.network = nn.SyncBatchNorm.convert_sync_batchnorm(objective.network)
     if settings.compile:
+        # Its kernel cannot be traced: said here, the network before it stays in one piece. Said by a decorator of our
+        # function, the compiler would be imported, 1.3 s, wherever a network is used.
+        torch._dynamo.disallow_in_graph(torch.nn.functional.ctc_loss)
         objective.losses = torch.compile(objective.losses, dynamic=True)  # type: ignore[method-assign]
     objective.train()
     model = fabric.setup_module(Learner(objective, method))

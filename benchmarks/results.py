@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
 import os
 import platform
 import re
 from pathlib import Path
+from statistics import fmean
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
+BOARD = Path("leaderboards/results.csv")
 HEAD = "# Results\n\nMeasured, not promised. Ratios are taken in one run, because machines differ and are noisy.\n"
 
 
@@ -33,6 +36,19 @@ def record(title: str, command: str, body: str) -> None:
     text = old.sub(lambda _: section + "\n", text) if old.search(text) else f"{text.rstrip()}\n\n{section}\n"
     RESULTS.write_text(text.rstrip() + "\n", encoding="utf-8")
     print(section)
+
+
+def of_entry(entry: str, corpus: str = "synth", size: str = "tiny") -> list[dict[str, str]]:
+    """The rows that the committed board has of an entry on clean clips, a row a seed."""
+    with BOARD.open(encoding="utf-8") as file:
+        clean = [row for row in csv.DictReader(file) if row["condition"] == "clean" and row["corpus"] == corpus]
+    return [row for row in clean if row["row"].split("/")[1].rpartition("-s")[0] == f"{entry}-{size}"]
+
+
+def wers(rows: list[dict[str, str]]) -> list[str]:
+    """Two cells of a table: the mean WER in percent, and that of each seed."""
+    found = [100 * float(row["wer"]) for row in rows]
+    return [f"{fmean(found):.1f}", ", ".join(f"{wer:.1f}" for wer in found)]
 
 
 def put_between(page: Path, begin: str, end: str, block: str) -> None:

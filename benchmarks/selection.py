@@ -7,14 +7,14 @@ make bench ONLY=selection
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, median
 
-from .results import record, table
+from .results import of_entry, record, table, wers
 
 COMMAND = "make bench ONLY=selection"
-BOARD, RUNS = Path("leaderboards/results.csv"), Path("runs/synth")
+RESULTS = Path("leaderboards/results/synth")
+BUDGET = ("updates", "own_frames", "train_seconds")
 ENTRIES = {
     "ddp-asr-full": "everything, eight passes",
     "ddp-asr-fewer": "everything, as few updates",
@@ -30,27 +30,12 @@ ENTRIES = {
 
 def main(grid: Path | None = None) -> None:
     """Write the section."""
-    with BOARD.open(encoding="utf-8") as file:
-        clean = [row for row in csv.DictReader(file) if row["condition"] == "clean" and row["corpus"] == "synth"]
-    rows, seeds = [], set()
+    rows = []
     for entry, name in ENTRIES.items():
-        found = [row for row in clean if row["row"].split("/")[1].rpartition("-tiny-s")[0] == entry]
-        if not found:
-            continue
-        seeds |= {row["train_seed"] for row in found}
-        wers = [100 * float(row["wer"]) for row in found]
-        frames = fmean(float(row["own_frames"]) for row in found)
-        rows.append(
-            [
-                name,
-                f"{fmean(float(row['updates']) for row in found):,.0f}",
-                f"{frames:,.0f}",
-                f"{fmean(float(row['train_seconds']) for row in found):.0f}",
-                f"{fmean(wers):.1f}",
-                ", ".join(f"{wer:.1f}" for wer in wers),
-                _lengths(entry, sorted(row["train_seed"] for row in found)),
-            ]
-        )
+        if found := of_entry(entry):
+            updates, frames, seconds = (fmean(float(row[of]) for row in found) for of in BUDGET)
+            lengths = _lengths(entry, found[0]["train_seed"])
+            rows.append([name, f"{updates:,.0f}", f"{frames:,.0f}", f"{seconds:.0f}", *wers(found), lengths])
     header = ["a pass has", "updates", "frames", "seconds", "WER", "of each seed", "frames of the median clip"]
     about = (
         "WER in percent, on 240 test clips, greedy. Seconds are those of a machine with other work beside it. The last"
@@ -59,9 +44,9 @@ def main(grid: Path | None = None) -> None:
     record("data: which clips a pass has", COMMAND, f"{table(header, rows)}\n\n{about}")
 
 
-def _lengths(entry: str, seeds: Sequence[str]) -> str:
+def _lengths(entry: str, seed: str) -> str:
     """The median length of the clips of some passes."""
-    path = RUNS / f"{entry}-tiny-s{seeds[0]}" / "passes.csv"
+    path = RESULTS / f"{entry}-tiny-s{seed}" / "passes.csv"
     if not path.is_file():
         return ""
     with path.open(encoding="utf-8") as file:

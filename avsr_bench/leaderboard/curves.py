@@ -4,6 +4,7 @@
 <results>/<run>/validation.csv   update, loss: of the validation clips
 <results>/<run>/layers.csv       group, weights, zeros: the prunable weights by what they belong to
 <results>/<run>/recipe.yaml      the recipe of the run: a board that has its results need not train it again
+<results>/<run>/passes.csv       what each pass had of the clips, where it had not all of them
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ..records import Refused
 from ..scoring.edits import MOST
 from .rows import Row
 
-METRICS, WEIGHTS, RECIPE = "metrics.csv", "model.safetensors", "recipe.yaml"  # of a run
+METRICS, WEIGHTS, RECIPE, PASSES = "metrics.csv", "model.safetensors", "recipe.yaml", "passes.csv"  # of a run
 GRADIENTS, VALIDATION, LAYERS = "gradients.csv", "validation.csv", "layers.csv"  # what is kept of them
 STEP, GRADIENT, LOSS = "update", "grad/first", "valid/loss"  # columns of metrics.csv
 POINTS = 200  # of a curve: more cannot be told apart in a figure
@@ -59,8 +60,9 @@ def gather(rows: Iterable[Row], runs: Path) -> list[str]:
             continue
         try:
             curve, table = _newer(here / METRICS, folder / GRADIENTS), _newer(here / WEIGHTS, folder / LAYERS)
-            losses, recipe = _newer(here / METRICS, folder / VALIDATION), _newer(here / RECIPE, folder / RECIPE)
-            if (curve or losses or table or recipe) and _digest(here) != weights:
+            losses = _newer(here / METRICS, folder / VALIDATION)
+            copied = [name for name in (RECIPE, PASSES) if _newer(here / name, folder / name)]
+            if (curve or losses or table or copied) and _digest(here) != weights:
                 notes.append(f"{here} has other weights than its results in {folder}: no figures are made of it")
                 continue
             kept = folder / GRADIENTS
@@ -72,9 +74,9 @@ def gather(rows: Iterable[Row], runs: Path) -> list[str]:
             kept = folder / LAYERS
             if table:
                 _write(kept, ("group", "weights", "zeros"), _layers(here))
-            kept = folder / RECIPE
-            if recipe:
-                write_whole(kept, (here / RECIPE).read_text(encoding="utf-8"))
+            for name in copied:
+                kept = folder / name
+                write_whole(kept, (here / name).read_text(encoding="utf-8"))
         except Refused as refused:
             notes.append(f"no figures of {run}: {refused}")
         except OSError as error:

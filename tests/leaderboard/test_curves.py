@@ -76,8 +76,10 @@ def test_what_is_kept_of_a_run(measured):
 def test_figures_outlive_the_runs(measured, results, published, tmp_path):
     import shutil
 
-    _, folder, _ = measured
+    _, folder, kept = measured
+    (folder / "synth/rigl-tiny-s0/passes.csv").write_text("pass,update\n0,1\n")
     render([results], published, tmp_path / "out", folder)
+    assert (kept / "passes.csv").read_text() == "pass,update\n0,1\n"
     names = {path.name for path in (tmp_path / "out/figures").iterdir()}
     assert {"gradients-synth-test-video-tiny.svg", "layers-synth-test-video-tiny.png"} <= names
     shutil.rmtree(folder)

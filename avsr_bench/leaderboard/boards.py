@@ -299,7 +299,16 @@ def _told_apart(models: Sequence[Model]) -> Iterator[Model]:
         given[-1][1].append(words)
     for model, (words, of_all) in zip(models, given, strict=True):
         own = {word for word in words if not all(word in each for each in of_all)}
-        yield replace(model, variant=", ".join(sorted(own))) if own else model
+        names = {word.partition("=")[0] for each in of_all for word in each}
+        ends = Counter(map(_last_part, names))
+        said = {word if ends[_last_part(word.partition("=")[0])] > 1 else _last_part(word) for word in own}
+        yield replace(model, variant=", ".join(sorted(said))) if own else model
+
+
+def _last_part(setting: str) -> str:
+    """A setting without its sections: strategy=hard of data.selection.strategy=hard."""
+    name, equals, value = setting.partition("=")
+    return f"{name.rpartition('.')[2]}{equals}{value}"
 
 
 def _one_more_seed(about: Result, others: Sequence[Result]) -> bool:

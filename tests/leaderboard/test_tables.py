@@ -278,7 +278,7 @@ class TestSeeds:
 
     def test_of_one_name_say_in_what_they_differ(self, three, make):
         given = (
-            "'network.low_rank.attention=[0.1, 0.2]' train.lr=1e-3",
+            "'network.low_rank.attention=[0.1, 0.2]' train.lr=1e-3 method.lr=2",
             "train.lr=1e-3 train.steps=5",
             "train.lr=1e-3",
         )
@@ -288,7 +288,7 @@ class TestSeeds:
             run = f"synth/other{number}-tiny-s0"
             make.measure(three, run, texts=make.sentences(6, 3), recipe_command=command, **about)
         found = column(tables(three)[0][0], "system")
-        assert found["synth/other0-tiny-s0"].text == "msrs, network.low_rank.attention=[0.1, 0.2], train.lr=1e-3"
+        assert found["synth/other0-tiny-s0"].text == "msrs, attention=[0.1, 0.2], method.lr=2, train.lr=1e-3"
         assert found["synth/other1-tiny-s0"].text == found["synth/other2-tiny-s0"].text == "msrs, train.lr=1e-3"
         assert found["synth/msrs-tiny-s0"].text == "msrs" and found["synth/dense-tiny-s0"].text == "dense"
 

@@ -51,4 +51,4 @@ def test_a_quarter_of_an_hour_of_720p_takes_little_more_than_a_minute(tmp_path: 
         length, takes, peak = done.stdout.split()
         assert float(length) == seconds and int(takes) == minutes
         peaks.append(int(peak))
-    assert peaks[1] < peaks[0] + 60, peaks  # MiB: what is found and heard grows by 2 a minute; 890 at the first
+    assert peaks[1] < peaks[0] + 100, peaks  # MiB: the sound of 15 minutes is 58 as floats

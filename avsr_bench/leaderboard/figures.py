@@ -102,9 +102,9 @@ def published_figure(papers: Papers, out: Path) -> list[Figure]:
 
 
 def _of_each_system(models: Sequence[Model]) -> list[Model]:
-    """Of each system and way of training the model nearest 50 % sparsity, the best known systems first."""
+    """Of each system and way of training the model nearest 50 % sparsity, as its recipe is if there is one."""
     found: dict[tuple[str, bool], Model] = {}
-    for model in sorted(models, key=lambda model: (abs(model.about.sparsity - 0.5), model.run)):
+    for model in sorted(models, key=lambda model: (abs(model.about.sparsity - 0.5), model.variant, model.run)):
         found.setdefault((model.system, model.noisy_training), model)
     return sorted(found.values(), key=lambda model: (prominence(model.system), model.noisy_training))
 

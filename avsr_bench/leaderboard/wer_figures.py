@@ -217,7 +217,7 @@ def _band(axes: Axes, curve: Curve, named: bool) -> None:
 
 def _near_half(mine: Sequence[Model]) -> list[Model]:
     """Of a system the model nearest 50 % sparsity, as the paper draws it, and the one of those trained with noise."""
-    near = sorted(mine, key=lambda model: (abs(model.about.sparsity - 0.5), -len(model.rows), model.run))
+    near = sorted(mine, key=lambda model: (abs(model.about.sparsity - 0.5), model.variant, -len(model.rows), model.run))
     kinds = [[model for model in near if model.noisy_training is kind] for kind in (False, True)]
     return [models[0] for models in kinds if models]
 

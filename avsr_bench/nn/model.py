@@ -121,7 +121,7 @@ class AVSR(nn.Module):
     def loss(self, batch: Batch, settings: LossSettings) -> Losses:
         """The joint loss of a batch, with both of its parts."""
         answers = self.answers(*self.encode(batch.inputs, batch.lengths), batch.tokens, settings.ctc < 1)
-        return joint_loss(answers, batch.tokens, settings)
+        return joint_loss(answers, batch.tokens, settings, batch.weights)
 
 
 def normalised(video: Tensor, lengths: Tensor) -> Tensor:

@@ -108,6 +108,10 @@ def test_the_joint_loss_is_the_weighted_mean_over_clips(make_network, make_batch
     torch.testing.assert_close(losses.total, 0.3 * losses.ctc + 0.7 * losses.attention)
     torch.testing.assert_close(losses.total, losses.clips.mean())
     assert not losses.clips.requires_grad
+    weights = torch.linspace(0, 2, len(losses.clips))
+    heavier = network.loss(replace(batch, weights=weights), LossSettings(ctc=0.3))
+    torch.testing.assert_close(heavier.total, (weights * losses.clips).mean())
+    torch.testing.assert_close(heavier.clips, losses.clips)
 
 
 def test_with_ctc_alone_the_decoder_is_not_trained(make_network, make_batch):

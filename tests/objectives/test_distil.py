@@ -118,3 +118,20 @@ def test_a_clip_counts_the_same_whichever_stream_it_comes_from() -> None:
     assert both["clips"].tolist() == pytest.approx([*whole["clips"].tolist(), whole["clips"][0].item()])
     assert both["total"].item() == pytest.approx(both["clips"].mean().item())
     assert [int(of) for of in objective.frames({"labelled": (batch,), "more": (part,)})] == [22 + 9, 0]
+
+
+@pytest.mark.parametrize("kind", ["recognise", "distil"])
+def test_clips_count_by_their_weights(kind: str) -> None:
+    """A clip of weight 0 has no gradient, and one of weight 3 that of three: as InfoBatch counts those left out."""
+    network = make_network().eval()
+    objective = Recognise(network, LOSS) if kind == "recognise" else distil(network, make_network(2).eval())
+    (batch,) = make_batches(1)
+    alone = []
+    for clip in range(3):
+        weights = torch.zeros(3)
+        weights[clip] = 3.0
+        alone.append(float(objective.losses(replace(batch, weights=weights))["total"].detach()))
+    plain = objective.losses(batch)
+    assert sum(alone) / 3 == pytest.approx(float(plain["total"].detach()), rel=1e-5)
+    if kind == "recognise":
+        assert alone == pytest.approx(plain["clips"].tolist(), rel=1e-5)

@@ -30,7 +30,7 @@ $(READY): pyproject.toml constraints.txt
 	  echo "make: $$python cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@echo "installing into .venv: 7 GB and a few minutes the first time"
 	@start=$$(date +%s); \
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[synth,cluster,export,int8,s3,dev]' \
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[synth,cluster,export,int8,label,s3,dev]' \
 	&& echo $$(($$(date +%s) - start)) > $@
 
 test: $(READY)

@@ -8,7 +8,20 @@ from types import FrameType
 
 from ..inert import line
 from ..records import Misused, Refused
-from . import evaluate, export, importing, leaderboard, noise, prep, robustness, setup, terminal, train, transcribe
+from . import (
+    evaluate,
+    export,
+    importing,
+    label,
+    leaderboard,
+    noise,
+    prep,
+    robustness,
+    setup,
+    terminal,
+    train,
+    transcribe,
+)
 from .words import PROGRAM, App
 
 app = App(
@@ -17,6 +30,7 @@ app = App(
     no_args_is_help=True,
 )
 prep.add_to(app)
+label.add_to(app)
 train.add_to(app)
 evaluate.add_to(app)
 robustness.add_to(app)

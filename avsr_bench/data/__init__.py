@@ -5,20 +5,27 @@ from .dataset import dataset
 from .examples import Example, Place, check_text, decode, examples, members_of, places, read_members
 from .inputs import Clip, collate, levelled, margin, shown
 from .labels import (
-    TRAIN,
     Chosen,
     DataSettings,
     HideSettings,
     Kind,
-    Label,
-    LabelHeader,
     StreamSettings,
     TrainingClip,
     choose,
+)
+from .loader import Loader, Show, Stream
+from .overlay import (
+    FOLDER,
+    FORMAT,
+    TRAIN,
+    Label,
+    LabelHeader,
+    Overlay,
+    checked_name,
+    parse_label,
     read_labels,
     write_labels,
 )
-from .loader import Loader, Show, Stream
 from .plan import BatchSettings, Pass, PlannedBatch, Planner, Position, left_out, plan_epoch, plan_split
 from .prepared import ROOT, Prepared, find_data
 from .selection import (
@@ -36,6 +43,8 @@ from .waiting import waited
 
 __all__ = [
     "BEFORE",
+    "FOLDER",
+    "FORMAT",
     "ROOT",
     "TRAIN",
     "UNPRUNED",
@@ -50,6 +59,7 @@ __all__ = [
     "Label",
     "LabelHeader",
     "Loader",
+    "Overlay",
     "Pass",
     "Place",
     "PlannedBatch",
@@ -64,6 +74,7 @@ __all__ = [
     "augmented",
     "check_selection",
     "check_text",
+    "checked_name",
     "choose",
     "collate",
     "dataset",
@@ -77,6 +88,7 @@ __all__ = [
     "masked",
     "members_of",
     "needed_frames",
+    "parse_label",
     "places",
     "plan_epoch",
     "plan_split",

@@ -15,11 +15,26 @@ from .conditions import CLEAN, Condition, corrupted, open_sound, visual
 from .device import pick_device
 from .engine import Heard, Task, sweep
 from .job import Evaluated, EvaluateRequest, evaluate
-from .reading import Decoded, Reader, decode_memory, open_reader, read, read_clips, score_batch, view_of
-from .results import Provenance, make_result, result_name, stored_result, weights_digest
+from .reading import (
+    LONGEST,
+    TOGETHER,
+    Decoded,
+    Reader,
+    batches,
+    decode_memory,
+    open_reader,
+    read,
+    read_clips,
+    score_batch,
+    view_of,
+)
+from .results import Provenance, lineage, make_result, result_name, stored_result, weights_digest
+from .threads import in_threads
 
 __all__ = [
     "CLEAN",
+    "LONGEST",
+    "TOGETHER",
     "Clips",
     "Condition",
     "Decoded",
@@ -29,9 +44,12 @@ __all__ = [
     "Provenance",
     "Reader",
     "Task",
+    "batches",
     "corrupted",
     "decode_memory",
     "evaluate",
+    "in_threads",
+    "lineage",
     "make_result",
     "open_reader",
     "open_sound",

@@ -12,22 +12,19 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
-
-import cv2
-import torch
 
 from ..data import Example, Place
 from ..scoring import Utterance
 from .conditions import Condition
 from .reading import TOGETHER, Reader, batches, check_lengths, read_clips, utterance, view_of
+from .threads import in_threads
 
 FULL = 8  # batches: conditions are joined until they fill as many
-AHEAD = 2  # batches a thread that wait to be worked on
 
 Show = Callable[[Place, Condition], Example]  # a clip under a condition; without its mouth where its face is lost
 
@@ -73,7 +70,8 @@ def sweep(
     turn = Lock() if device.type == "cuda" else contextlib.nullcontext()
     parts: dict[tuple[Task, Reader], list[_Part]] = defaultdict(list)
     missing = dict.fromkeys(tasks, len(places))
-    for batch, done in _in_order(_planned(tasks, places, TOGETHER[device.type]), show, turn, workers):
+    planned = _planned(tasks, places, TOGETHER[device.type])
+    for batch, done in in_threads(partial(_work, show=show, turn=turn), planned, workers):
         for each, part in done.items():
             parts[each].append(part)
             for _ in part.utterances:
@@ -113,28 +111,6 @@ def _planned(tasks: Sequence[Task], places: Sequence[Place], together: int) -> I
 
 
 _Done = dict[tuple[Task, Reader], _Part]
-
-
-def _in_order(
-    plan: Iterator[list[_Job]], show: Show, turn: contextlib.AbstractContextManager[object], workers: int
-) -> Iterator[tuple[list[_Job], _Done]]:
-    """Every batch with what came of it, in order; a few of them are worked on at a time."""
-    threads, of_opencv = torch.get_num_threads(), cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    pool = ThreadPoolExecutor(workers, "read", torch.set_num_threads, (1,))
-    waiting: deque[tuple[list[_Job], Future[_Done]]] = deque()
-    try:
-        for batch in plan:
-            waiting.append((batch, pool.submit(_work, batch, show, turn)))
-            if len(waiting) > AHEAD * workers:
-                finished, future = waiting.popleft()
-                yield finished, future.result()
-        for finished, future in waiting:
-            yield finished, future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        torch.set_num_threads(threads)
-        cv2.setNumThreads(of_opencv)
 
 
 def _work(batch: list[_Job], show: Show, turn: contextlib.AbstractContextManager[object]) -> _Done:

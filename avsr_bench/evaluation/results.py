@@ -10,7 +10,7 @@ from typing import Any
 from .. import provenance, runs
 from ..data import Prepared
 from ..inert import inert
-from ..records import Refused
+from ..records import Ancestor, Refused
 from ..runs import Run
 from ..scoring import (
     SCORER_VERSION,
@@ -51,6 +51,13 @@ def weights_digest(run: Run) -> str:
     except OSError as error:
         raise Refused(f"cannot read {run.folder / runs.WEIGHTS}: {error.strerror}") from error
     return digest.hexdigest()
+
+
+def lineage(run: Run, weights: str) -> tuple[Ancestor, ...]:
+    """A run, with the digest of its weights, and all that it was made of: what has it as an ancestor has these."""
+    budget = run.about.budget
+    own = Ancestor(run.name, None if budget is None else budget.frames, weights)
+    return (own, *(budget.ancestors if budget else ()))
 
 
 def make_result(heard: Heard, about: Provenance) -> Result:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -13,7 +13,7 @@ from lightning.fabric import seed_everything
 
 from .. import data, methods, nn, objectives, runs
 from ..data import UNPRUNED, Chosen, Kind, Prepared
-from ..evaluation import weights_digest
+from ..evaluation import lineage, weights_digest
 from ..methods import Method
 from ..nn import AVSR
 from ..objectives import Recognise
@@ -79,7 +79,7 @@ def train_run(run: PlannedRun, corpus: Prepared, view: Progress) -> None:
         if main:
             budget = Budget(
                 frames=trained.frames,
-                ancestors=ancestors_of(run),
+                ancestors=ancestors_of(run, clips.chosen.labellers),
                 teacher_frames=trained.teacher_frames,
                 updates=steps,
                 seconds=round(trained.seconds, 1),
@@ -165,18 +165,16 @@ def take_weights(network: AVSR, initial: Path, part: Any, say: Say, file: str = 
     say(f"begins with {which}: {report.parameters:,} parameters{thin}")
 
 
-def ancestors_of(run: PlannedRun) -> tuple[Ancestor, ...]:
-    """The runs that this one is made of, each once, with what was spent on it."""
+def ancestors_of(run: PlannedRun, labellers: Iterable[Ancestor]) -> tuple[Ancestor, ...]:
+    """The runs that this one is made of, and those whose labels it learns, each once, with what was spent on it."""
     found: dict[str, Ancestor] = {}
     for place in filter(None, (run.initial, *run.helpers.values())):
         if place.is_file():  # weights of others
             found[place.name] = Ancestor(place.name)
             continue
         before = runs.open_run(place)
-        budget = before.about.budget
-        own = Ancestor(runs.name_of(place), None if budget is None else budget.frames, weights_digest(before))
-        found |= {ancestor.run: ancestor for ancestor in (own, *(budget.ancestors if budget else ()))}
-    return tuple(found.values())
+        found |= {ancestor.run: ancestor for ancestor in lineage(before, weights_digest(before))}
+    return tuple((found | {ancestor.run: ancestor for ancestor in labellers}).values())
 
 
 def finish(run: PlannedRun, about: About, trained: Trained, network: AVSR) -> None:

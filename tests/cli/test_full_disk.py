@@ -22,6 +22,7 @@ COMMANDS = {
     "results": "robustness --models RUN --data DATA --noise none --levels 0 --device cpu --out DISK",
     "pages": "leaderboard render --results RESULTS --out DISK/pages",
     "shards": "prep folder --root VIDEOS --out DISK/shards --workers 1",
+    "labels": "label DATA --with RUN --name asr --device cpu",
     "run": "train dense --data DATA --size tiny --out DISK/run train.steps=1",
 }
 # Runs every command on a disk of its own in one process, and says how each ended.
@@ -58,6 +59,7 @@ def places(tmp_path_factory):
     """What the commands read, by the word that stands for it."""
     folder = tmp_path_factory.mktemp("inputs")
     make_shards(folder / "data", {"train": 6, "valid": 2, "test": 3})
+    (folder / "data" / "labels").symlink_to(folder / "disk")
     (folder / "videos").mkdir()
     video = write_video(folder / "videos" / "talk.mp4", talking(30), sound=tone(1.2))
     (folder / "results").mkdir()

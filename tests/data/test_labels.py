@@ -21,7 +21,8 @@ def corpus(tmp_path_factory):
 
 
 def header(corpus, **changes):
-    known = {"labeller": "synth/dense-tiny-s0-audio", "licence": "CC0", "weights": "ab12", "decoding": {"kind": "ctc"}}
+    known = {"labeller": "synth/dense-tiny-s0-audio", "licence": "CC0", "weights": "ab12"}
+    known |= {"modality": "audio", "decoding": {"kind": "ctc"}}
     return LabelHeader(**{**known, "corpus": corpus.fingerprint, **changes})
 
 
@@ -98,6 +99,9 @@ def damaged(content, number, **changes):
         (lambda text: damaged(text, 2, confidence="high"), "line 3: confidence is 'high', not a number"),
         (lambda text: text.replace("0.5", "NaN"), "line 3: NaN is not a number"),
         (lambda text: damaged(text, 1, text=3), "line 2: text is 3, not a text"),
+        (lambda text: damaged(text, 0, ancestors=[3]), "ancestors should be objects, one for each run"),
+        (lambda text: damaged(text, 0, ancestors=[{"run": "a", "frames": -1}]), "ancestors: frames = -1"),
+        (lambda text: damaged(text, 0, ancestors=[{"run": "a", "word": 1}]), "ancestors: .*word"),
         (lambda text: "", "is truncated in its last line"),
         (lambda text: "[" * 99 + "\n", "line 1, is not the header of an overlay"),
     ],
@@ -123,6 +127,14 @@ def test_an_overlay_that_is_not_there(corpus):
         recipes.build(DataSettings, {"labels": ["asr", "two"]}, "x")
 
 
+def test_labels_without_a_confidence_cannot_be_chosen_by_it(corpus):
+    write(corpus, {"train000": Label("said", None)}, "unsaid")
+    chosen = data.choose(corpus, "video", DataSettings(labels="unsaid"))
+    assert [clip.text for clip in chosen.clips if clip.kind == "automatic"] == ["said"]
+    with pytest.raises(Refused, match=r"data\.min_confidence=0\.5: the labels unsaid do not say how sure they are"):
+        data.choose(corpus, "video", DataSettings(labels="unsaid", min_confidence=0.5))
+
+
 def test_hiding_needs_speakers(tmp_path):
     bare = make_shards(tmp_path / "bare", {"train": 3, "valid": 1})
     index = next((Path(bare.location) / "train").glob("*.jsonl"))
@@ -135,10 +147,10 @@ def test_hiding_needs_speakers(tmp_path):
 @given(
     st.dictionaries(
         st.sampled_from([f"train{number:03d}" for number in range(20)]),
-        st.builds(Label, st.text(max_size=20), st.floats(0, 1)),
+        st.builds(Label, st.text(max_size=20), st.none() | st.floats(0, 1)),
     )
 )
 def test_what_is_written_is_read_back(corpus, labels):
     path = write(corpus, labels, "law")
-    assert data.read_labels(corpus, "law")[0] == labels
+    assert data.read_labels(corpus, "law").labels == labels
     assert [row["key"] for row in lines(path)[1:]] == sorted(labels)

@@ -16,7 +16,7 @@ from training_settings import SMALL, small
 
 from avsr_bench import data, recipes, runs
 from avsr_bench.data import Label, LabelHeader
-from avsr_bench.records import Misused, Refused
+from avsr_bench.records import Ancestor, Misused, Refused
 from avsr_bench.training.dry_run import dry_run
 from avsr_bench.training.plan import TrainRequest
 from avsr_bench.training.signals import Stopped
@@ -41,7 +41,15 @@ def own_tiny(tmp_path):
 def labels(corpus):
     """An overlay with a text for every training clip."""
     keys = [entry.key for shard in corpus.shards("train") for entry in shard]
-    header = LabelHeader("tests", "CC0", "0123", {"kind": "ctc"}, corpus.fingerprint)
+    header = LabelHeader(
+        labeller="tests",
+        licence="CC0",
+        weights="0123",
+        modality="audio",
+        decoding={"kind": "ctc"},
+        corpus=corpus.fingerprint,
+        ancestors=(Ancestor("tests", 1234), Ancestor("before", 100)),
+    )
     data.write_labels(corpus, OVERLAY, header, {key: Label("bin blue", 0.8) for key in keys})
     return OVERLAY
 

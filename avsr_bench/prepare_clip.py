@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -113,7 +113,7 @@ def _make_sample(job: ClipJob, settings: SampleSettings, report_length: Callable
     if settings.crop.already_cropped:
         track = None
     elif job.landmarks is None:
-        track = faces.find_track(pictures, settings.faces)
+        track = faces.find_track(pictures, _face_to_keep(clip, settings.faces, video.info))
     elif job.landmarks.name.endswith(".tracks.npz"):
         track = _stored_track(job, job.landmarks, video.info, plain)
     else:
@@ -149,6 +149,14 @@ def _make_sample(job: ClipJob, settings: SampleSettings, report_length: Callable
         about["notes"] = notes
     members["json"] = json.dumps(about, ensure_ascii=False, sort_keys=True).encode("utf-8", "backslashreplace")
     return Sample(clip.key, clip.split, frames, clip.text, clip.speaker, members, track)
+
+
+def _face_to_keep(clip: Clip, settings: FaceSettings, info: media.VideoInfo) -> FaceSettings:
+    """The settings with the face that the corpus names, unless the user has named another."""
+    if clip.face is None or settings.face != "largest":
+        return settings
+    x, y = clip.face
+    return replace(settings, face=f"{x * info.width:.1f},{y * info.height:.1f}")
 
 
 class _Measured:

@@ -48,6 +48,7 @@ REASONS: dict[str, tuple[Literal["clip", "machine"], str]] = {
     "bad-times": ("clip", "start or end lies outside the video, or end is not after start"),
     "no-text": ("clip", "the clip has no transcript and the corpus demands one"),
     "bad-text": ("clip", "the transcript is empty, not UTF-8 or not in the corpus's form"),
+    "bad-row": ("clip", "its row in the corpus's list is not in the list's form"),
     "duplicate-key": ("clip", "another clip of the corpus has the same key"),
     "no-face": ("clip", "no face was found in any frame"),
     "face-lost": ("clip", "the face is away for longer than faces.max_gap"),
@@ -162,6 +163,8 @@ class Clip:
     end: float | None = None
     source: str = ""  # the recording it was cut from, to find train/test overlap
     problem: Reason | None = None
+    # Where the corpus says the face is, in fractions of the picture's width and height from its upper left corner.
+    face: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

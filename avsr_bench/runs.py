@@ -139,6 +139,11 @@ def open_run(folder: Path) -> Run:
     if not path.is_file():
         raise Refused(f"{folder} holds no {RECIPE}: it is not a run")
     recipe = recipes.load(path)
+    for name, section in recipe.items():
+        if not isinstance(section, dict | None):
+            raise Refused(
+                f"{path}: {name} is no section: it is damaged or of another version; import or train it again"
+            )
     try:
         known = recipes.build(
             _Sections, {key: recipe[key] for key in ("run", "network", "decode") if key in recipe}, ""

@@ -143,7 +143,7 @@ def test_a_wrong_command_is_answered_in_one_line_with_the_way_out(inside, argume
 def test_list_shows_recipes_and_copies_one(avsr, tmp_path):
     assert "grid" in avsr("list").stdout
     rows = json.loads(avsr("list", "--json").stdout)
-    assert {"grid", "lrs2", "lrs3", "folder", "synth"} <= {row["name"] for row in rows["pipelines"]}
+    assert {"grid", "lrs2", "lrs3", "vox2", "avspeech", "folder", "synth"} <= {row["name"] for row in rows["pipelines"]}
     papers = {row["name"]: row["paper"] for row in rows["models"]}
     assert papers["msrs"] == "arXiv 2406.17614" and papers["rigl"] == "arXiv 1911.11134"
     ours = ["dense-continued", "msrs-frozen", "msrs-sparse-frozen"]  # controls

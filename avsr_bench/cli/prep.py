@@ -26,7 +26,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def prep(
-    corpus: Annotated[str, typer.Argument(help="A recipe of pipelines/: synth, grid, lrs2, lrs3, folder or your own.")],
+    corpus: Annotated[
+        str, typer.Argument(help="A recipe of pipelines/: synth, grid, lrs2, lrs3, vox2, avspeech, folder or your own.")
+    ],
     settings: Annotated[
         list[str] | None,
         typer.Argument(metavar="KEY=VALUE", help="Settings of the recipe, such as crop.size=112."),

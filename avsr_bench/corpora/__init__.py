@@ -14,15 +14,27 @@ from pathlib import Path
 from typing import Any
 
 from ..records import Clip, Corpus, Reason, Refused
-from . import folder, grid, lrs2, lrs3
+from . import avspeech, folder, grid, lrs2, lrs3, vox2
+from .avspeech import AvspeechSettings
 from .files import by_suffix, printable, walk
 from .folder import FolderSettings
 from .grid import GridSettings
 from .lrs2 import Lrs2Settings
 from .lrs3 import Lrs3Settings
 from .splits import overlap
+from .vox2 import Vox2Settings
 
-__all__ = ["READERS", "FolderSettings", "GridSettings", "Lrs2Settings", "Lrs3Settings", "Reader", "read"]
+__all__ = [
+    "READERS",
+    "AvspeechSettings",
+    "FolderSettings",
+    "GridSettings",
+    "Lrs2Settings",
+    "Lrs3Settings",
+    "Reader",
+    "Vox2Settings",
+    "read",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +49,10 @@ class Reader:
 READERS: dict[str, Reader] = {
     "lrs3": Reader(lrs3.read, Lrs3Settings, "{pretrain,trainval,test}/<id>/<clip>.mp4 with <clip>.txt"),
     "lrs2": Reader(lrs2.read, Lrs2Settings, "{main,pretrain}/<id>/<clip>.mp4 with <clip>.txt, and train.txt beside"),
+    "vox2": Reader(vox2.read, Vox2Settings, "{dev,test}/mp4/idXXXXX/<recording>/<clip>.mp4"),
+    "avspeech": Reader(
+        avspeech.read, AvspeechSettings, "avspeech_train.csv or avspeech_test.csv, and videos named by YouTube id"
+    ),
     "grid": Reader(grid.read, GridSettings, "s1/<code>.mpg ... s34/, and align/s1/<code>.align"),
     "folder": Reader(folder.read, FolderSettings, "videos at any depth, or manifest.csv / manifest.jsonl"),
 }

@@ -191,6 +191,14 @@ def named_file(path: Path, root: Path, setting: str) -> Path:
     raise Refused(f"{setting} = {path}: there is no such file, here or in {root}")
 
 
+def read_list(path: Path, setting: str) -> list[str]:
+    """The first word of every line of the list that a setting names."""
+    try:
+        return [line.split()[0] for line in read_text(path).splitlines() if line.strip()]
+    except Unusable as error:
+        raise Refused(f"{setting} = {path}: {error.reason.detail}") from None
+
+
 def printable(name: str) -> str:
     """A name from the file system that can be printed and written as UTF-8 whatever bytes it was made of."""
     return name if name.isascii() else name.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -14,9 +14,9 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval, Len
 
-from ..records import Clip, Corpus, PartOfAll, Refused, Unusable
+from ..records import Clip, Corpus, PartOfAll
 from . import lrs
-from .files import named_file, passed_over, read_text, split_suffix
+from .files import named_file, passed_over, read_list, split_suffix
 from .lrs import Utterance
 from .splits import deal
 
@@ -80,10 +80,7 @@ def _by_speaker(trainval: list[Utterance], share: float) -> Rule:
 
 def _by_list(path: Path, found: Mapping[str, list[Utterance]]) -> Rule:
     """Hold out what a list names: one clip of `trainval`, or all of an id."""
-    try:
-        lines = [line.split()[0] for line in read_text(path).splitlines() if line.strip()]
-    except Unusable as error:
-        raise Refused(f"corpus.valid_ids = {path}: {error.reason.detail}") from None
+    lines = read_list(path, "corpus.valid_ids")
     names = {split_suffix(line.removeprefix("trainval/"))[0] for line in lines}
 
     def is_valid(utterance: Utterance) -> bool:

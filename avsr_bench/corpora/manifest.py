@@ -79,7 +79,7 @@ def read(path: Path) -> Manifest:
     """Read a manifest by its suffix: .jsonl, else CSV with commas, semicolons or tabs."""
     unread: dict[str, None] = {}
     short: list[int] = []
-    lines = _lines(path)
+    lines = read_lines(path)
     if split_suffix(path.name)[1] in (".jsonl", ".ndjson"):
         rows = tuple(_json_rows(path, lines, unread))
     else:
@@ -98,27 +98,27 @@ def read(path: Path) -> Manifest:
     return Manifest(columns, rows, tuple(notes))
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """The lines of a manifest with their ends, checked to be text."""
+def read_lines(path: Path, what: str = "manifest") -> Iterator[str]:
+    """The lines of a manifest with their ends, checked to be text; `what` it is called where it is refused."""
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):  # a pipe might never end
-            raise Refused(f"manifest {path} is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}")
+            raise Refused(f"{what} {path} is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}")
         # newline="": a CSV may end its lines in any way, and hold line ends in quotes. No escaped byte is UTF-8.
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             number = 0
             while line := file.readline(LONGEST_LINE):
                 number += 1
                 if len(line) == LONGEST_LINE:
-                    raise Refused(f"manifest {path}, line {number} is longer than {LONGEST_LINE:,} characters")
+                    raise Refused(f"{what} {path}, line {number} is longer than {LONGEST_LINE:,} characters")
                 if not line.isascii() and (bad := re.search("[\udc80-\udcff]", line)):
                     byte = f"byte 0x{ord(bad[0]) - 0xDC00:02x}"
-                    raise Refused(f"manifest {path}, line {number} is not UTF-8 ({byte}): save it as UTF-8")
+                    raise Refused(f"{what} {path}, line {number} is not UTF-8 ({byte}): save it as UTF-8")
                 if "\0" in line:  # UTF-16 without its mark passes for UTF-8
-                    raise Refused(f"manifest {path}, line {number} holds zero bytes: save it as UTF-8")
+                    raise Refused(f"{what} {path}, line {number} holds zero bytes: save it as UTF-8")
                 yield line.removeprefix("\ufeff") if number == 1 else line
     except OSError as error:
-        raise Refused(f"manifest {path} cannot be read: {error.strerror}") from None
+        raise Refused(f"{what} {path} cannot be read: {error.strerror}") from None
 
 
 def _csv_rows(path: Path, lines: Iterator[str], unread: dict[str, None], short: list[int]) -> Iterator[Row]:

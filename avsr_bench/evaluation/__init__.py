@@ -12,7 +12,7 @@ command: one run, one condition, one result on disk.
 
 from .clips import Clips
 from .conditions import CLEAN, Condition, corrupted, open_sound, visual
-from .device import pick_device
+from .device import pick_device, ran_out_of_memory
 from .engine import Heard, Task, sweep
 from .job import Evaluated, EvaluateRequest, evaluate
 from .reading import (
@@ -54,6 +54,7 @@ __all__ = [
     "open_reader",
     "open_sound",
     "pick_device",
+    "ran_out_of_memory",
     "read",
     "read_clips",
     "result_name",

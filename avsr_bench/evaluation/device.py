@@ -7,6 +7,11 @@ import torch
 from ..records import Misused, Refused
 
 
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch or Python says that there is no memory left, of the machine or of the GPU."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+
 def pick_device(name: str) -> torch.device:
     """The device called `cpu`, `cuda` or `cuda:1`; `auto` is a GPU where there is one."""
     if name == "auto":

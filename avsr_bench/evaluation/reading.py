@@ -21,6 +21,7 @@ from ..records import Misused, Refused
 from ..runs import About, Run
 from ..scoring import Score, Utterance
 from ..text import Tokenizer
+from .device import ran_out_of_memory
 
 T = TypeVar("T")
 
@@ -146,7 +147,7 @@ def read_clips(reader: Reader, clips: Sequence[Clip]) -> list[Decoded]:
     except Refused as refused:
         raise Refused(f"{reader.name}, {clips[0].key}: {refused}") from None
     except (MemoryError, RuntimeError) as error:
-        if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)):
+        if not ran_out_of_memory(error):
             raise
         raise Refused(
             f"{reader.name}: memory ran out on {len(clips)} clips of up to {max(clip.frames for clip in clips):,}"

@@ -208,6 +208,9 @@ def _remarks(inspection: Inspection) -> list[str]:
         for name, split in splits.items()
         if split.finished < split.shards
     ]
+    textless = [f"{split.without_text:,} of {name}" for name, split in splits.items() if split.without_text]
+    if textless:
+        remarks.append(f"samples without text: {', '.join(textless)}")
     odd = Counter[str]()
     for split in splits.values():
         odd.update(split.odd)

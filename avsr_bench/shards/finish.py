@@ -25,6 +25,7 @@ class SplitSummary:
     shards: int  # planned
     finished: int  # shards that are whole
     words: int
+    without_text: int  # samples
     lengths: tuple[int, ...]  # frames of each sample, in plan order
     detected: tuple[float, ...]  # share of frames in which a face was detected, of the samples that say so
     speakers: Mapping[str, int]  # samples of each
@@ -59,6 +60,7 @@ class SplitSummary:
             "frames": self.frames,
             "hours": round(self.hours, 4),
             "words": self.words,
+            "without_text": self.without_text,
             "speakers": len(self.speakers),
             "detected": round(sum(self.detected) / len(self.detected), 4) if self.detected else None,
             "skipped": dict(self.skipped),
@@ -81,12 +83,13 @@ def summarise(out: Path) -> Summary:
     splits, skipped = {}, []
     for split, planned in read_prep(out)["splits"].items():
         # One clip at a time: a million entries take more than a gigabyte, what is counted of them a few megabytes.
-        lengths, rates, words = array("q"), array("d"), 0
+        lengths, rates, words, without_text = array("q"), array("d"), 0, 0
         speakers, odd = Counter[str](), Counter[str]()
         for entry, members in iterate(out, split, "json"):
             about = read_about(out / split, entry, members.get("json", b"{}"))
             lengths.append(entry.frames)
             words += len((entry.text or "").split())
+            without_text += not entry.text
             speakers[entry.speaker] += 1
             odd.update(about.notes)
             if about.detected is not None:
@@ -102,6 +105,7 @@ def summarise(out: Path) -> Summary:
             shards=planned["shards"],
             finished=len(shard_indexes(out, split)),
             words=words,
+            without_text=without_text,
             lengths=tuple(lengths),
             detected=tuple(rates),
             speakers=dict(sorted(speakers.items())),

@@ -186,7 +186,9 @@ def _fingerprint(
         paths = [path for path in (clip.video, clip.audio) if path is not None]
         files = [(path.as_posix().removeprefix(inside), sizes.get(path, -1)) for path in paths]
         problem = clip.problem.code if clip.problem else None
-        line = [clip.key, clip.text, clip.start, clip.end, clip.speaker, files, problem]
+        line: list[Any] = [clip.key, clip.text, clip.start, clip.end, clip.speaker, files, problem]
+        if clip.face is not None:
+            line.append(clip.face)
         if clip.key in landmarks:
             line.append(landmarks[clip.key])
         digest.update(json.dumps(line).encode() + b"\n")

@@ -123,7 +123,7 @@ def _clips_changed(known: Mapping[str, Any], split: SplitPlan) -> str:
         return f"{split.split} had {known['clips']:,} clips, now {split.clips:,}"
     if known["keys"] != list(split.keys):
         return f"{split.split} has as many clips but not the same ones"
-    return f"files, texts, times, speakers or landmarks of {split.split} changed"
+    return f"files, texts, times, speakers, faces or landmarks of {split.split} changed"
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from lightning.fabric import seed_everything
 
 from .. import data, methods, nn, objectives, runs
 from ..data import UNPRUNED, Chosen, Kind, Prepared
-from ..evaluation import lineage, weights_digest
+from ..evaluation import lineage, ran_out_of_memory, weights_digest
 from ..methods import Method
 from ..nn import AVSR
 from ..objectives import Recognise
@@ -75,7 +75,15 @@ def train_run(run: PlannedRun, corpus: Prepared, view: Progress) -> None:
         parameters = sum(parameter.numel() for parameter in objective.network.parameters())
         say(f"{parameters:,} parameters, {len(tokenizer)} tokens, {about.hours:.2f} h of clips, {steps:,} updates")
         say(f"run: {folder}")
-        trained = fit(Work(folder, settings, steps, objective, method, clips, tokenizer, state), fabric, view)
+        try:
+            trained = fit(Work(folder, settings, steps, objective, method, clips, tokenizer, state), fabric, view)
+        except (MemoryError, RuntimeError) as error:
+            if not ran_out_of_memory(error):
+                raise
+            raise Refused(
+                f"{folder}: memory ran out: start again, in another --out, with smaller batches (data.frames, now"
+                f" {run.recipe.data.frames:,}), more of them an update (train.accumulate), or a smaller --size"
+            ) from None
         if main:
             budget = Budget(
                 frames=trained.frames,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import resource
 import warnings
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,10 +17,13 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
 from .. import runs
-from ..records import Misused
+from ..records import Misused, Refused
 from .recipe import TrainSettings
 
 Mine = TypeVar("Mine")
+
+BYTES = 16  # a parameter in float32: its weight, its gradient, and the two moments of AdamW
+LIMIT_OF_GROUP = Path("/sys/fs/cgroup/memory.max")  # of a container; "max" where there is none
 
 
 def devices_for(settings: TrainSettings) -> tuple[str, int]:
@@ -34,6 +39,32 @@ def devices_for(settings: TrainSettings) -> tuple[str, int]:
     if on_gpu and settings.devices > gpus:
         raise Misused(f"train.devices={settings.devices}: there are {gpus} GPUs")
     return ("cuda" if on_gpu else "cpu"), settings.devices
+
+
+def check_memory(parameters: int, settings: TrainSettings) -> None:
+    """Refuse a network that this machine cannot hold while it trains, before any memory is taken for it.
+
+    Activations come on top, and a GPU says for itself when it is full.
+    """
+    needed, free = BYTES * parameters, free_memory()
+    if devices_for(settings)[0] == "cpu" and needed > free:
+        raise Refused(
+            f"a network of {parameters:,} parameters takes at least {needed / 1e9:.1f} GB while it trains, and"
+            f" {free / 1e9:.1f} GB are free: give a smaller --size, or a machine with more memory"
+        )
+
+
+def free_memory() -> int:
+    """Bytes that this process can still get: of the machine, of its container, of its own limit."""
+    fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    found = [1024 * int(fields["MemAvailable"].split()[0])]
+    with contextlib.suppress(OSError, ValueError):
+        found.append(int(LIMIT_OF_GROUP.read_text()))
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY:
+        taken = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        found.append(max(limit - taken, 0))
+    return min(found)
 
 
 def make_fabric(settings: TrainSettings, folder: Path) -> Fabric:

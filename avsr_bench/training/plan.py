@@ -17,7 +17,7 @@ from ..nn import Modality
 from ..records import Refused
 from ..runs import About
 from .average import moments
-from .machine import check_started_outside, devices_for
+from .machine import check_memory, check_started_outside, devices_for
 from .recipe import TrainRecipe, load_recipe, rounds_of
 
 # Updates of a run by epochs, which are counted, and checked again, when its clips are read: so many that fractions of
@@ -114,6 +114,7 @@ class _Planner:
             commit=provenance.commit(),
         )
         nn.check_size(about.modality, recipe.network, recipe.text.units)
+        check_memory(nn.parameters_of(about.modality, recipe.network, recipe.text.units), recipe.train)
         objectives.check_streams(recipe.objective, recipe.data, str(loaded.path))
         check_average(recipe, str(loaded.path))
         chain = (*chain, (request.system, size))

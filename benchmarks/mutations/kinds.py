@@ -74,6 +74,9 @@ MANIFESTS = (
     Target("texts/a/clip.txt", "text", _prep("folder", "texts")),
     Target("lrs2/mvlrs_v1/pretrain/200/00001.txt", "text", _prep("lrs2", "lrs2")),
     Target("lrs2/mvlrs_v1/train.txt", "text", _prep("lrs2", "lrs2")),
+    Target("avspeech/avspeech_train.csv", "csv", _prep("avspeech", "avspeech")),
+    Target("vox2/vox2_meta.csv", "csv", _prep("vox2", "vox2", "corpus.only_ids=en.id")),
+    Target("vox2/en.id", "text", _prep("vox2", "vox2", "corpus.only_ids=en.id")),
     Target("grid/align/s1/bbaf2n.align", "text", _prep("grid", "grid", "corpus.split=unseen")),
     *(
         Target(f"points/{form}/a/clip.{form}", how, _prep("folder", "texts", f"--landmarks points/{form}"))

@@ -206,6 +206,14 @@ def _lists(root: Path) -> int:
         (lrs / part / "00001.txt").write_text(f"Text:  BIN BLUE\nConf:  4\n\n{words}")
     for name, line in (("train", "100/00001"), ("val", ""), ("test", "100/00001 NF"), ("pretrain", "200/00001")):
         (lrs / f"{name}.txt").write_text(f"{line}\n")
+    (root / "avspeech/videos").mkdir(parents=True)
+    shutil.copy(clip, root / "avspeech/videos/21Uxsk56VDQ.mp4")
+    (root / "avspeech/avspeech_train.csv").write_text("21Uxsk56VDQ,0.0,0.4,0.5,0.5\n-AbC_dE9f-0,1.0,4.0,0.3,0.2\n")
+    vox2 = root / "vox2/mp4/id00012/21Uxsk56VDQ"
+    vox2.mkdir(parents=True)
+    shutil.copy(clip, vox2 / "00001.mp4")
+    (root / "vox2/vox2_meta.csv").write_text("VoxCeleb2 ID ,VGGFace2 ID ,Gender ,Set \nid00012 ,n000001 ,m ,dev \n")
+    (root / "vox2/en.id").write_text("dev/mp4/id00012/21Uxsk56VDQ/00001\n")
     grid = root / "grid"
     for folder in ("s1", "align/s1"):
         (grid / folder).mkdir(parents=True)

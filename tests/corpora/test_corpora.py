@@ -10,6 +10,8 @@ EMPTY_VIDEO = {
     "lrs3": {"trainval/a/1.mp4": "", "trainval/a/1.txt": "Text: A"},
     "lrs2": {"main/a/1.mp4": "", "main/a/1.txt": "Text: A", "train.txt": "a/1"},
     "grid": {"s1/bbaf2n.mpg": ""},
+    "vox2": {"dev/mp4/id00012/21Uxsk56VDQ/00001.mp4": ""},
+    "avspeech": {"avspeech_train.csv": "21Uxsk56VDQ,1,4,0.5,0.5", "21Uxsk56VDQ.mp4": ""},
     "folder": {"a.mp4": ""},
 }
 
@@ -49,7 +51,7 @@ def test_a_root_that_may_not_be_read_is_refused(tree, reachable, read_as_nobody,
 
 
 def test_an_unknown_reader_is_refused(tmp_path):
-    with pytest.raises(Refused, match="lrs3, lrs2, grid, folder"):
+    with pytest.raises(Refused, match="lrs3, lrs2, vox2, avspeech, grid, folder"):
         corpora.read("lrs4", tmp_path)
 
 
@@ -60,7 +62,7 @@ def test_the_shipped_recipe_gives_the_default_settings(name):
     reader = READERS[settings.pop("reader")]
     assert Path(settings.pop("root")) == Path("data/raw") / name
     assert recipes.build(reader.settings, settings, name) == reader.settings()
-    assert content["train"]["size"] == ("large" if name.startswith("lrs") else "tiny")
+    assert content["train"]["size"] == ("tiny" if name in ("grid", "folder") else "large")
 
 
 def clip(key, video="x.mp4", problem=None):

@@ -82,6 +82,9 @@ def test_numbers_are_those_of_the_clips(folder):
     assert train["frames"] == sum(1 + 7 * (n % 9) for n in range(20) if n % 3 != 2)
     assert train["samples_of_speaker"] == {"s0": 7, "s1": 7}
     assert test["words"] == sum(len((TEXTS[n] or "").split()) for n in range(7) if n % 3 != 2)
+    # Of TEXTS, the third and the fourth are none.
+    textless = {n for n in range(20) if n % 3 != 2 and n % 7 in (2, 3)}
+    assert (train["without_text"], test["without_text"]) == (len(textless), len([n for n in textless if n < 7]))
     assert found["shared_speakers"] == {"test, train": 2}
     assert sum(found["lengths"]["counts"]) == train["samples"] + test["samples"]
     assert found["notes"] == ["test has 7 clips, where 8 are known"]
@@ -93,6 +96,12 @@ def test_tables_fit_eighty_columns_and_say_everything(folder):
     assert "data [red]" in text and "…" not in text
     for word in ("train", "no-face", "no face was found in any frame", "where 8 are known", "test and train 2", "█"):
         assert word in text
+    assert "samples without text: 1 of test, 4 of train" in text
+
+
+def test_where_every_sample_has_a_text_nothing_is_said_of_it(tmp_path):
+    prepare(tmp_path, {"test": 2})
+    assert "without text" not in shown(inspect(tmp_path))
 
 
 def test_counts_of_a_large_corpus_fit_eighty_columns(folder):
@@ -100,7 +109,7 @@ def test_counts_of_a_large_corpus_fit_eighty_columns(folder):
     large = replace(
         found.summary.splits["train"],
         clips=118_516, words=3_894_800, lengths=(325,) * 118_516, speakers={f"s{n}": 1 for n in range(5_090)},
-        detected=(1.0,) * 118_516, skipped={},
+        detected=(1.0,) * 118_516, skipped={}, without_text=0,
     )  # fmt: skip
     found = replace(found, summary=replace(found.summary, splits={"pretrain": large}))
     text = shown(found)

@@ -49,6 +49,7 @@ CHANGES = {
     "speaker": {"speaker": "s9"},
     "video": {"video": Path("/corpus/elsewhere.mp4")},
     "audio": {"audio": Path("/corpus/sound.wav")},
+    "face": {"face": (0.25, 0.5)},
     "problem": {"problem": Reason("bad-text", "empty")},
 }
 

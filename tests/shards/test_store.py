@@ -61,7 +61,7 @@ def test_other_keys_and_other_files_are_told_apart(small, tmp_path):
     open_with(tmp_path, small.make_small_plan(clips))
     with pytest.raises(Refused, match="test has as many clips but not the same ones"):
         open_with(tmp_path, small.make_small_plan([small.make_clip("test", 77), *clips[1:]]))
-    with pytest.raises(Refused, match="files, texts, times, speakers or landmarks of test changed"):
+    with pytest.raises(Refused, match="files, texts, times, speakers, faces or landmarks of test changed"):
         open_with(tmp_path, small.make_small_plan(clips, sizes={clips[0].video: 9}))
 
 

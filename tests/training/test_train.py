@@ -360,6 +360,36 @@ def test_a_disk_that_is_full_keeps_what_is_there(corpus, tmp_path):
     assert not list((tmp_path / "run").glob(".*.tmp"))
 
 
+def test_a_network_that_the_machine_cannot_hold_is_refused_before_it_is_made(corpus, tmp_path):
+    limit = """if True:
+        import resource, sys
+        import avsr_bench.training.job, avsr_bench.cli
+        now = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (now + 2**30, now + 2**30))
+        avsr_bench.cli.main()
+    """
+    words = ["train", "dense", "--data", corpus.location, "--size", "large", "--out", "run", "train.device=cpu"]
+    command = [sys.executable, "-c", limit, *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+    assert "parameters takes at least 4.0 GB while it trains, and 1.1 GB are free" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_memory_that_runs_out_in_training_is_one_line(run, tmp_path):
+    with pytest.raises(Refused, match=r"run: memory ran out: start again, in another --out, with smaller batches"):
+        run("dense", out=tmp_path / "run", act=lambda step: torch.empty(2**50))
+
+
+@pytest.mark.parametrize("section", ["method", "augment", "loss", "data"])
+def test_a_section_of_a_run_that_is_none_is_refused(run, tmp_path, section):
+    folder = run("dense", out=tmp_path / "first", steps=1)
+    recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe | {section: ["a"]}))
+    with pytest.raises(Refused, match=rf"recipe\.yaml: {section} is no section: it is damaged or of another version"):
+        run("rigl", f"init.run={folder}", "method.every=2", out=tmp_path / "second")
+
+
 @pytest.mark.slow
 def test_two_processes_train_one_network(corpus, tmp_path):
     command = [sys.executable, "-m", "avsr_bench", "train", "dense", "--data", corpus.location, "--size", "tiny"]

@@ -13,7 +13,7 @@ from small_runs import small_network, small_run
 from avsr_bench import data, runs
 from avsr_bench.data import DataSettings, Prepared
 from avsr_bench.labelling import LabelRequest, job, label
-from avsr_bench.records import Ancestor, Budget, Misused, Refused
+from avsr_bench.records import Ancestor, Budget, Refused
 from avsr_bench.text import plain
 
 TRAIN, SHARDS = 20, 4  # clips, and shards of six of them
@@ -262,7 +262,7 @@ class TestTrainedOnTheTest:
         runs.write_recipe(folder, replace(found.about, **changes), sections)
 
     @pytest.mark.parametrize("ancestor", [False, True])
-    def test_it_is_refused(self, ask, trained_on, ancestor):
+    def test_a_labeller_trained_on_speakers_of_the_test_is_refused(self, ask, trained_on, ancestor):
         with pytest.raises(Refused, match=r"was trained on 1 speakers of the test of .*, test-0 first, by way of"):
             ask(labeller=str(trained_on("test-0", ancestor=ancestor)))
 
@@ -282,8 +282,3 @@ def test_clips_that_the_labeller_knows_are_told_apart(corpus, run, tmp_path):
     TestTrainedOnTheTest().change(folder, corpus="small", corpus_fingerprint=corpus.fingerprint)
     found = label(LabelRequest(data=corpus.location, labeller=str(folder), name="asr", device="cpu"), Silence())
     assert found.unseen is None and found.seen.clips > 0
-
-
-def test_it_can_be_asked_for_as_misused(ask):
-    with pytest.raises(Misused):
-        ask(split="nothing")

@@ -1,4 +1,4 @@
-"""The figures of a board: WER against sparsity and noise, gradients and layers; and what SparseVSR printed."""
+"""The figures of a board: WER against sparsity, size, cost and noise, gradients, layers; what SparseVSR printed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from ..records import Refused
 from ..scoring import WER
 from .boards import DENSE, Board, Model, file_name
 from .convergence import find_unconverged
+from .cost_figures import cost_figures
 from .curves import GROUPS, Gradients, read_gradients, read_layers
+from .drawn import Drawn
 from .published import Papers
+from .size_figures import size_figures
 from .style import (
     DENSE_COLOUR,
     INK,
@@ -29,9 +32,13 @@ from .style import (
     styled,
 )
 from .table import Figure
-from .wer_figures import Drawn, noise_figures, sparsity_figures
+from .trained import find_trained
+from .wer_figures import noise_figures, sparsity_figures
 
-FIGURES = ("sparsity-", "noise-", "families-", "gradients-", "layers-", "published-")  # as their names begin
+FIGURES = (  # as their names begin
+    *("sparsity-", "size-", "cost-", "noise-", "families-"),
+    *("gradients-", "layers-", "published-"),
+)
 LEAST = 1e-8  # of a norm of the gradient: nothing is learnt below it
 Words = tuple[str, ...]
 
@@ -44,6 +51,7 @@ def board_figures(board: Board, out: Path) -> tuple[list[Figure], list[str]]:
     figures: list[Figure] = []
     notes: list[str] = []
     unconverged = find_unconverged(board.models, [])  # what is damaged is named above the table
+    trained = find_trained(board.models, notes)
     for size in sorted({model.about.size for model in board.models}):
         models = [model for model in board.models if model.about.size == size]
         name = (*board.words, size)
@@ -56,6 +64,8 @@ def board_figures(board: Board, out: Path) -> tuple[list[Figure], list[str]]:
                 if decoding != ways[0][0]:
                     drawn = Drawn(board, mine, unconverged, (*name, decoding), f"{title}, {decoding}", out)
                 figures += sparsity_figures(drawn)
+                figures += size_figures(drawn, trained)
+                figures += cost_figures(drawn, trained)
                 figures += noise_figures(drawn)
             for of_training in (_gradients, _layers):
                 try:

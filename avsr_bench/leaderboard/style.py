@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import cycle
@@ -127,13 +128,22 @@ def draw(
     banded: bool = True,
     dotted: bool = False,
     hollow: bool | Sequence[bool] = False,
+    faint: bool = False,
+    look: Mapping[str, Look] | None = None,
 ) -> None:
-    """Lines with bands; points with whiskers where they are few, or where bands would hide one another."""
-    look = looks(curve.system for curve in curves)
+    """Lines with bands; points with whiskers where they are few, or where bands would hide one another.
+
+    Faint ones are thin and bare: what others are looked at beside. A look is given where there are more curves.
+    """
+    small: dict[str, Any] = {"markersize": 3.5} if faint else {}
+    thin: dict[str, Any] = small | {"alpha": 0.6, "linewidth": 0.9} if faint else {}
+    look = looks(curve.system for curve in curves) if look is None else look
     for turn, curve in enumerate(curves):
         colour, mark = look[curve.system].colour, look[curve.system].mark
         x, dashes = list(curve.x), "-" if len(curve.x) > 1 else "none"
-        if curve.low and banded and len(x) >= ENOUGH:
+        if faint:
+            pass
+        elif curve.low and banded and len(x) >= ENOUGH:
             axes.fill_between(x, curve.low, curve.high, color=colour, alpha=0.12, linewidth=0)
         elif curve.low:
             if banded:
@@ -141,14 +151,37 @@ def draw(
             axes.vlines(x, curve.low, curve.high, color=colour, linewidth=1.2, alpha=0.55)
         dashes = ":" if dotted and dashes == "-" else dashes
         (line,) = axes.plot(
-            x, curve.y, dashes, color=colour, marker=mark, label=literal(curve.label), markeredgewidth=0
+            x, curve.y, dashes, color=colour, marker=mark, label=literal(curve.label), markeredgewidth=0, **thin
         )
         empty = [hollow] * len(x) if isinstance(hollow, bool) else hollow
         open_x, open_y = ([each for each, e in zip(of, empty, strict=True) if e] for of in (x, curve.y))
         if open_x:
-            axes.plot(open_x, open_y, "none", marker=mark, markerfacecolor="#ffffff", markeredgecolor=colour, zorder=3)
+            paper: dict[str, Any] = {"markerfacecolor": "#ffffff", "zorder": 3} | small
+            axes.plot(open_x, open_y, "none", marker=mark, markeredgecolor=colour, **paper)
         if curve.said:
-            line.set_gid(_told(curve.said))
+            line.set_gid(told(curve.said))
+
+
+def spread(places: Sequence[float], gap: float, low: float = -math.inf, high: float = math.inf) -> list[float]:
+    """Places moved as little as it takes, so that no two are nearer than the gap: where names may stand.
+
+    >>> spread([0.5, 0.1, 0.5], 0.2), spread([0.5, 0.9], 0.2, high=0.8)
+    ([0.4, 0.1, 0.6], [0.5, 0.8])
+    """
+
+    def first(group: Sequence[int]) -> float:
+        half = gap * (len(group) - 1) / 2
+        middle = sum(places[each] for each in group) / len(group)
+        return max(min(middle, high - half), low + half) - half
+
+    groups: list[list[int]] = []  # neighbours that are too near stand evenly around their mean
+    for number in sorted(range(len(places)), key=lambda each: places[each]):
+        groups.append([number])
+        while len(groups) > 1 and first(groups[-1]) - first(groups[-2]) < gap * len(groups[-2]):
+            last = groups.pop()
+            groups[-1] += last
+    moved = {number: first(group) + turn * gap for group in groups for turn, number in enumerate(group)}
+    return [round(moved[number], 9) for number in range(len(places))]
 
 
 def panels(count: int) -> tuple[Drawing, list[Axes]]:
@@ -208,7 +241,7 @@ def _svg(drawing: Drawing, letters: Literal["path", "none"]) -> str:
     return text.getvalue()
 
 
-def _told(said: Sequence[str]) -> str:
+def told(said: Sequence[str]) -> str:
     """What points say, as the id of their group; XML has no other place that matplotlib lets one write to."""
     return "told:" + json.dumps(list(said))
 

@@ -3,61 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
 
 from .. import noise
-from ..records import Refused
-from .boards import CLEAN_KEY, DENSE, Board, Model, Where, file_name
-from .comparisons import Mean, budgets_of, level_sets, mean_of
-from .rows import Row
-from .style import DENSE_COLOUR, MUTED, Curve, draw, headed, keep, literal, looks, panels, prominence
-from .table import Figure, points, said_levels
+from .boards import CLEAN_KEY, DENSE, Model, Where, file_name
+from .comparisons import Mean, level_sets
+from .drawn import Drawn, curve_of, draw_band, draw_line, explained, known_mean, not_drawn, unequal
+from .style import MUTED, Curve, draw, headed, keep, literal, looks, panels, prominence
+from .table import Figure, said_levels
 
-Words = tuple[str, ...]
 FEW = 4  # points of a curve that have room for their numbers, and curves that have room in the panels of families
 ON = {"mouth": "on mouth crops", "frame": "on full frames"}
 KINDS = {"mouth": "visual noise", "frame": "noise on full frames"}
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """What figures of WER are made of: the models of one size and reading, and who of them had not converged."""
-
-    board: Board
-    models: tuple[Model, ...]
-    unconverged: Collection[Model]
-    name: Words
-    title: str
-    out: Path
-
-    def dense(self, model: Model) -> Model | None:
-        """The dense model that stands in a model's panel: of its budget, else of the corpus of the test."""
-        of_budget = self.board.dense(model)
-        if isinstance(of_budget, Model):
-            return of_budget
-        known = [each for each in self.models if each.system == DENSE and not each.noisy_training]
-        return min(known, key=lambda each: (each.home != self.board.test.corpus, each.run), default=None)
-
-    def by_system(self, means: Collection[Model]) -> list[tuple[str, list[Model]]]:
-        """The models of each system but dense, the best known systems first."""
-        systems = {model.system for model in means if model.system != DENSE}
-        return [
-            (system, sorted((m for m in means if m.system == system), key=lambda m: (m.about.sparsity, m.run)))
-            for system in sorted(systems, key=prominence)
-        ]
 
 
 def sparsity_figures(drawn: Drawn) -> Iterator[Figure]:
     """WER against sparsity, on clean clips and in the mean over noise."""
     if not any(model.sparse and model.system != DENSE for model in drawn.models):
         return
-    clean = {model: mean for model in drawn.models if model.clean and (mean := _mean([model.clean]))}
-    yield from _sparsity(drawn, clean, "clean clips", "")
+    yield from _sparsity(drawn, drawn.clean(), "clean clips", "")
     for where in drawn.board.noises:
         if where.on != "sound":
             found = [(levels, _noise_means(drawn.models, where, levels)) for levels in level_sets(drawn.board, where)]
@@ -75,9 +42,9 @@ def _sparsity(drawn: Drawn, means: dict[Model, Mean], what: str, tag: str) -> It
         plain = next((each for each in mine if not each.noisy_training), mine[0])
         dense = drawn.dense(plain)
         if dense is not None and dense in means:
-            _band(axes, _curve(DENSE, [0, 100], [means[dense]] * 2, [dense.run] * 2), named=axes is grid[0])
+            draw_band(axes, curve_of(DENSE, [0, 100], [means[dense]] * 2, [dense.run] * 2), named=axes is grid[0])
         for curve, hollow, noisy in _lines(mine, means, drawn.unconverged):
-            _line(axes, curve, hollow, noisy, numbers=len(curve.x) <= FEW and noisy == plain.noisy_training)
+            draw_line(axes, curve, hollow, noisy, numbers=len(curve.x) <= FEW and noisy == plain.noisy_training)
         axes.set(title=literal(system), xlim=(-4, 104), ylim=(0, max(top, 1)))
         axes.set_xticks(range(0, 101, 25))
         axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
@@ -87,7 +54,7 @@ def _sparsity(drawn: Drawn, means: dict[Model, Mean], what: str, tag: str) -> It
     caption = (
         f"Measured here: WER against sparsity on {drawn.title}, {what}. A panel a system; dashed line and band: dense."
     )
-    caption += _explained(drawn, [each for _, mine in systems for each in mine])
+    caption += explained(drawn, [each for _, mine in systems for each in mine])
     name = file_name(*drawn.name, tag) if tag else file_name(*drawn.name)
     yield keep(drawing, drawn.out, f"sparsity-{name}", f"WER against sparsity, {drawn.title}, {what}", caption)
 
@@ -117,9 +84,9 @@ def _by_system(drawn: Drawn, met: Sequence[Model], where: Where) -> Iterator[Fig
     for axes, (system, mine) in zip(grid, systems, strict=True):
         reference = drawn.dense(mine[0]) if mine[0].system != DENSE or mine[0].noisy_training else None
         if reference is not None and reference in curves:
-            _band(axes, curves[reference], named=axes is grid[0])
+            draw_band(axes, curves[reference], named=axes is grid[0])
         for model in mine:
-            _line(axes, curves[model], model in drawn.unconverged, model.noisy_training)
+            draw_line(axes, curves[model], model in drawn.unconverged, model.noisy_training)
         half = next((model for model in mine if not model.noisy_training), mine[0])
         axes.set(title=literal(half.label if system != DENSE else system), ylim=(0, max(top, 1)))
         _levels_axis(axes)
@@ -131,8 +98,8 @@ def _by_system(drawn: Drawn, met: Sequence[Model], where: Where) -> Iterator[Fig
     caption += (
         " A panel a system, at the sparsity nearest 50 %; dashed line and band: dense. Between the levels that were"
     )
-    caption += " read, which are marked, lines are straight and say nothing." + _explained(drawn, shown)
-    caption += _not_drawn([model for model in curves if model not in shown and model.system != DENSE])
+    caption += " read, which are marked, lines are straight and say nothing." + explained(drawn, shown)
+    caption += not_drawn([model for model in curves if model not in shown and model.system != DENSE])
     name = f"noise{_suffix(where)}-{file_name(*drawn.name)}"
     yield keep(drawing, drawn.out, name, f"WER against noise {ON[where.on]}, {drawn.title}", caption)
 
@@ -161,8 +128,8 @@ def _by_family(drawn: Drawn, met: Sequence[Model], where: Where, families: Seque
     caption = (
         f"Measured here: WER against the level of visual noise {ON[where.on]}, {drawn.title}, a panel a family, names"
     )
-    caption += " in the colours of their lines. Bands and whiskers: 95 % intervals." + _unequal(chosen)
-    caption += _not_drawn([model for model in near if model not in chosen])
+    caption += " in the colours of their lines. Bands and whiskers: 95 % intervals." + unequal(chosen)
+    caption += not_drawn([model for model in near if model not in chosen])
     name = f"families{_suffix(where)}-{file_name(*drawn.name)}"
     yield keep(drawing, drawn.out, name, f"WER against noise {ON[where.on]} by family, {drawn.title}", caption)
 
@@ -177,42 +144,8 @@ def _lines(
         trained.setdefault(key, []).append(model)
     for (noisy, *_), of in trained.items():
         found = [means[model] for model in of]
-        curve = _curve(of[0].system, [100 * m.about.sparsity for m in of], found, [m.run for m in of])
+        curve = curve_of(of[0].system, [100 * m.about.sparsity for m in of], found, [m.run for m in of])
         yield curve, [model in unconverged for model in of], bool(noisy)
-
-
-def _curve(system: str, x: Sequence[float], means: Sequence[Mean], said: Sequence[str]) -> Curve:
-    return Curve(
-        system,
-        system,
-        x,
-        [100 * mean.value for mean in means],
-        [100 * mean.interval.low for mean in means],
-        [100 * mean.interval.high for mean in means],
-        [
-            f"{words}: {points(mean.value)} % [{points(mean.interval.low)}, {points(mean.interval.high)}]"
-            for words, mean in zip(said, means, strict=True)
-        ],
-    )
-
-
-def _line(axes: Axes, curve: Curve, hollow: bool | Sequence[bool], noisy: bool, numbers: bool = False) -> None:
-    """One curve with whiskers: hollow marks had not converged, a dotted line was trained with noise."""
-    draw(axes, [curve], banded=False, dotted=noisy, hollow=hollow)
-    if numbers:
-        for x, y, high in zip(curve.x, curve.y, curve.high, strict=True):
-            axes.annotate(
-                f"{y:.1f}", (x, high), (0, 2), textcoords="offset points", ha="center", color=MUTED, fontsize=7
-            )
-
-
-def _band(axes: Axes, curve: Curve, named: bool) -> None:
-    """Dense behind others, named in the first panel."""
-    axes.fill_between(curve.x, curve.low, curve.high, color=DENSE_COLOUR, alpha=0.12, linewidth=0)
-    axes.plot(curve.x, curve.y, color=DENSE_COLOUR, linestyle=(0, (5, 3)), linewidth=1.2)
-    if named:
-        place = (curve.x[0], max(curve.y[0], curve.high[0]))
-        axes.annotate(DENSE, place, (3, 2), textcoords="offset points", color=DENSE_COLOUR, fontsize=8)
 
 
 def _near_half(mine: Sequence[Model]) -> list[Model]:
@@ -232,29 +165,22 @@ def _near_half_of_each(models: Sequence[Model]) -> list[Model]:
 def _of_levels(model: Model, where: Where, families: Sequence[str]) -> Curve:
     rows = model.noisy(where)
     levels = [level for level in range(1, noise.LEVELS + 1) if all((family, level) in rows for family in families)]
-    found = {level: _mean(model.have([(where, family, level) for family in families])) for level in levels}
+    found = {level: known_mean(model.have([(where, family, level) for family in families])) for level in levels}
     first = [(where, family, level) for family in families for level in levels[:1]]
     clean = model.have([CLEAN_KEY, *first])[:1] if levels else []  # of the same seeds
-    found = ({0: _mean(clean)} if clean else {}) | found
+    found = ({0: known_mean(clean)} if clean else {}) | found
     means = {level: mean for level, mean in found.items() if mean is not None}
     said = [f"{model.run}, {'clean' if level == 0 else f'level {level}'}" for level in means]
-    return _curve(model.system, list(means), list(means.values()), said)
+    return curve_of(model.system, list(means), list(means.values()), said)
 
 
 def _noise_means(models: Sequence[Model], where: Where, levels: Sequence[float]) -> dict[Model, Mean]:
     means = {}
     for model in models:
         found = model.have([(where, family, level) for family in noise.FAMILIES for level in levels])
-        if found and (mean := _mean(found)):
+        if found and (mean := known_mean(found)):
             means[model] = mean
     return means
-
-
-def _mean(conditions: Sequence[tuple[Row, ...]]) -> Mean | None:
-    try:
-        return mean_of(conditions)
-    except Refused:  # the table says which hypotheses are missing
-        return None
 
 
 def _levels_axis(axes: Axes) -> None:
@@ -267,28 +193,6 @@ def _said_levels(drawing: Drawing, title: str) -> None:
     drawing.supxlabel("level of noise (0: clean)", color=MUTED, fontsize=9)
     drawing.supylabel("WER, %", color=MUTED, fontsize=9)
     headed(drawing, title)
-
-
-def _explained(drawn: Drawn, shown: Sequence[Model]) -> str:
-    """What whiskers, hollow marks and dotted lines are, as far as there are any, and what curves do not say."""
-    said = " Whiskers: 95 % intervals."
-    said += " Hollow: not converged." if any(model in drawn.unconverged for model in shown) else ""
-    said += " Dotted: trained with noise." if any(model.noisy_training for model in shown) else ""
-    return said + _unequal(shown)
-
-
-def _unequal(models: Sequence[Model]) -> str:
-    if any(model.frames is None for model in models):
-        return " How much they were trained is not known of all: curves of different budgets do not rank systems."
-    return (
-        ""
-        if len(budgets_of(models)) == 1
-        else " Budgets of training differ (see the table): such curves do not rank systems."
-    )
-
-
-def _not_drawn(left: Sequence[Model]) -> str:
-    return f" Not drawn: {', '.join(model.run for model in left)}." if left else ""
 
 
 def _tag(where: Where, word: str) -> str:

@@ -131,7 +131,7 @@ def test_what_goes_wrong_is_seen(tmp_path, monkeypatch, verdict, work):
 
 
 def test_every_kind_and_every_form_has_files():
-    assert {"video", "manifest", "shard", "index", "recipe", "result", "weights"} == KINDS.keys()
+    assert {"video", "manifest", "shard", "index", "recipe", "result", "weights", "labels"} == KINDS.keys()
     assert {target.form for targets in KINDS.values() for target in targets} == {"bytes", *STRUCTURED}
     assert len(VIDEOS) >= 10
 

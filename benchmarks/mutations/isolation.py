@@ -38,7 +38,13 @@ LINES = 12  # on standard error, progress among them; more is a flood
 
 HEAVY = (  # what commands import
     *("avsr_bench.prep.job", "avsr_bench.prep.inspect", "avsr_bench.prep.sheet", "avsr_bench.prep.validate"),
-    *("avsr_bench.training.job", "avsr_bench.evaluation", "avsr_bench.robustness", "avsr_bench.transcribe.files"),
+    *(
+        "avsr_bench.training.job",
+        "avsr_bench.labelling",
+        "avsr_bench.evaluation",
+        "avsr_bench.robustness",
+        "avsr_bench.transcribe.files",
+    ),
     *("avsr_bench.importing", "avsr_bench.export", "avsr_bench.leaderboard", "avsr_bench.noise_video.sheet"),
     *("avsr_bench.noise_video.video", "multiprocessing.popen_forkserver", "fsspec.implementations.chained"),
     *("fsspec.implementations.local", "safetensors.torch", "sentencepiece", "torchaudio.functional"),

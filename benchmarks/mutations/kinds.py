@@ -181,6 +181,19 @@ WEIGHTS = (
     Target("runs/small/begun/last.ckpt", "bytes", (RESUME,)),
 )
 
+LABELLED = "data/small/labels"
+LABEL = "label data/small --with runs/small/mine --decode ctc --name"
+LABELS = (
+    Target(
+        f"{LABELLED}/asr.jsonl",
+        "jsonl",
+        (Command(f"{LABEL} asr", (LABELLED,)), Command(f"train mine {TRAIN} data.labels=asr")),
+    ),
+    Target(f"{LABELLED}/asr.left_out.jsonl", "jsonl", (Command(f"{LABEL} asr", (LABELLED,)),)),
+    Target(f"{LABELLED}/begun.parts/header.json", "json", (Command(f"{LABEL} begun", (LABELLED,)),)),
+    Target(f"{LABELLED}/begun.parts/train-000000.jsonl", "jsonl", (Command(f"{LABEL} begun", (LABELLED,)),)),
+)
+
 KINDS: dict[str, tuple[Target, ...]] = {
     "video": _video(),
     "manifest": MANIFESTS,
@@ -189,4 +202,5 @@ KINDS: dict[str, tuple[Target, ...]] = {
     "recipe": RECIPES,
     "result": RESULTS,
     "weights": WEIGHTS,
+    "labels": LABELS,
 }

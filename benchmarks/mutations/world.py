@@ -88,6 +88,8 @@ def make_world(root: Path) -> None:
         ("recipes", lambda: _recipes(root)),
         ("train", _words("train", "mine", "--size", "mine", "--modality", "av", "--out", "runs/small/mine")),
         ("begun", lambda: _begun(root)),
+        ("labels", _words("label", "data/small", "--with", "runs/small/mine", "--decode", "ctc", "--name", "asr")),
+        ("half labelled", lambda: _half_labelled(root / "data/small/labels")),
         ("sparse", _words("export", "runs/small/mine", "--format", "sparse", "--out", "weights/packed.safetensors")),
         ("published", lambda: _published(root)),
     ]
@@ -291,6 +293,22 @@ def _begun(root: Path) -> int:
     except Stopped:
         return 0
     return 1
+
+
+def _half_labelled(labels: Path) -> int:
+    """Labels as a killed run leaves them, under another name; and a list of clips that were left out."""
+    head, *rows = (labels / "asr.jsonl").read_text().splitlines()
+    parts = labels / "begun.parts"
+    parts.mkdir()
+    header = json.loads(head)
+    del header["format"]
+    (parts / "header.json").write_text(json.dumps(header, ensure_ascii=False))
+    left_out = labels / "asr.left_out.jsonl"
+    reasons = left_out.read_text().splitlines() if left_out.exists() else []
+    (parts / "train-000000.jsonl").write_text("".join(f"{row}\n" for row in (*rows, *reasons)))
+    if not reasons:
+        left_out.write_text(json.dumps({"key": json.loads(rows[0])["key"], "reason": "nothing was recognised"}) + "\n")
+    return 0
 
 
 def _published(root: Path) -> int:

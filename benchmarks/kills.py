@@ -64,7 +64,7 @@ def results_of(out: Path) -> dict[str, object]:
 
 
 def board_of(out: Path) -> dict[str, object]:
-    """The table of a board: every row with its numbers, but for how long its run was trained: it may have been killed."""
+    """The table of a board: every row with its numbers. How long training took counts not: it may have been killed."""
     timed = (*TIMED, "train_seconds")
     with (out / "results.csv").open() as file:
         rows = [{name: value for name, value in row.items() if name not in timed} for row in csv.DictReader(file)]

@@ -21,10 +21,11 @@ ALL = (
     "convergence",
     "low_rank",
     "selection",
+    "labels",
     "manifest_rows",
 )
 
-NEED_SYNTH = ("input_variance", "convergence", "low_rank", "selection")
+NEED_SYNTH = ("input_variance", "convergence", "low_rank", "selection", "labels")
 NEED_GRID = ("crop_scale", "prep_speed", "corruption", "noise_speed")
 
 

@@ -185,7 +185,8 @@ def _groups(pid: int) -> set[int]:
 
 def untouched(home: Path, out: Path) -> dict[str, str]:
     """A digest of every file that is not the command's own."""
-    own = (out, home / "leaderboards/local", home / "runs/small/mine-mine-av-s0")
+    of_board = ("leaderboards/local", "runs/small/mine-tiny-s0", "data/small/sheet.png")
+    own = (out, *(home / name for name in of_board))
     paths = [path for path in sorted(home.rglob("*")) if path.is_file() and not any(map(path.is_relative_to, own))]
     return {str(path.relative_to(home)): _digest(path) for path in paths if ".locks" not in path.parts}
 

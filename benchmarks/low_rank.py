@@ -110,7 +110,7 @@ def _spectra() -> None:
 def _cut() -> None:
     """What a trained network reads once its layers are factors, before it trains on."""
     run = runs.open_finished(RUN)
-    weights = run.load().state_dict()
+    weights = nn.read(RUN / runs.WEIGHTS)
     corpus = data.find_data("data/synth")
     clips = list(data.examples(corpus, data.places(corpus, "test", "video"), "video"))
     rows = []
@@ -121,7 +121,8 @@ def _cut() -> None:
         heard = evaluation.read(network, run.tokenizer(), clips, DecodeSettings(kind="ctc"))
         wer = scoring.total(map(scoring.score, heard))["wer"].rate
         parameters = sum(parameter.numel() for parameter in network.parameters())
-        rows.append([f"{attention:.0%}", f"{feed_forward:.0%}", f"{parameters:,}", f"{100 * wer:.1f}"])
+        kept = (f"{100 * of:.0f} %" for of in (attention, feed_forward))
+        rows.append([*kept, f"{parameters:,}", f"{100 * wer:.1f}"])
     header = ["attention", "feed-forward", "parameters", "WER"]
     about = f"{run.name}, its layers as truncated SVDs, not trained on. WER in percent, on 240 test clips, greedy."
     record("network: a trained network as factors", COMMAND, f"{about}\n\n{table(header, rows)}")

@@ -118,6 +118,7 @@ def _extras() -> Iterator[Finding]:
     needs = {
         "synth": ("the synthetic corpus", ("espeakng_loader", "skimage")),
         "cluster": ("--engine ray", ("ray",)),
+        "label": ("label --with pocketsphinx or moonshine", ("pocketsphinx", "moonshine_voice")),
     }
     for extra, (what, modules) in needs.items():
         missing = [module for module in modules if importlib.util.find_spec(module) is None]

@@ -28,6 +28,7 @@ from .overlay import (
 )
 from .plan import BatchSettings, Pass, PlannedBatch, Planner, Position, left_out, plan_epoch, plan_split
 from .prepared import ROOT, Prepared, find_data
+from .remote import LARGEST
 from .selection import (
     BEFORE,
     UNPRUNED,
@@ -45,6 +46,7 @@ __all__ = [
     "BEFORE",
     "FOLDER",
     "FORMAT",
+    "LARGEST",
     "ROOT",
     "TRAIN",
     "UNPRUNED",

@@ -14,7 +14,7 @@ from typing import Any
 from .. import recipes, shards
 from ..bounded import open_file, read_file
 from ..records import Misused, Refused
-from .remote import Missing, Remote
+from .remote import LARGEST, Missing, Remote
 from .sources import name_of, open_source, without_secrets
 from .waiting import waiting
 
@@ -91,7 +91,7 @@ class Prepared:
             if self.is_remote:
                 with waiting():
                     return _remote(self.access, self.location, os.getpid()).read(name)
-            return read_file(Path(self.location) / name)
+            return read_file(Path(self.location) / name, LARGEST)
         except (Missing, FileNotFoundError):
             what = "shard" if name.endswith(".jsonl") else "file"
             unfinished = f"the {what} is not finished; run the same prep command again"

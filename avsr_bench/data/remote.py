@@ -19,7 +19,7 @@ from . import transport
 from .sources import Source
 from .transport import Answer, Failed, number
 
-LARGEST = 2**28  # bytes of a prep.json or an index: as many as the keys of 5 million clips take
+LARGEST = 2**29  # bytes of a prep.json, an index or labels: as many as the labels of 4 million clips take
 SKIPPED = 2**17  # bytes between two members that are read through: they cost less time than another request
 BLOCK = 2**16  # bytes read at a time: an index that claims too much never has its memory
 TRIES = 3

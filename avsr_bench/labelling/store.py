@@ -20,7 +20,7 @@ from typing import Any
 
 from .. import data
 from ..bounded import read_file
-from ..data import FOLDER, FORMAT, TRAIN, Label, LabelHeader, Place, Prepared, parse_label
+from ..data import FOLDER, FORMAT, LARGEST, TRAIN, Label, LabelHeader, Place, Prepared, parse_label
 from ..files import json_bytes, sweep_temporaries, write_whole
 from ..records import Refused
 from ..shards import checked, in_part, shard_name
@@ -111,11 +111,11 @@ class Store:
         if not self.target.exists():
             return None
         try:
-            head, _, rest = read_file(self.target).partition(b"\n")
+            head, _, rest = read_file(self.target, LARGEST).partition(b"\n")
             kept = checked.load_json(head)
             labels = _parse(rest)
             if self.left_out.exists():
-                labels.join(_parse(read_file(self.left_out)))
+                labels.join(_parse(read_file(self.left_out, LARGEST)))
         except (OSError, ValueError) as error:
             raise Refused(f"{self.target} is damaged ({error}): --force labels again") from None
         if json_bytes(kept) != json_bytes(self._head()):

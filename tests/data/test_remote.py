@@ -131,7 +131,7 @@ PAGES = [  # what a server does, and what is said of prep.json and of a tar
     (web.resets, r"the connection broke \(ConnectionResetError\), 3 times|broke after", r"broke"),
     (web.hangs_up, r"the connection broke \(RemoteDisconnected\), 3 times", None),
     (web.no_http, r"the connection broke \(BadStatusLine\), 3 times", None),
-    (web.redirects_to("/small/prep.json"), r"redirects more than 5 times", r"it has \d+ bytes, its index says"),
+    (web.redirects_to("/small/prep.json"), r"redirects more than 5 times", r"it has [\d,]+ bytes, its index says"),
     (web.redirects_to(""), r"redirects more than 5 times", None),
     (web.redirects_to("file:///etc/passwd"), r"redirects to file:, and only http: and https: are followed", None),
     (web.redirects_to("ftp://127.0.0.1/x"), r"redirects to ftp:, and only http: and https: are followed", None),

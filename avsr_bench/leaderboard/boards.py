@@ -19,7 +19,7 @@ CLEAN_KEY: tuple[None, str, float] = (None, CLEAN, 0.0)
 LONGEST = 80  # characters of a name of a file, before what tells it from others
 NEAR = 0.1  # of two sparsities that are learnt: as far apart as those of seeds
 # Words of a command that need not stand behind a system's name: options, and settings that a column shows.
-SHOWN = ("-", "train.steps=", "train.epochs=", "method.sparsity=", "augment.noise=", "init.run=", "rounds.")
+SHOWN = ("-", "train.steps=", "train.epochs=", "method.sparsity=", "augment.noise=", "rounds.")
 DENSE = "dense"  # the system that all others are compared with
 
 
@@ -308,6 +308,8 @@ def _told_apart(models: Sequence[Model]) -> Iterator[Model]:
 def _last_part(setting: str) -> str:
     """A setting without its sections: strategy=hard of data.selection.strategy=hard."""
     name, equals, value = setting.partition("=")
+    if name == "init.run" and value:
+        return f"begun with {value.rpartition('/')[2]}"
     return f"{name.rpartition('.')[2]}{equals}{value}"
 
 

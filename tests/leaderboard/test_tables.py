@@ -281,6 +281,7 @@ class TestSeeds:
             "'network.low_rank.attention=[0.1, 0.2]' train.lr=1e-3 method.lr=2",
             "train.lr=1e-3 train.steps=5",
             "train.lr=1e-3",
+            "train.lr=1e-3 init.run=runs/synth/dense-half-tiny-s0",
         )
         for number, words in enumerate(given):
             about = {"budget": budget((100 + 50 * number) * FEW), "system": "msrs", "train_seed": 0}
@@ -290,6 +291,7 @@ class TestSeeds:
         found = column(tables(three)[0][0], "system")
         assert found["synth/other0-tiny-s0"].text == "msrs, attention=[0.1, 0.2], method.lr=2, train.lr=1e-3"
         assert found["synth/other1-tiny-s0"].text == found["synth/other2-tiny-s0"].text == "msrs, train.lr=1e-3"
+        assert found["synth/other3-tiny-s0"].text == "msrs, begun with dense-half-tiny, train.lr=1e-3"
         assert found["synth/msrs-tiny-s0"].text == "msrs" and found["synth/dense-tiny-s0"].text == "dense"
 
     def test_where_some_lack_a_condition_means_are_of_the_others(self, three, make):

@@ -70,6 +70,7 @@ class Chosen:
     clips: tuple[TrainingClip, ...]
     fingerprint: str  # of overlay, threshold and hidden speakers; empty where clips have their own texts
     labellers: tuple[Ancestor, ...] = ()  # whose labels some of the texts are, and what these were made of
+    note: str = ""  # what became of the labels; empty without an overlay
 
     def hours(self, kind: Kind) -> float:
         """Hours of clips of a kind."""
@@ -94,8 +95,17 @@ def choose(corpus: Prepared, modality: Modality, settings: DataSettings) -> Chos
         return Chosen(tuple(clips), "")
     decided = json_bytes([overlay.digest if overlay else "", settings.min_confidence, sorted(hidden)])
     fingerprint = blake2b(decided, digest_size=8).hexdigest()
-    used = overlay is not None and any(clip.kind == "automatic" for clip in clips)
-    return Chosen(tuple(clips), fingerprint, overlay.header.ancestors if overlay and used else ())
+    if overlay is None:
+        return Chosen(tuple(clips), fingerprint)
+    kinds = {clip.place.entry.key: clip.kind for clip in clips}
+    used, spare, unsure = (
+        sum(kinds.get(key) == kind for key in overlay.labels) for kind in ("automatic", "labelled", "unlabelled")
+    )
+    note = (
+        f"labels {settings.labels}, by {overlay.header.labeller}: {used:,} clips are trained on them; {spare:,} have a"
+        f" text of their own, and {unsure:,} are below data.min_confidence"
+    )
+    return Chosen(tuple(clips), fingerprint, overlay.header.ancestors if used else (), note)
 
 
 def _sure_enough(label: Label, settings: DataSettings) -> bool:

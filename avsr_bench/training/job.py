@@ -58,6 +58,8 @@ def train_run(run: PlannedRun, corpus: Prepared, view: Progress) -> None:
         if before is not None and before.about.labels != chosen.fingerprint:
             raise Refused(f"{folder} was begun with other labels: resume it with those, or choose another --out")
         check_streams(run, chosen)
+        if chosen.note:
+            say(chosen.note)
         tokenizer = tokenizer_of(run, chosen, resumed, say)
         fabric = make_fabric(settings, folder)
         clips = open_training_data(run, corpus, chosen, tokenizer)

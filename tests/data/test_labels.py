@@ -40,6 +40,10 @@ def test_a_clips_own_text_goes_first_then_labels_above_the_threshold(corpus):
     found = {clip.place.entry.key: (clip.text, clip.kind) for clip in chosen.clips}
     assert found["train000"] == ("from asr", "automatic") and found["train001"] == ("word 1", "labelled")
     assert found["train005"] == found["train010"] == (None, "unlabelled")
+    assert chosen.note == (
+        "labels asr, by synth/dense-tiny-s0-audio: 1 clips are trained on them; 1 have a text of their own, and 1 are"
+        " below data.min_confidence"
+    )
     assert sum(map(chosen.hours, ("labelled", "automatic", "unlabelled"))) == pytest.approx(
         sum(clip.place.entry.frames for clip in chosen.clips) / 25 / 3600
     )

@@ -119,9 +119,11 @@ def test_rigl_with_layer_scale_and_an_overlay_of_labels(run, labels):
     assert opened.about.sparsity == pytest.approx(0.5, abs=0.02) and opened.about.labels
     assert opened.about.budget.automatic_hours > opened.about.budget.labelled_hours > 0
     assert any(name.endswith("factors") for name in weights(folder))
-    assert (
-        opened.tokenizer().units[2:-1] == ("▁AT", "▁BIN", "▁BLUE", "▁NOW")[: len(opened.tokenizer().units) - 3] or True
-    )
+    assert [(ancestor.run, ancestor.frames) for ancestor in opened.about.budget.ancestors] == [
+        ("tests", 1234),
+        ("before", 100),
+    ]
+    assert sum("labels asr, by tests: " in line for line in run.view.said) == 1
 
 
 def test_rounds_of_an_audio_visual_network(run, own_tiny):

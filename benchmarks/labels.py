@@ -114,7 +114,7 @@ def _corrupted(wrong: float) -> None:
         labeller=f"true texts, {wrong:.0%} of the words exchanged",
         licence="",
         weights="",
-        modality="",
+        modality="audio",
         decoding={},
         corpus=corpus.fingerprint,
     )

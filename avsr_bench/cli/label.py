@@ -37,7 +37,7 @@ def label(
     part: Annotated[str, typer.Option(help="Part i of n, such as 2/4: several processes share the shards.")] = "1/1",
     force: Annotated[bool, typer.Option("--force", help="Start over: remove labels of that name.")] = False,
 ) -> None:
-    """Texts for training clips, recognised by a run or a program. Run it again to go on where it stopped."""
+    """Texts for training clips, recognised by a run or a program. Run it again to resume."""
     quiet_threads()
     from .. import shards
     from ..labelling import LabelRequest
@@ -70,8 +70,8 @@ def _print(found: Labelled, split: str) -> None:
 
     console = open_console()
     labels, left_out = len(found.labels.texts), len(found.labels.reasons)
-    licence = f" ({found.identity.licence})" if found.identity.licence else ""
-    sentence = f"{found.identity.name}{licence}, {found.identity.modality}: {labels:,} clips have a label"
+    licence = f" ({found.header.licence})" if found.header.licence else ""
+    sentence = f"{found.header.labeller}{licence}, {found.header.modality}: {labels:,} clips have a label"
     reasons: dict[str, int] = {}
     for reason in found.labels.reasons.values():
         reasons[reason] = reasons.get(reason, 0) + 1

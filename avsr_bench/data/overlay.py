@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from .. import recipes
 from ..files import json_bytes, write_whole
+from ..nn import Modality
 from ..records import Ancestor, Fraction, Refused
 from ..shards import checked
 from ..text import TEXT_VERSION
@@ -36,9 +37,9 @@ class LabelHeader:
     labeller: str  # a run, or the name and version of a program
     licence: str  # of its weights; empty where nobody said
     weights: str  # a digest of them
-    modality: str  # what it was shown
+    modality: Modality  # what it was shown
     decoding: Mapping[str, Any]
-    corpus: str  # the fingerprint of the state that was labelled
+    corpus: str = ""  # the fingerprint of the state that was labelled; empty until one is
     text_rule: int = TEXT_VERSION
     # The labeller and what it was made of: who learns from its labels has them as ancestors too.
     ancestors: tuple[Ancestor, ...] = ()
@@ -135,6 +136,13 @@ def _keys(corpus: Prepared, split: str) -> set[str]:
     return {entry.key for entries in corpus.shards(split) for entry in entries}
 
 
+def _modality(name: str) -> Modality:
+    for known in get_args(Modality):
+        if name == known:
+            return known
+    raise ValueError(f"modality is {name[:20]!r}: it should be one of {', '.join(get_args(Modality))}")
+
+
 def _parse_header(record: dict[str, Any], where: str) -> LabelHeader:
     if checked.count(record, "format") != FORMAT:
         raise ValueError(f"format {record['format']}: this version reads {FORMAT}")
@@ -145,7 +153,7 @@ def _parse_header(record: dict[str, Any], where: str) -> LabelHeader:
         labeller=checked.text(record, "labeller"),
         licence=checked.text(record, "licence"),
         weights=checked.text(record, "weights"),
-        modality=checked.text(record, "modality"),
+        modality=_modality(checked.text(record, "modality")),
         decoding=checked.section(record, "decoding"),
         corpus=checked.text(record, "corpus"),
         text_rule=checked.count(record, "text_rule"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import fmean
 
 from ..data import Label
-from ..scoring import WER, Edits, Interval, Utterance, interval, merge, score, total
+from ..scoring import WER, Edits, Interval, Score, Utterance, interval, merge, score, total
 
 BANDS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)  # of confidence; the last one holds 1 as well
 
@@ -47,22 +48,19 @@ def agreement(found: Sequence[Labelling]) -> Agreement | None:
     """How far labels agree with the texts that are known; none where none is."""
     if not found:
         return None
-    scores = merge(score(Utterance(each.key, each.text, each.label.text, each.speaker)) for each in found)
+    scores = {each.key: score(Utterance(each.key, each.text, each.label.text, each.speaker)) for each in found}
+    sure = {each.key: each.label.confidence for each in found if each.label.confidence is not None}
     bands = []
     for low, high in pairwise(BANDS):
-        inside = [
-            (each, sure)
-            for each in found
-            if (sure := each.label.confidence) is not None and low <= sure and (sure < high or high == BANDS[-1])
-        ]
+        inside = [key for key, value in sure.items() if low <= value and (value < high or high == BANDS[-1])]
         if inside:
-            mean = sum(sure for _, sure in inside) / len(inside)
-            bands.append(Band(low, high, len(inside), mean, _edits([each for each, _ in inside])))
-    return Agreement(len(found), _edits(found), interval([scores], WER), tuple(bands))
+            mean = fmean(sure[key] for key in inside)
+            bands.append(Band(low, high, len(inside), mean, _edits([scores[key] for key in inside])))
+    every = merge(scores.values())
+    return Agreement(len(every), _edits(every), interval([every], WER), tuple(bands))
 
 
-def _edits(found: Sequence[Labelling]) -> Edits:
-    scores = merge(score(Utterance(each.key, each.text, each.label.text, each.speaker)) for each in found)
+def _edits(scores: Sequence[Score]) -> Edits:
     edits = total(scores)[WER]
     assert isinstance(edits, Edits)
     return edits

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .. import data, recipes, runs
@@ -12,11 +12,12 @@ from ..decoding import Kind
 from ..evaluation import LONGEST, Clips, open_reader, pick_device
 from ..files import make_folder
 from ..locks import guard, hold_part
+from ..nn import Modality
 from ..records import Misused, Progress, Refused
 from ..shards import shard_name
 from ..text import plain
 from .agreement import Agreement, Labelling, agreement
-from .labeller import Identity, Labeller
+from .labeller import Labeller
 from .leaks import check_speakers
 from .of_run import RunLabeller
 from .programs import PROGRAMS, open_program
@@ -46,7 +47,7 @@ class Labelled:
     """What stands there now."""
 
     path: Path | None  # none as long as other parts have shards to label
-    identity: Identity
+    header: LabelHeader
     labels: Labels
     waiting: tuple[str, ...]  # names of shards that have no labels yet
     # Of clips whose text is known: those that the labeller was trained on with their texts, and all others.
@@ -68,10 +69,11 @@ def label(request: LabelRequest, progress: Progress) -> Labelled:
         [Place(request.split, number, entry) for entry in entries]
         for number, entries in enumerate(corpus.shards(request.split))
     ]
-    store = Store(corpus, name, request.split, _header(labeller.identity, corpus), shards)
+    header = replace(labeller.header, corpus=corpus.fingerprint)
+    store = Store(corpus, name, request.split, header, shards)
     labels, waiting = _label(labeller, store, request, progress)
     seen, unseen = _agreements(shards, labels, trained_on)
-    return Labelled(None if waiting else store.target, labeller.identity, labels, waiting, seen, unseen)
+    return Labelled(None if waiting else store.target, header, labels, waiting, seen, unseen)
 
 
 def _label(
@@ -79,7 +81,7 @@ def _label(
 ) -> tuple[Labels, tuple[str, ...]]:
     """Label what this part has still to do, and join all shards once none is missing."""
     make_folder(store.target.parent)
-    if not request.force and (labels := store.finished()):
+    if not request.force and (labels := store.finished()) is not None:
         progress.say(f"{store.target} is whole already")
         store.tidy()
         return labels, ()
@@ -93,18 +95,18 @@ def _label(
         missing = [number for number in mine if store.read(number) is None]
         clips = {number: len(store.shards[number]) for number in mine}
         done = sum(count for number, count in clips.items() if number not in missing)
-        progress.begin(f"label by {labeller.identity.name}", sum(clips.values()), before=done)
+        progress.begin(f"label by {store.header.labeller}", sum(clips.values()), before=done)
         for number in missing:
             store.write(number, _label_shard(labeller, store, number, request.workers, progress))
         with guard(store.parts):
-            if labels := store.finished():  # another part was the last, and has joined them
+            if (labels := store.finished()) is not None:  # another part was the last, and has joined them
                 return labels, ()
             labels, waiting = Labels(), []
             for number in range(len(store.shards)):
-                if found := store.read(number):
-                    labels.join(found)
-                else:
+                if (found := store.read(number)) is None:
                     waiting.append(shard_name(store.split, number))
+                else:
+                    labels.join(found)
             if not waiting:
                 store.finish(labels)
             return labels, tuple(waiting)
@@ -115,9 +117,9 @@ def _open(request: LabelRequest, corpus: Prepared, progress: Progress) -> tuple[
     if request.labeller in PROGRAMS:
         for option, given in (("--decode", request.decode), ("--beam", request.beam)):
             if given is not None:
-                raise Misused(f"{option} {given} is for runs, and {request.labeller} is none: leave it out")
+                raise Misused(f"{option} {given} is for runs, and {request.labeller} is a program: leave it out")
         if request.device != "auto":
-            raise Misused(f"--device {request.device} is for runs, and {request.labeller} is none: leave it out")
+            raise Misused(f"--device {request.device} is for runs, and {request.labeller} is a program: leave it out")
         return open_program(request.labeller), set()
     run = runs.open_run(runs.find_run(request.labeller, corpus.name))
     for note in check_speakers(run, corpus):
@@ -138,30 +140,18 @@ def _trained_on(run: runs.Run, corpus: Prepared) -> set[str]:
     return {clip.place.entry.key for clip in chosen.clips if clip.kind == "labelled"}
 
 
-def _header(identity: Identity, corpus: Prepared) -> LabelHeader:
-    return LabelHeader(
-        labeller=identity.name,
-        licence=identity.licence,
-        weights=identity.weights,
-        modality=identity.modality,
-        decoding=identity.decoding,
-        corpus=corpus.fingerprint,
-        ancestors=identity.ancestors,
-    )
-
-
 def _label_shard(labeller: Labeller, store: Store, number: int, workers: int, progress: Progress) -> Labels:
     """The labels of a shard, in plain form, and why other clips have none."""
     labels, readable = Labels(), []
     for place in store.shards[number]:
-        if why := _unreadable(place, labeller.identity):
+        if why := _unreadable(place, store.header.modality):
             labels.reasons[place.entry.key] = why
             progress.step(None)
         else:
             readable.append(place)
     if not readable:
         return labels
-    clips = Clips(store.corpus, readable, labeller.identity.modality)
+    clips = Clips(store.corpus, readable, store.header.modality)
     for place, found in labeller.label(readable, clips, workers):
         if text := plain(found.text):
             labels.texts[place.entry.key] = Label(text, found.confidence)
@@ -171,9 +161,9 @@ def _label_shard(labeller: Labeller, store: Store, number: int, workers: int, pr
     return labels
 
 
-def _unreadable(place: Place, identity: Identity) -> str:
+def _unreadable(place: Place, modality: Modality) -> str:
     """Why a clip cannot be shown to a labeller; empty where it can."""
-    lacking = [name for name in data.members_of(identity.modality) if name not in place.entry.members]
+    lacking = [name for name in data.members_of(modality) if name not in place.entry.members]
     if lacking:
         return f"it has no {lacking[0]}"
     if place.entry.frames > LONGEST:

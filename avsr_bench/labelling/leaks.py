@@ -18,7 +18,7 @@ TEST = "test"
 
 
 def check_speakers(labeller: Run, corpus: Prepared) -> Iterator[str]:
-    """Refuse a run that, or an ancestor of which, was trained on speakers of the test; yields what cannot be told."""
+    """Refuse a run that, or an ancestor of which, was trained on speakers of the test; yields what is not known."""
     own = _speakers(corpus, TRAIN)
     tested = _speakers(corpus, TEST) - own if TEST in corpus.prep["splits"] else set()
     for run in _family(labeller):
@@ -29,7 +29,7 @@ def check_speakers(labeller: Run, corpus: Prepared) -> Iterator[str]:
         if other is None or (about.corpus_fingerprint and other.fingerprint != about.corpus_fingerprint):
             yield (
                 f"{run.name} was trained on {about.corpus}, which is not at hand as it was then: whether it has"
-                " speakers of this test cannot be told"
+                " speakers of this test is not known"
             )
         elif _contents(corpus) & _contents(other) and (leaked := tested & _speakers(other, TRAIN)):
             raise Refused(

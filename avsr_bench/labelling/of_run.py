@@ -16,11 +16,11 @@ from threading import Lock
 
 import torch
 
-from ..data import Label, Place
+from ..data import Label, LabelHeader, Place
 from ..evaluation import TOGETHER, Decoded, Reader, batches, in_threads, lineage, read_clips, view_of, weights_digest
 from ..runs import Run
 from ..text import BLANK
-from .labeller import Identity, Show
+from .labeller import Show
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class RunLabeller:
     reader: Reader
 
     @cached_property
-    def identity(self) -> Identity:
+    def header(self) -> LabelHeader:
         """Who it is; of what its training data allow, nobody keeps a record."""
         weights = weights_digest(self.run)
-        return Identity(
-            name=self.run.name,
+        return LabelHeader(
+            labeller=self.run.name,
             licence="",
             weights=weights,
             modality=self.run.about.modality,

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ..data import Label, Place
+from ..data import Label, LabelHeader, Place
 from ..records import RATE, Ancestor, Refused
-from .labeller import Identity, Labeller, Show
+from .labeller import Labeller, Show
 
 SHORTEST = RATE // 2  # samples: both end in an error on a few hundred, and are given silence behind the sound
 
@@ -33,7 +33,7 @@ class Pocketsphinx:
         from pocketsphinx import Decoder, get_model_path
 
         self.decoder = Decoder(loglevel="FATAL", samprate=float(RATE))
-        self.identity = _identity("pocketsphinx", "BSD-2-Clause", Path(get_model_path()) / "en-us", {"model": "en-us"})
+        self.header = _header("pocketsphinx", "BSD-2-Clause", Path(get_model_path()) / "en-us", {"model": "en-us"})
 
     def label(self, places: Sequence[Place], show: Show, workers: int) -> Iterator[tuple[Place, Label]]:
         """One clip after another."""
@@ -73,7 +73,7 @@ class Moonshine:
         self.transcriber = moonshine_voice.Transcriber(
             model, moonshine_voice.ModelArch.TINY, options=dict(self.OPTIONS)
         )
-        self.identity = _identity("moonshine-voice", "MIT", model, {"model": "tiny-en", **self.OPTIONS})
+        self.header = _header("moonshine-voice", "MIT", model, {"model": "tiny-en", **self.OPTIONS})
 
     def label(self, places: Sequence[Place], show: Show, workers: int) -> Iterator[tuple[Place, Label]]:
         """One clip after another; it computes on several threads of its own."""
@@ -100,14 +100,14 @@ def _sound(place: Place, show: Show) -> np.ndarray:
     return np.pad(sound, (0, max(SHORTEST - len(sound), 0)))
 
 
-def _identity(package: str, licence: str, model: Path, decoding: Mapping[str, Any]) -> Identity:
+def _header(package: str, licence: str, model: Path, decoding: Mapping[str, Any]) -> LabelHeader:
     digest = blake2b(digest_size=8)
     for file in sorted(path for path in model.rglob("*") if path.is_file()):
         digest.update(file.relative_to(model).as_posix().encode())
         digest.update(file.read_bytes())
     name = f"{package} {importlib.metadata.version(package)}"
-    return Identity(
-        name=name,
+    return LabelHeader(
+        labeller=name,
         licence=licence,
         weights=digest.hexdigest(),
         modality="audio",

@@ -1,7 +1,7 @@
 """Labels on disk: a file a shard while they are made, each whole or not there, and in the end one overlay.
 
     DATA/labels/NAME.parts/
-        header.json           whose labels these are: another labeller may not go on with them
+        header.json           whose labels these are: another labeller may not resume them
         train-000002.jsonl    the clips of a shard: {"key", "text", "confidence"}, or {"key", "reason"}
     DATA/labels/NAME.jsonl             the overlay, once all shards are labelled
     DATA/labels/NAME.left_out.jsonl    the clips that have no label, and why
@@ -28,7 +28,7 @@ from ..shards import checked, in_part, shard_name
 HEADER = "header.json"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Labels:
     """Labels by key, and why other clips have none."""
 
@@ -79,7 +79,7 @@ class Store:
         shutil.rmtree(self.parts, ignore_errors=True)
 
     def begin(self) -> None:
-        """Refuse to go on with labels of somebody else."""
+        """Refuse to resume labels of somebody else."""
         for path in (self.target, self.left_out):
             sweep_temporaries(path.parent, path.name)
         file = self.parts / HEADER
@@ -94,8 +94,7 @@ class Store:
     def write(self, number: int, labels: Labels) -> None:
         """Keep the labels of a shard."""
         lines = [{"key": key, **asdict(label)} for key, label in sorted(labels.texts.items())]
-        lines += [{"key": key, "reason": reason} for key, reason in sorted(labels.reasons.items())]
-        write_whole(self._path(number), _jsonl(lines))
+        write_whole(self._path(number), _jsonl([*lines, *_left_out(labels)]))
 
     def read(self, number: int) -> Labels | None:
         """The labels of a shard; none where it is not labelled yet, or its file is damaged."""
@@ -128,8 +127,7 @@ class Store:
     def finish(self, labels: Labels) -> None:
         """Put everything into one file: an overlay; of another split than train, texts beside what was said."""
         if labels.reasons:
-            lines = [{"key": key, "reason": reason} for key, reason in sorted(labels.reasons.items())]
-            write_whole(self.left_out, _jsonl(lines))
+            write_whole(self.left_out, _jsonl(_left_out(labels)))
         else:
             self.left_out.unlink(missing_ok=True)
         if self.split == TRAIN:
@@ -164,6 +162,10 @@ def _parse(lines: bytes) -> Labels:
             key, label = parse_label(record)
             labels.texts[key] = label
     return labels
+
+
+def _left_out(labels: Labels) -> list[dict[str, str]]:
+    return [{"key": key, "reason": reason} for key, reason in sorted(labels.reasons.items())]
 
 
 def _jsonl(lines: Iterable[Mapping[str, Any]]) -> bytes:

@@ -103,6 +103,7 @@ def damaged(content, number, **changes):
         (lambda text: damaged(text, 2, confidence="high"), "line 3: confidence is 'high', not a number"),
         (lambda text: text.replace("0.5", "NaN"), "line 3: NaN is not a number"),
         (lambda text: damaged(text, 1, text=3), "line 2: text is 3, not a text"),
+        (lambda text: damaged(text, 0, modality="smell"), "modality is 'smell': it should be one of video, audio, av"),
         (lambda text: damaged(text, 0, ancestors=[3]), "ancestors should be objects, one for each run"),
         (lambda text: damaged(text, 0, ancestors=[{"run": "a", "frames": -1}]), "ancestors: frames = -1"),
         (lambda text: damaged(text, 0, ancestors=[{"run": "a", "word": 1}]), "ancestors: .*word"),

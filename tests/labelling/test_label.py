@@ -210,7 +210,7 @@ def test_clips_longer_than_any_network_can_hold_are_left_out(ask, monkeypatch):
         ({"name": "../asr"}, "is no name of an overlay"),
         ({"name": "a.test"}, "is no name of an overlay"),
         ({"labeller": "nobody"}, "no run 'nobody'"),
-        ({"labeller": "moonshine", "decode": "ctc"}, "--decode ctc is for runs, and moonshine is none"),
+        ({"labeller": "moonshine", "decode": "ctc"}, "--decode ctc is for runs, and moonshine is a program"),
         ({"labeller": "pocketsphinx", "beam": 4}, "--beam 4 is for runs"),
         ({"labeller": "moonshine", "device": "cuda"}, "--device cuda is for runs"),
         ({"data": "nowhere"}, "nowhere: there is no prepared corpus"),

@@ -54,7 +54,7 @@ def heard(program, sounds, order):
 def test_it_hears_digits_and_says_the_same_in_any_order(program, sounds):
     found = heard(program, sounds, [0, 1, 2])
     assert found == heard(program, sounds, [2, 0, 1]) == heard(program, sounds, [1, 2, 0])
-    assert heard(open_program(next(name for name in PROGRAMS if name in program.identity.name)), sounds, [2]) == {
+    assert heard(open_program(next(name for name in PROGRAMS if name in program.header.labeller)), sounds, [2]) == {
         2: found[2]
     }
     words = sum(word in found[number].text.lower() for number, text in enumerate(SAID) for word in text.split())
@@ -64,12 +64,12 @@ def test_it_hears_digits_and_says_the_same_in_any_order(program, sounds):
 
 
 def test_it_says_who_it_is(program):
-    identity = program.identity
-    package, _, version = identity.name.partition(" ")
-    assert version == importlib.metadata.version(package) and identity.licence in ("MIT", "BSD-2-Clause")
-    [itself] = identity.ancestors
-    assert itself.run == identity.name and itself.frames is None and itself.weights == identity.weights
-    assert len(identity.weights) == 16 and identity.modality == "audio"
+    header = program.header
+    package, _, version = header.labeller.partition(" ")
+    assert version == importlib.metadata.version(package) and header.licence in ("MIT", "BSD-2-Clause")
+    [itself] = header.ancestors
+    assert itself.run == header.labeller and itself.frames is None and itself.weights == header.weights
+    assert len(header.weights) == 16 and header.modality == "audio"
 
 
 def test_silence_and_a_moment_are_nothing(program):
@@ -92,7 +92,7 @@ except OSError:
 
 def test_nothing_is_fetched(program, sounds):
     """In a namespace of its own, without a network."""
-    name = next(name for name in PROGRAMS if name in program.identity.name)
+    name = next(name for name in PROGRAMS if name in program.header.labeller)
     words = ["unshare", "-rn", sys.executable, "-c", SCRIPT, str(Path(__file__).parent), name]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if "unshare" in done.stderr:

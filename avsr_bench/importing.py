@@ -12,7 +12,7 @@ from typing import Any
 
 from . import nn, recipes, runs
 from .decoding import DecodeSettings
-from .nn import AVSR, NetworkSettings, Report, Weights
+from .nn import Network, NetworkSettings, Report, Weights
 from .records import Misused, Refused
 from .runs import About, Run
 from .text import Tokenizer, import_tokenizer, load_tokenizer
@@ -118,7 +118,7 @@ def _settings_of(weights: Weights, sections: Mapping[str, Any]) -> tuple[Network
     return settings, len(weights.tensors["ctc.weight"])
 
 
-def _about(known: Mapping[str, Any], out: Path, weights: Weights, settings: NetworkSettings, network: AVSR) -> About:
+def _about(known: Mapping[str, Any], out: Path, weights: Weights, settings: NetworkSettings, network: Network) -> About:
     if known:
         return recipes.build(About, known, f"{weights.path}, run")
     prunable = nn.prunable(network).values()
@@ -143,7 +143,7 @@ def _size_of(settings: NetworkSettings) -> str:
     return ""
 
 
-def _parts(network: AVSR, report: Report) -> Iterator[Part]:
+def _parts(network: Network, report: Report) -> Iterator[Part]:
     parameters = {name: parameter.numel() for name, parameter in network.named_parameters()}
     rows: dict[str, list[str]] = {}
     for name in report.loaded:

@@ -11,7 +11,7 @@ Training keeps more beside them: metrics.csv, last.ckpt, figures/, rounds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,13 +24,15 @@ from . import nn, recipes
 from .decoding import DecodeSettings
 from .files import make_folder, whole, write_whole
 from .inert import inert
-from .nn import AVSR, Modality, NetworkSettings
+from .nn import Modality, Network, NetworkSettings, Reads, Recogniser, Unified
 from .records import Budget, Fraction, Misused, Refused, Seed
 from .text import Tokenizer, load_tokenizer
 
 ROOT = Path("runs")
 RECIPE, WEIGHTS = "recipe.yaml", "model.safetensors"
 LAST = "last.safetensors"  # of a round, beside the mean of its snapshots: what the next round begins with
+READS_ALL = "reads lips, hears and does both"
+SENSES = {"video": "lips (video)", "audio": "sound (audio)", "av": "both (av)"}
 Count = Annotated[int, Interval(ge=0, le=10**12)]
 
 
@@ -41,7 +43,7 @@ class About:
     system: str  # the recipe in models/ it was trained by, or the name under which weights were imported
     corpus: str
     size: str  # tiny, small or large; empty for imported weights of no size of ours
-    modality: Modality = "video"
+    modality: Reads = "video"
     seed: Seed | None = None  # of training; none for weights that others trained
     corpus_fingerprint: str = ""  # of the training data
     labels: str = ""  # a fingerprint of the automatic labels it was trained on, and of what was hidden
@@ -52,6 +54,11 @@ class About:
     budget: Budget | None = None  # none for weights that others trained, and for runs of before budgets were kept
     command: str = ""
     commit: str = ""
+
+    @property
+    def inputs(self) -> Modality:
+        """What its network is shown of a clip."""
+        return "av" if self.modality == "unified" else self.modality
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +79,46 @@ class Run:
     network: NetworkSettings
     decode: DecodeSettings
     recipe: Mapping[str, Any]  # all sections as plain values
+    view: Modality | None = None  # of a unified network, which of its modalities is meant
 
     @property
     def name(self) -> str:
-        """The run for people and in results: its folder below `runs/`, or as it was given."""
-        return name_of(self.folder)
+        """The run for people and in results: its folder below `runs/`, or as it was given; `@` stands before a view."""
+        return name_of(self.folder) + (f"@{self.view}" if self.view else "")
+
+    @property
+    def modality(self) -> Modality:
+        """What is read by it."""
+        if self.about.modality != "unified":
+            return self.about.modality
+        if self.view is None:
+            raise Refused(f"{self.name} {READS_ALL}: say which with --modality video, audio or av")
+        return self.view
+
+    def seen_as(self, modality: Modality | None) -> Run:
+        """The run as the reader of one modality; only of a unified network there is a choice."""
+        if self.about.modality == "unified":
+            seen = replace(self, view=modality)
+            _ = seen.modality  # refused where there is none
+            return seen
+        if modality not in (None, self.about.modality):
+            raise Misused(f"--modality {modality}: {self.name} reads {SENSES[self.about.modality]} alone; leave it out")
+        return self
 
     def tokenizer(self) -> Tokenizer:
         """Its tokenizer."""
         return load_tokenizer(self.folder)
 
-    def load(self, device: torch.device | str = "cpu") -> AVSR:
-        """Its network with its weights, ready to read lips."""
+    def whole(self, device: torch.device | str = "cpu") -> Network:
+        """Its network with its weights."""
         weights = nn.read(self.folder / WEIGHTS)
         network, _ = nn.network_of(weights, self.about.modality, self.network, len(self.tokenizer()))
         return network.to(device).eval()
+
+    def load(self, device: torch.device | str = "cpu") -> Recogniser:
+        """Its network, ready to read what is meant."""
+        network = self.whole(device)
+        return network.view(self.modality) if isinstance(network, Unified) else network
 
 
 def name_of(folder: Path) -> str:
@@ -97,7 +129,7 @@ def name_of(folder: Path) -> str:
 
 def default_folder(about: About) -> Path:
     """Where a run goes unless --out says otherwise."""
-    modality = "" if about.modality == "video" else f"-{about.modality}"
+    modality = f"-{about.modality}" if about.modality in ("audio", "av") else ""
     return ROOT / about.corpus / f"{about.system}-{about.size}{modality}-s{about.seed}"
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .shared import ApplyTo, Decode, command_line, quiet_threads
+from .shared import ApplyTo, Decode, View, command_line, quiet_threads
 
 if TYPE_CHECKING:
     from ..evaluation import Evaluated
@@ -32,6 +32,7 @@ def evaluate(
         str | None, typer.Option(metavar="DIR", help="Prepared corpus.  [default: the one in data/]")
     ] = None,
     split: Annotated[str, typer.Option(help="Which clips.")] = "test",
+    modality: View = None,
     decode: Annotated[Decode | None, typer.Option(help="How to decode.  [default: as the run's recipe says]")] = None,
     beam: Annotated[int | None, typer.Option(min=1, help="Hypotheses of a beam search.")] = None,
     noise: Annotated[str | None, typer.Option(metavar="FAMILY:LEVEL", help="Visual noise, such as jpeg:7.")] = None,
@@ -56,6 +57,7 @@ def evaluate(
         run=run,
         data=data,
         split=split,
+        modality=modality,
         decode=decode,
         beam=beam,
         noise=noise,

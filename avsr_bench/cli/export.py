@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from .shared import Force, beside, replaceable
+from .shared import Force, View, beside, replaceable
 
 if TYPE_CHECKING:
     from ..export import SparseExport
@@ -27,6 +27,7 @@ def export(
         Path | None,
         typer.Option(help="The file; - is standard output.  [default: RUN/model.onnx, RUN/model.sparse.safetensors]"),
     ] = None,
+    modality: View = None,
     force: Force = False,
 ) -> None:
     """Write a run for other runtimes (onnx), or its sparse weights in less room (sparse)."""
@@ -39,7 +40,7 @@ def export(
     if format_ == "onnx":
         from ..export import export_onnx
 
-        written = export_onnx(folder, out, ours)
+        written = export_onnx(folder, out, ours, modality)
         lengths = "; ".join("+".join(map(str, batch)) for batch in written.checked)
         print(
             f"{written.path}: {_size(written.bytes)}, reads {' and '.join(written.inputs)}, clips of any length\n"
@@ -50,7 +51,7 @@ def export(
     else:
         from ..export import export_sparse
 
-        _print_sparse(export_sparse(folder, out, ours), stderr=out == STDOUT)
+        _print_sparse(export_sparse(folder, out, ours, modality), stderr=out == STDOUT)
 
 
 def _print_sparse(written: SparseExport, stderr: bool) -> None:

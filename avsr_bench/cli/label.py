@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .shared import Decode, quiet_threads
+from .shared import Decode, View, quiet_threads
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,6 +31,7 @@ def label(
     split: Annotated[
         str, typer.Option(help="Of another split than train, labels are a file to score; nothing is trained on it.")
     ] = "train",
+    modality: View = None,
     decode: Annotated[Decode | None, typer.Option(help="How to decode.  [default: as the run's recipe says]")] = None,
     beam: Annotated[int | None, typer.Option(min=1, help="Hypotheses of a beam search.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
@@ -49,6 +50,7 @@ def label(
         labeller=labeller,
         name=name,
         split=split,
+        modality=modality,
         decode=decode,
         beam=beam,
         device=device,

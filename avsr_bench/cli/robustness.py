@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .shared import ApplyTo, Decode, listed, quiet_threads
+from .shared import ApplyTo, Decode, View, listed, quiet_threads
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,6 +47,7 @@ def robustness(
     split: Annotated[str, typer.Option(help="Which clips.")] = "test",
     apply_to: Annotated[ApplyTo, typer.Option(help="Noise on mouths, or on frames: faces are sought anew.")] = "mouth",
     root: Annotated[Path | None, typer.Option(metavar="DIR", help="Source videos, for noise on frames.")] = None,
+    modality: View = None,
     decode: Annotated[Decode | None, typer.Option(help="How to decode.  [default: as each recipe says]")] = None,
     beam: Annotated[int | None, typer.Option(min=1, help="Hypotheses of a beam search.")] = None,
     part: Annotated[
@@ -78,6 +79,7 @@ def robustness(
         split=split,
         apply_to=apply_to,
         root=root,
+        modality=modality,
         decode=decode,
         beam=beam,
         part=shards.parse_part(part),

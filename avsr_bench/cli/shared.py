@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Decode = Literal["beam", "ctc", "attention"]  # decoding.Kind, without torch
 ApplyTo = Literal["mouth", "frame"]  # where visual noise is applied
+View = Annotated[
+    Literal["video", "audio", "av"] | None, typer.Option("--modality", help="What a unified run reads here.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that exists, whoever made it.")]
 
 

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from .shared import command_line, quiet_threads
-
-
-class Modality(StrEnum):
-    """What a network reads."""
-
-    video = "video"
-    audio = "audio"
-    av = "av"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,7 +31,10 @@ def train(
     size: Annotated[
         str | None, typer.Option(help="tiny, small or large.  [default: what the corpus recipe says]")
     ] = None,
-    modality: Annotated[Modality, typer.Option(help="Lips, sound, or both.")] = Modality.video,
+    modality: Annotated[
+        Literal["video", "audio", "av"] | None,
+        typer.Option(help="Lips, sound, or both.  [default: video; a unified system learns all three]"),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Random seed for initialisation, data order and augmentation.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run.  [default: runs/CORPUS/MODEL-SIZE-sSEED]")
@@ -62,7 +56,7 @@ def train(
         system=model,
         data=data,
         size=size,
-        modality=modality.value,
+        modality=modality,
         seed=seed,
         out=out,
         resume=resume,

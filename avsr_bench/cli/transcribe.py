@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from .shared import Decode, Force, quiet_threads
+from .shared import Decode, Force, View, quiet_threads
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,6 +34,7 @@ def transcribe(
     face: Annotated[
         str | None, typer.Option(help="Of several faces: largest, center, or X,Y in pixels.  [default: largest]")
     ] = None,
+    modality: View = None,
     decode: Annotated[Decode | None, typer.Option(help="How to search.  [default: what the run says]")] = None,
     beam: Annotated[int | None, typer.Option(min=1, help="Hypotheses of the beam.")] = None,
     window: Annotated[float, typer.Option(help="Seconds that are read at once, at most.")] = 8.0,
@@ -61,6 +62,7 @@ def transcribe(
         format=format_,
         out=out,
         preview=preview,
+        modality=modality,
         decode=decode,
         beam=beam,
         device=device,

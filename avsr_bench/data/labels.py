@@ -37,8 +37,9 @@ class StreamSettings:
     """One stream of clips that feeds an update."""
 
     take: Literal["labelled", "own", "automatic", "unlabelled", "all"] = "labelled"  # labelled: own and automatic text
-    # How each clip is shown, one batch a view: augmented as in training, plain as in tests.
-    views: Annotated[tuple[Literal["augmented", "plain"], ...], Len(1, 8)] = ("augmented",)
+    # How each clip is shown, one batch a view: augmented as in training, unmasked with no more of it than the crop and
+    # the flip, plain as in tests.
+    views: Annotated[tuple[Literal["augmented", "unmasked", "plain"], ...], Len(1, 8)] = ("augmented",)
     fraction: Annotated[float, Interval(gt=0, le=1)] = 1.0  # of data.frames that a batch of this stream has
 
 

@@ -34,6 +34,7 @@ class EvaluateRequest:
     """What the user asked for."""
 
     run: str
+    modality: Modality | None = None  # of a unified network
     data: str | None = None
     split: str = "test"
     decode: Kind | None = None  # none: as the run's recipe says, as the beam
@@ -64,8 +65,8 @@ def evaluate(request: EvaluateRequest, progress: Progress) -> Evaluated:
     """Read a split and score what was read; an earlier result of the same condition is replaced."""
     _check_used(request)
     corpus = find_corpus(request.data, (request.run,))
-    run = runs.open_run(runs.find_run(request.run, corpus.name))
-    modality = run.about.modality
+    run = runs.open_run(runs.find_run(request.run, corpus.name)).seen_as(request.modality)
+    modality = run.modality
     condition = _condition(request, corpus)
     check_met([modality], [condition])
     reader = open_reader(run, pick_device(request.device), request.decode, request.beam)
@@ -76,7 +77,8 @@ def evaluate(request: EvaluateRequest, progress: Progress) -> Evaluated:
     about = Provenance(
         run=run, weights=weights_digest(run), corpus=corpus, split=split, seed=seed, command=request.command
     )
-    path = (request.out or run.folder / RESULTS) / f"{split}{archive.SUFFIX}"
+    view = f"-{run.view}" if run.view else ""
+    path = (request.out or run.folder / RESULTS) / f"{split}{view}{archive.SUFFIX}"
     archive.check(path)
     what = f"{run.name} on {corpus.name} {split}, {condition.name}"
     with showing(corpus, places, modality, [condition], request.root, seed, request.workers) as show:

@@ -16,7 +16,7 @@ from torch import Tensor
 from .. import recipes, runs, scoring
 from ..data import Clip, Example, collate, tested
 from ..decoding import DecodeSettings, Kind, decode
-from ..nn import AVSR, Modality
+from ..nn import Modality, Recogniser
 from ..records import Misused, Refused
 from ..runs import About, Run
 from ..scoring import Score, Utterance
@@ -34,7 +34,7 @@ class Reader:
     """A network, its tokenizer, and how its output is decoded."""
 
     name: str  # for messages
-    network: AVSR
+    network: Recogniser
     tokenizer: Tokenizer
     settings: DecodeSettings
     about: About | None = None  # of the run; none of a network in training
@@ -113,7 +113,7 @@ def _there(array: np.ndarray | None, example: Example, what: str) -> np.ndarray:
 
 
 def read(
-    network: AVSR, tokenizer: Tokenizer, examples: Sequence[Example], settings: DecodeSettings
+    network: Recogniser, tokenizer: Tokenizer, examples: Sequence[Example], settings: DecodeSettings
 ) -> tuple[Utterance, ...]:
     """What a network reads in some clips, in their order; whether it is in training is as before when done."""
     reader = Reader("the network", network, tokenizer, settings)

@@ -63,7 +63,7 @@ def lineage(run: Run, weights: str) -> tuple[Ancestor, ...]:
 def make_result(heard: Heard, about: Provenance) -> Result:
     """Score what was heard. Parts of a split that are joined before give the same as the split in one piece."""
     scores = merge(map(score, heard.utterances))
-    run = about.run.about
+    run, modality = about.run.about, about.run.modality
     return Result(
         **_request(heard.condition, heard.reader, about),
         utterances=len(scores),
@@ -75,7 +75,7 @@ def make_result(heard: Heard, about: Provenance) -> Result:
         seconds=round(heard.seconds, 2),
         system=run.system,
         size=run.size,
-        modality=run.modality,
+        modality=modality,
         trained_with_noise=_trained_with_noise(about.run),
         sparsity=run.sparsity,
         parameters=run.parameters or None,

@@ -19,7 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..data.inputs import SHOWN, STORED
 from ..files import MARK, Ours, check_target, marked, whole
-from ..nn import AVSR, BLANK, DEVIATION, MEAN
+from ..nn import BLANK, DEVIATION, MEAN, Modality, Recogniser
 from ..records import FPS, RATE, SAMPLES_PER_FRAME, Refused
 from ..runs import Run, open_finished
 from ..text import TEXT_VERSION
@@ -46,7 +46,7 @@ class OnnxExport:
 class _Reader(nn.Module):
     """The part of the network that is exported: inputs by frames, and lengths, to log-probabilities."""
 
-    def __init__(self, network: AVSR) -> None:
+    def __init__(self, network: Recogniser) -> None:
         super().__init__()
         self.network = network
 
@@ -58,7 +58,9 @@ class _Reader(nn.Module):
         return self.network.ctc_log_probs(memory)
 
 
-def export_onnx(folder: Path, out: Path | None = None, ours: Ours = marked) -> OnnxExport:
+def export_onnx(
+    folder: Path, out: Path | None = None, ours: Ours = marked, modality: Modality | None = None
+) -> OnnxExport:
     """Write a run's encoder and CTC head to `out` (RUN/model.onnx), if onnxruntime finds the same as torch.
 
     Inputs: `video` (batch, frames, side, side), `audio` (batch, frames, 640) or both, float32, and `lengths` (batch) in
@@ -66,8 +68,8 @@ def export_onnx(folder: Path, out: Path | None = None, ours: Ours = marked) -> O
     An `out` that exists is replaced if it is `ours`.
     """
     onnxruntime, *_ = _need("onnxruntime", "onnx", "onnxscript")
-    run = open_finished(folder)
-    path = out or folder / "model.onnx"
+    run = open_finished(folder).seen_as(modality)
+    path = out or folder / (f"model-{run.view}.onnx" if run.view else "model.onnx")
     check_target(path, ours)
     network = run.load()
     _check_size(network, folder)
@@ -88,11 +90,11 @@ def export_onnx(folder: Path, out: Path | None = None, ours: Ours = marked) -> O
                 f" most {TOLERANCE:g} is near enough; please report it, with the versions of both"
             )
         size = unfinished.stat().st_size
-    return OnnxExport(path, size, tuple(network.encoders), difference, CHECKED)
+    return OnnxExport(path, size, tuple(network.senses), difference, CHECKED)
 
 
-def _trace(network: AVSR) -> torch.onnx.ONNXProgram:
-    names = tuple(network.encoders)
+def _trace(network: Recogniser) -> torch.onnx.ONNXProgram:
+    names = tuple(network.senses)
     batch, frames = torch.export.Dim("batch"), torch.export.Dim("frames")
     # The fused kernels lay out their answer otherwise than the plain one that the exporter puts in their place.
     with _quiet(), sdpa_kernel(SDPBackend.MATH):
@@ -114,17 +116,17 @@ def metadata(run: Run) -> dict[str, str]:
     """What it takes to use the exported file alone, as the strings that ONNX keeps."""
     facts: dict[str, str | float | Sequence[str]] = {
         "run": run.name,
-        "modality": run.about.modality,
+        "modality": run.modality,
         "units": run.tokenizer().units,  # JSON; `▁` stands for a space
         "blank": BLANK,
         "text_version": TEXT_VERSION,
         "fps": FPS,
     }
-    if run.about.modality != "audio":
+    if run.modality != "audio":
         side = run.network.mouth
         scaled = max(round(side * STORED / SHOWN), side)
         facts |= {"stored_side": STORED, "scaled_side": scaled, "side": side, "mean": MEAN, "deviation": DEVIATION}
-    if run.about.modality != "video":
+    if run.modality != "video":
         facts |= {"rate": RATE, "samples_per_frame": SAMPLES_PER_FRAME}
     return {
         f"avsr.{key}": value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -141,7 +143,7 @@ def _need(*modules: str) -> list[Any]:
         raise Refused(f"ONNX needs {missing}, which is not installed: pip install 'avsr-bench[export]'") from None
 
 
-def _check_size(network: AVSR, folder: Path) -> None:
+def _check_size(network: Recogniser, folder: Path) -> None:
     parts = [weight for name, weight in network.state_dict().items() if not name.startswith("decoder.")]
     if (size := sum(weight.nbytes for weight in parts)) > MOST_BYTES:
         raise Refused(
@@ -149,22 +151,22 @@ def _check_size(network: AVSR, folder: Path) -> None:
         )
 
 
-def _inputs(network: AVSR, lengths: Sequence[int]) -> tuple[Tensor, ...]:
+def _inputs(network: Recogniser, lengths: Sequence[int]) -> tuple[Tensor, ...]:
     """Noise for clips of these lengths, as the exported file takes it; padding too is noise, which must not matter."""
     generator = torch.Generator().manual_seed(len(lengths) + sum(lengths))
     side = network.settings.mouth
     shapes = {"video": (side, side), "audio": (SAMPLES_PER_FRAME,)}
-    noise = (torch.randn(len(lengths), max(lengths), *shapes[name], generator=generator) for name in network.encoders)
+    noise = (torch.randn(len(lengths), max(lengths), *shapes[name], generator=generator) for name in network.senses)
     return (*noise, torch.tensor(lengths))
 
 
 @torch.inference_mode()
-def _answer(network: AVSR, lengths: Sequence[int]) -> np.ndarray:
+def _answer(network: Recogniser, lengths: Sequence[int]) -> np.ndarray:
     return _Reader(network).eval()(*_inputs(network, lengths)).numpy()
 
 
-def _difference(session: Any, network: AVSR, lengths: Sequence[int], expected: np.ndarray) -> float:
-    names = (*network.encoders, "lengths")
+def _difference(session: Any, network: Recogniser, lengths: Sequence[int], expected: np.ndarray) -> float:
+    names = (*network.senses, "lengths")
     inputs = {name: tensor.numpy() for name, tensor in zip(names, _inputs(network, lengths), strict=True)}
     (found,) = session.run(None, inputs)
     if found.shape != expected.shape:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from ..files import MARK, STDOUT, Ours, check_target, marked, whole
-from ..nn import AVSR, load_packed, prunable, save_packed
+from ..nn import Modality, Recogniser, load_packed, prunable, save_packed
 from ..records import FPS, SAMPLES_PER_FRAME, Refused
 from ..runs import RECIPE, WEIGHTS, open_finished
 
@@ -54,26 +54,28 @@ class SparseExport:
         return self.bytes / self.dense_bytes
 
 
-def export_sparse(folder: Path, out: Path | None = None, ours: Ours = marked) -> SparseExport:
+def export_sparse(
+    folder: Path, out: Path | None = None, ours: Ours = marked, modality: Modality | None = None
+) -> SparseExport:
     """Write a run's weights packed to `out` (RUN/model.sparse.safetensors), if they read back to the bit.
 
-    An `out` that exists is replaced if it is `ours`.
+    An `out` that exists is replaced if it is `ours`. Of a unified run all of it is packed, and one view is timed.
     """
-    run = open_finished(folder)
+    run = open_finished(folder).seen_as(modality)
     path = out or folder / "model.sparse.safetensors"
     if path.suffix != ".safetensors" and path != STDOUT:
         raise Refused(f"--out {path}: packed weights are a safetensors file; call it {path.name}.safetensors")
     if path.resolve() == (folder / WEIGHTS).resolve():
         raise Refused(f"--out {path} are the weights of the run: choose another name")
     check_target(path, ours)
-    network = run.load()
+    everything, network = run.whole(), run.load()
     weights = load_packed(folder / WEIGHTS)
     with whole(path, ours) as unfinished:
         about = {"about": MARK, "recipe": (folder / RECIPE).read_text(encoding="utf-8")}
-        save_packed(unfinished, weights, prunable(network), about)
+        save_packed(unfinished, weights, prunable(everything), about)
         _check_equal(load_packed(unfinished), weights, path)
         size = unfinished.stat().st_size
-    sparse = prunable(network).values()
+    sparse = prunable(everything).values()
     zeros = sum(int((weight == 0).sum()) for weight in sparse)
     second, token = count_work(network)
     seconds, filled = _measure(network)
@@ -90,7 +92,7 @@ def export_sparse(folder: Path, out: Path | None = None, ours: Ours = marked) ->
 
 
 @torch.inference_mode()
-def count_work(network: AVSR) -> tuple[Work, Work]:
+def count_work(network: Recogniser) -> tuple[Work, Work]:
     """Multiply-adds for a second of input, and for one token of one hypothesis.
 
     Products of attention itself (scores, mixing) and norms are not counted: they have no weights to prune.
@@ -106,7 +108,7 @@ def count_work(network: AVSR) -> tuple[Work, Work]:
 
 
 @contextmanager
-def _counting(network: AVSR) -> Iterator[dict[str, int]]:
+def _counting(network: Recogniser) -> Iterator[dict[str, int]]:
     counts = {"dense": 0, "nonzero": 0}
 
     def count(layer: nn.Module, _: Any, output: Tensor) -> None:
@@ -124,16 +126,16 @@ def _counting(network: AVSR) -> Iterator[dict[str, int]]:
             handle.remove()
 
 
-def _second_of(network: AVSR) -> Any:
+def _second_of(network: Recogniser) -> Any:
     side = network.settings.mouth
     generator = torch.Generator().manual_seed(0)
     shapes = {"video": (FPS, side, side), "audio": (FPS * SAMPLES_PER_FRAME,)}
-    inputs = tuple(torch.randn(1, *shapes[name], generator=generator) for name in network.encoders)
+    inputs = tuple(torch.randn(1, *shapes[name], generator=generator) for name in network.senses)
     return inputs if len(inputs) > 1 else inputs[0]
 
 
 @torch.inference_mode()
-def _measure(network: AVSR) -> tuple[float, float]:
+def _measure(network: Recogniser) -> tuple[float, float]:
     """Seconds for a second of input on one core, as the network is and with its zeros filled, taken in turns."""
     filled = copy.deepcopy(network)
     for weight in prunable(filled).values():

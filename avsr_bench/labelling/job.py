@@ -33,6 +33,7 @@ class LabelRequest:
     data: str
     labeller: str  # a run, or a name of PROGRAMS
     name: str
+    modality: Modality | None = None  # of a unified network
     split: str = TRAIN
     decode: Kind | None = None
     beam: int | None = None
@@ -115,13 +116,14 @@ def _label(
 def _open(request: LabelRequest, corpus: Prepared, progress: Progress) -> tuple[Labeller, set[str]]:
     """The labeller, and the clips of this corpus that it was trained on with their own texts."""
     if request.labeller in PROGRAMS:
-        for option, given in (("--decode", request.decode), ("--beam", request.beam)):
+        run_only = (("--modality", request.modality), ("--decode", request.decode), ("--beam", request.beam))
+        for option, given in run_only:
             if given is not None:
                 raise Misused(f"{option} {given} is for runs, and {request.labeller} is a program: leave it out")
         if request.device != "auto":
             raise Misused(f"--device {request.device} is for runs, and {request.labeller} is a program: leave it out")
         return open_program(request.labeller), set()
-    run = runs.open_run(runs.find_run(request.labeller, corpus.name))
+    run = runs.open_run(runs.find_run(request.labeller, corpus.name)).seen_as(request.modality)
     for note in check_speakers(run, corpus):
         progress.say(note)
     reader = open_reader(run, pick_device(request.device), request.decode, request.beam)
@@ -134,9 +136,9 @@ def _trained_on(run: runs.Run, corpus: Prepared) -> set[str]:
         return set()
     settings = recipes.build(DataSettings, run.recipe.get("data") or {}, f"{run.folder}: data")
     try:
-        chosen = data.choose(corpus, run.about.modality, settings)
+        chosen = data.choose(corpus, run.about.inputs, settings)
     except Refused:  # the labels that it was trained on are gone; its own texts are what is asked for
-        chosen = data.choose(corpus, run.about.modality, DataSettings(hide=settings.hide))
+        chosen = data.choose(corpus, run.about.inputs, DataSettings(hide=settings.hide))
     return {clip.place.entry.key for clip in chosen.clips if clip.kind == "labelled"}
 
 

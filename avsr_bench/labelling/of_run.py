@@ -38,7 +38,7 @@ class RunLabeller:
             labeller=self.run.name,
             licence="",
             weights=weights,
-            modality=self.run.about.modality,
+            modality=self.run.modality,
             decoding=asdict(self.reader.settings),
             ancestors=lineage(self.run, weights),
         )

@@ -147,7 +147,7 @@ def _layers(folder: Path) -> list[tuple[str, int, int]]:
 
     weights = dict.fromkeys(GROUPS, 0)
     zeros = dict.fromkeys(GROUPS, 0)
-    for name, weight in prunable(open_run(folder).load()).items():
+    for name, weight in prunable(open_run(folder).whole()).items():
         weights[group_of(name)] += weight.numel()
         zeros[group_of(name)] += int((weight == 0).sum())
     return [(group, weights[group], zeros[group]) for group in GROUPS if weights[group]]

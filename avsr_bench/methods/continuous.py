@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
-from ..nn import AVSR, Group
+from ..nn import Group, Network
 from ..records import Fraction, Misused, PartOfAll, Refused, rng_for
 from .gates import Gates
 from .masked import Masked
@@ -93,7 +93,7 @@ class MSRS(Masked):
         self.searching = True
         self.averaging = False  # whether batch norms average over the batches since the switch
 
-    def attach(self, network: AVSR, steps: int, average_from: int | None = None) -> None:
+    def attach(self, network: Network, steps: int, average_from: int | None = None) -> None:
         """Put gates before the weights, unless a checkpoint says that the search is over."""
         self.settings.check_average(steps, average_from or steps)
         self.network = network

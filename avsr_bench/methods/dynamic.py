@@ -22,7 +22,7 @@ from annotated_types import Interval
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ..nn import AVSR, prunable
+from ..nn import Network, prunable
 from ..records import Fraction, Misused, PartOfAll, Refused
 from .channels import Alive, all_alive, allowed, find_groups, remove_weakest, strengths
 from .erk import erk
@@ -137,7 +137,7 @@ class StaticErk(Masked):
         super().__init__()
         self.settings, self.seed = settings, seed
 
-    def first_masks(self, network: AVSR, steps: int) -> Masks:
+    def first_masks(self, network: Network, steps: int) -> Masks:
         """Random weights of each layer, as many as its ERK density says."""
         shapes = {name: weight.shape for name, weight in prunable(network).items()}
         return draw(shapes, erk(shapes, 1 - self.settings.sparsity), self.seed)
@@ -158,7 +158,7 @@ class Dynamic(StaticErk, ABC):
         """Of how many last updates the gradients count for growth; 0 where they do not."""
         return 0
 
-    def attach(self, network: AVSR, steps: int, average_from: int | None = None) -> None:
+    def attach(self, network: Network, steps: int, average_from: int | None = None) -> None:
         """Turn fractions of the run into steps."""
         settings, last = self.settings, average_from or steps
         settings.check_average(steps, last)
@@ -247,7 +247,7 @@ class Gmp(Dynamic):
 
     settings: GmpSettings
 
-    def first_masks(self, network: AVSR, steps: int) -> Masks:
+    def first_masks(self, network: Network, steps: int) -> Masks:
         """All weights."""
         return {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in prunable(network).items()}
 
@@ -298,7 +298,7 @@ class Chase(Dynamic):
         """As many as are set."""
         return self.settings.gradients
 
-    def attach(self, network: AVSR, steps: int, average_from: int | None = None) -> None:
+    def attach(self, network: Network, steps: int, average_from: int | None = None) -> None:
         """Find the channels; those that came with a checkpoint stay removed."""
         self.inner = find_groups(network)
         self.alive = self.alive or all_alive(self.inner)

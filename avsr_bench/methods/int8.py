@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..nn import AVSR, prunable
+from ..nn import Network, prunable
 from ..records import Refused
 from .method import Method
 from .weight_override import override_weight
@@ -39,7 +39,7 @@ class Int8(Method):
         rows: Tensor = self.quantizer(weight.flatten(1))
         return rows.view_as(weight)
 
-    def attach(self, network: AVSR, steps: int, average_from: int | None = None) -> None:
+    def attach(self, network: Network, steps: int, average_from: int | None = None) -> None:
         """Let rounded weights stand in for those of every linear layer and every convolution."""
         self.names = list(prunable(network))
         for name in self.names:

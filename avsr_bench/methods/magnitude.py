@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..nn import AVSR, prunable
+from ..nn import Network, prunable
 from ..records import PartOfAll, Refused
 from .masked import Masked
 from .masks import Masks, Scope, magnitude, size
@@ -30,7 +30,7 @@ class Magnitude(Masked):
         super().__init__()
         self.settings = settings
 
-    def first_masks(self, network: AVSR, steps: int) -> Masks:
+    def first_masks(self, network: Network, steps: int) -> Masks:
         """The largest weights of the network as it is."""
         weights, sparsity = prunable(network), self.settings.sparsity
         zeros = sum(int((weight == 0).sum()) for weight in weights.values())

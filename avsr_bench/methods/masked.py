@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ..nn import AVSR
+from ..nn import Network
 from .masks import Masks, emptied, hold, sparsity
 from .method import Method
 
@@ -20,7 +20,7 @@ class Masked(Method):
     zero after every step of the optimiser; and in every state that is saved.
     """
 
-    network: AVSR
+    network: Network
 
     def __init__(self) -> None:
         self.masks: Masks = {}
@@ -29,11 +29,11 @@ class Masked(Method):
         self._emptied: list[str] = []
         self._said = False
 
-    def first_masks(self, network: AVSR, steps: int) -> Masks:
+    def first_masks(self, network: Network, steps: int) -> Masks:
         """The masks that a run of `steps` updates begins with, from the weights that it holds; none: all stay."""
         return {}
 
-    def attach(self, network: AVSR, steps: int, average_from: int | None = None) -> None:
+    def attach(self, network: Network, steps: int, average_from: int | None = None) -> None:
         """Choose the first masks and make removed weights zero; masks that came with a checkpoint stay."""
         self.network = network
         if not self.masks:

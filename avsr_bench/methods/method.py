@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..nn import AVSR, Group
+from ..nn import Group, Network
 
 
 class Method:
@@ -20,7 +20,7 @@ class Method:
     are saved.
     """
 
-    def attach(self, network: AVSR, steps: int, average_from: int | None = None) -> None:
+    def attach(self, network: Network, steps: int, average_from: int | None = None) -> None:
         """Prepare the network for a run of `steps` updates.
 
         The mean of the weights after some of them, update `average_from` the first, is what the run leaves behind;

@@ -1,16 +1,19 @@
 """The recogniser: one network for lips, sound or both, from tiny to the published sizes, and the published weights."""
 
 from .decoder import DecoderState
-from .drawn import draw
+from .drawn import Network, draw, make
 from .groups import Group
+from .inputs import DEVIATION, MEAN, Batch
 from .loss import BLANK, PADDING, Answers, Losses, joint_loss, weighted_mean
-from .model import AVSR, DEVIATION, MEAN, Batch
+from .model import AVSR
 from .packed import header_of, load_packed, save_packed
 from .prunable import prunable
 from .published_weights import Report, Weights, load, network_of, our_name, published_name, read
-from .settings import FrontendSettings, LossSettings, LowRankSettings, Modality, NetworkSettings
+from .recogniser import Recogniser, framed
+from .settings import FrontendSettings, LossSettings, LowRankSettings, Modality, NetworkSettings, Reads
 from .settings_from_weights import settings_of
 from .size import check_size, parameters_of
+from .unified import VIEWS, Unified, View
 
 __all__ = [
     "AVSR",
@@ -18,6 +21,7 @@ __all__ = [
     "DEVIATION",
     "MEAN",
     "PADDING",
+    "VIEWS",
     "Answers",
     "Batch",
     "DecoderState",
@@ -27,15 +31,22 @@ __all__ = [
     "Losses",
     "LowRankSettings",
     "Modality",
+    "Network",
     "NetworkSettings",
+    "Reads",
+    "Recogniser",
     "Report",
+    "Unified",
+    "View",
     "Weights",
     "check_size",
     "draw",
+    "framed",
     "header_of",
     "joint_loss",
     "load",
     "load_packed",
+    "make",
     "network_of",
     "our_name",
     "parameters_of",

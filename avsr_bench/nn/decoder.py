@@ -139,7 +139,7 @@ class Decoder(nn.Module):
         blocks = nn.ModuleList(DecoderBlock(settings, ranks) for ranks in stack(settings, settings.decoder_blocks))
         self.blocks = cast("list[DecoderBlock]", blocks)  # ModuleList forgets what is in it
         self.norm = nn.LayerNorm(settings.width, eps=NORM_EPS)
-        self.output = nn.Linear(settings.width, tokens)
+        self.output: nn.Module = nn.Linear(settings.width, tokens)
         self.dropout = nn.Dropout(settings.dropout)
         self.checkpointing = settings.checkpointing
 
@@ -149,7 +149,8 @@ class Decoder(nn.Module):
         x = self._embed(tokens, torch.arange(tokens.shape[1], device=tokens.device))
         for block in self.blocks:
             x = run(block, x, memory, keep, checkpointing=self.checkpointing)
-        return self.output(self.norm(x))
+        logits: Tensor = self.output(self.norm(x))
+        return logits
 
     def start(self, memory: Tensor, lengths: Tensor) -> DecoderState:
         """The state before the first token: one hypothesis an utterance, no tokens in it."""
@@ -176,3 +177,25 @@ class Decoder(nn.Module):
     def _embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
         x = self.embed(tokens) * self.embed.embedding_dim**0.5
         return self.dropout(x + sinusoids(positions, x.shape[-1]).to(x.dtype))
+
+
+class HeadedDecoder(nn.Module):
+    """A decoder without an output of its own, with one of several that it is shared by."""
+
+    def __init__(self, decoder: Decoder, output: nn.Module) -> None:
+        super().__init__()
+        self.decoder, self.output = decoder, output
+
+    def forward(self, tokens: Tensor, memory: Tensor, lengths: Tensor) -> Tensor:
+        """As of a decoder."""
+        logits: Tensor = self.output(self.decoder(tokens, memory, lengths))
+        return logits
+
+    def start(self, memory: Tensor, lengths: Tensor) -> DecoderState:
+        """As of a decoder."""
+        return self.decoder.start(memory, lengths)
+
+    def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """As of a decoder."""
+        hidden, state = self.decoder.step(tokens, state)
+        return self.output(hidden), state

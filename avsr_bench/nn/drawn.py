@@ -8,17 +8,25 @@ import torch
 
 from .low_rank import factored, scaled
 from .model import AVSR
-from .settings import LowRankSettings, Modality, NetworkSettings
+from .settings import LowRankSettings, NetworkSettings, Reads
+from .unified import Unified
+
+Network = AVSR | Unified
 
 
-def draw(modality: Modality, settings: NetworkSettings, tokens: int) -> AVSR:
+def make(modality: Reads, settings: NetworkSettings, tokens: int) -> Network:
+    """A network of the form that reads this."""
+    return Unified(settings, tokens) if modality == "unified" else AVSR(modality, settings, tokens)
+
+
+def draw(modality: Reads, settings: NetworkSettings, tokens: int) -> Network:
     """A new network. One of low ranks begins with the weights that the dense one draws from the same random numbers."""
     low = settings.low_rank
     if low.whole or (low.factored and low.start == "random"):
-        return AVSR(modality, settings, tokens)
-    dense = AVSR(modality, replace(settings, low_rank=LowRankSettings()), tokens)
+        return make(modality, settings, tokens)
+    dense = make(modality, replace(settings, low_rank=LowRankSettings()), tokens)
     with torch.device("meta"):
-        thin = AVSR(modality, replace(settings, low_rank=replace(low, factored=True)), tokens)
+        thin = make(modality, replace(settings, low_rank=replace(low, factored=True)), tokens)
     if not low.factored:
         dense.load_state_dict(scaled(dense.state_dict(), thin))
         dense.settings = settings

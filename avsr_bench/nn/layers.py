@@ -45,6 +45,26 @@ def layer_scale(width: int, initial: float | None) -> nn.Module:
     return nn.Identity() if initial is None else LayerScale(width, initial)
 
 
+class DropPath(nn.Module):
+    """Leaves a branch out for some clips of a batch, and scales it up for the others (arXiv 1603.09382)."""
+
+    def __init__(self, fraction: float) -> None:
+        super().__init__()
+        self.fraction = fraction
+
+    def forward(self, branch: Tensor) -> Tensor:
+        """B, ..., with whole clips of 0."""
+        if not self.training:
+            return branch
+        kept = torch.rand(len(branch), *(1,) * (branch.dim() - 1), device=branch.device) >= self.fraction
+        return branch * (kept.to(branch.dtype) / (1 - self.fraction))
+
+
+def drop_path(fraction: float) -> nn.Module:
+    """DropPath, or nothing where it is off."""
+    return DropPath(fraction) if fraction else nn.Identity()
+
+
 class FeedForward(nn.Module):
     """Norm, widen, activate, narrow: one residual branch."""
 

@@ -1,7 +1,8 @@
 """Published weights: reading their files, and a table between their names and ours.
 
-Known are the Auto-AVSR networks of the current release (video or audio) and of the first one (also both at once), and
-front-ends trained on LRW; bare, or wrapped by Lightning. One table serves both directions.
+Known are the Auto-AVSR networks of the current release (video or audio) and of the first one (also both at once),
+front-ends trained on LRW, and the unified networks of USR; bare, or wrapped by Lightning. One table serves both
+directions.
 
 >>> published_name("encoders.video.blocks.3.attention.query.weight", "video")
 'encoder.encoders.3.self_attn.linear_q.weight'
@@ -22,13 +23,13 @@ import torch
 from torch import Tensor, nn
 
 from ..records import Refused
+from .drawn import Network, make
 from .low_rank import factored, layers_of
-from .model import AVSR
 from .opened import tensors_in
-from .settings import Modality, NetworkSettings
+from .settings import NetworkSettings, Reads
 from .size import parameters_of
 
-Release = Literal["current", "first", "lrw", "ours"]
+Release = Literal["current", "first", "lrw", "usr", "ours"]
 Part = Literal["all", "encoder", "frontend"]
 Rows = tuple[tuple[str, str], ...]
 
@@ -53,6 +54,18 @@ CONFORMER_BLOCK: Rows = (
     ("feed_forward_out.reduce", "feed_forward.w_2"),
     ("norm", "norm_final"),
 )
+TRANSFORMER_BLOCK: Rows = (
+    ("attention.norm", "norm_mha"),
+    *((f"attention.{ours}", f"self_attn.{theirs}") for ours, theirs in ATTENTION),
+    ("attention.position", "self_attn.linear_pos"),
+    ("attention.content_bias", "self_attn.pos_bias_u"),
+    ("attention.position_bias", "self_attn.pos_bias_v"),
+    ("feed_forward.norm", "norm_ff"),
+    ("feed_forward.expand", "feed_forward.w_1"),
+    ("feed_forward.reduce", "feed_forward.w_2"),
+    ("scale_attention.factors", "gamma_mha"),
+    ("scale_feed_forward.factors", "gamma_ff"),
+)
 DECODER_BLOCK: Rows = (
     ("attention.norm", "norm1"),
     *((f"attention.{ours}", f"self_attn.{theirs}") for ours, theirs in ATTENTION),
@@ -62,16 +75,20 @@ DECODER_BLOCK: Rows = (
     ("feed_forward.expand", "feed_forward.w_1"),
     ("feed_forward.reduce", "feed_forward.w_2"),
 )
+DECODER: Rows = (
+    ("decoder.embed", "decoder.embed.0"),
+    *((f"decoder.blocks.*.{ours}", f"decoder.decoders.*.{theirs}") for ours, theirs in DECODER_BLOCK),
+    ("decoder.norm", "decoder.after_norm"),
+)
 HEADS: Rows = (
     ("fusion.expand", "fusion.fc1"),
     ("fusion.norm", "fusion.bn1"),
     ("fusion.reduce", "fusion.fc2"),
-    ("decoder.embed", "decoder.embed.0"),
-    *((f"decoder.blocks.*.{ours}", f"decoder.decoders.*.{theirs}") for ours, theirs in DECODER_BLOCK),
-    ("decoder.norm", "decoder.after_norm"),
+    *DECODER,
     ("decoder.output", "decoder.output_layer"),
     ("ctc", "ctc.ctc_lo"),
 )
+SHORT = {"video": "v", "audio": "a", "av": "av"}  # USR's
 RESIDUAL_BLOCK: Rows = (
     ("conv1", "conv1"),
     ("norm1", "bn1"),
@@ -110,9 +127,24 @@ def _encoder(modality: str, places: tuple[str, str, str]) -> Iterator[tuple[str,
     yield f"{ours}norm", f"{encoder}after_norm"
 
 
+def _unified() -> Iterator[tuple[str, str]]:
+    for modality in STEM:
+        yield from _frontend(modality, f"frontends.{modality}.", f"encoder.frontend_{SHORT[modality]}.")
+    for view, short in SHORT.items():
+        yield f"entrances.{view}", f"encoder.linear_{short}"
+        yield f"outputs.{view}", f"decoder.out_layer_{short}"
+        yield f"ctc.{view}", f"ctc_{short}.ctc_lo"
+    for mine, name in TRANSFORMER_BLOCK:
+        yield f"blocks.*.{mine}", f"encoder.encoders.*.{name}"
+    yield "norm", "encoder.after_norm"
+    yield from DECODER
+
+
 @cache
-def table(modality: Modality, release: Release) -> Rows:
+def table(modality: Reads, release: Release) -> Rows:
     """All rows of one kind of file: (ours, theirs)."""
+    if modality == "unified":
+        return tuple(_unified())
     if release == "lrw":
         return tuple(_frontend(modality, f"encoders.{modality}.frontend.", ""))
     if modality == "av":
@@ -122,7 +154,7 @@ def table(modality: Modality, release: Release) -> Rows:
 
 
 @cache
-def _patterns(modality: Modality, release: Release, back: bool) -> tuple[tuple[re.Pattern[str], str], ...]:
+def _patterns(modality: Reads, release: Release, back: bool) -> tuple[tuple[re.Pattern[str], str], ...]:
     rows = table(modality, release)
     if back:
         rows = tuple((theirs, ours) for ours, theirs in rows)
@@ -138,12 +170,12 @@ def _translate(name: str, patterns: Iterable[tuple[re.Pattern[str], str]]) -> st
     return None
 
 
-def published_name(name: str, modality: Modality, release: Release = "current") -> str | None:
+def published_name(name: str, modality: Reads, release: Release = "current") -> str | None:
     """What the published code calls one of our weights; none where it has no such weight (LayerScale)."""
     return _translate(name, _patterns(modality, release, False))
 
 
-def our_name(name: str, modality: Modality, release: Release = "current") -> str | None:
+def our_name(name: str, modality: Reads, release: Release = "current") -> str | None:
     """What we call a published weight; none where we have no such weight."""
     return _translate(name, _patterns(modality, release, True))
 
@@ -154,7 +186,7 @@ class Weights:
 
     path: Path
     release: Release
-    modality: Modality
+    modality: Reads
     tensors: Mapping[str, Tensor]
     unknown: tuple[str, ...]  # names of the file that have no place in our network
 
@@ -172,7 +204,8 @@ class Report:
     parameters: int
 
     def __str__(self) -> str:
-        names = {"ours": "own", "lrw": "LRW front-end", "current": "current Auto-AVSR", "first": "first Auto-AVSR"}
+        names = {"ours": "own", "lrw": "LRW front-end", "usr": "USR", "current": "current Auto-AVSR"}
+        names["first"] = "first Auto-AVSR"
         text = f"{self.path} ({names[self.release]} names): {len(self.loaded)} entries loaded, "
         text += f"{self.parameters:,} parameters"
         if self.factored:
@@ -190,6 +223,8 @@ def read(path: Path) -> Weights:
     for prefix in ("model.", "module."):  # Lightning's and DistributedDataParallel's
         if all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+    if "backbone.encoder.linear_av.weight" in tensors:  # a training of USR: the student, with its teacher beside it
+        tensors = {name.removeprefix("backbone."): value for name, value in tensors.items()}
     release, modality = _kind(path, tensors)
     if release == "ours":
         return Weights(path, release, modality, tensors, ())
@@ -198,7 +233,7 @@ def read(path: Path) -> Weights:
     return Weights(path, release, modality, known, tuple(name for name, ours in renamed.items() if ours is None))
 
 
-def network_of(weights: Weights, modality: Modality, settings: NetworkSettings, tokens: int) -> tuple[AVSR, Report]:
+def network_of(weights: Weights, modality: Reads, settings: NetworkSettings, tokens: int) -> tuple[Network, Report]:
     """The network of these settings with the weights of a file; refused before it is made if the file has too few."""
     there = sum(weight.numel() for weight in weights.tensors.values())
     needed = parameters_of(modality, settings, tokens)
@@ -207,7 +242,7 @@ def network_of(weights: Weights, modality: Modality, settings: NetworkSettings, 
             f"{weights.path} holds {there:,} numbers, and a network of its settings has {needed:,} parameters: is it"
             " of another size, modality or set of tokens, or not whole?"
         )
-    network = AVSR(modality, settings, tokens)
+    network = make(modality, settings, tokens)
     return network, load(network, weights)
 
 
@@ -219,12 +254,7 @@ def load(network: nn.Module, weights: Weights, part: Part = "all") -> Report:
     Refused, by name, if the file lacks one of them or has another shape for it; the network is then untouched.
     """
     own = network.state_dict()
-    modalities = ("video", "audio") if weights.modality == "av" else (weights.modality,)
-    roots = {
-        "all": ("",),
-        "encoder": tuple(f"encoders.{modality}." for modality in modalities),
-        "frontend": tuple(f"encoders.{modality}.frontend." for modality in modalities),
-    }[part]
+    roots = roots_of(weights.modality, part)
     wanted = [name for name in own if name.startswith(roots)]
     tensors = factored(weights.tensors, network)
     if not wanted:
@@ -264,13 +294,27 @@ def load(network: nn.Module, weights: Weights, part: Part = "all") -> Report:
     )
 
 
-def _kind(path: Path, names: Iterable[str]) -> tuple[Release, Modality]:
+def roots_of(modality: Reads, part: Part) -> tuple[str, ...]:
+    """How the names of a part begin, in a network that reads this."""
+    if part == "all":
+        return ("",)
+    if modality == "unified":
+        return ("frontends.",) if part == "frontend" else ("frontends.", "entrances.", "blocks.", "norm.")
+    within = "frontend." if part == "frontend" else ""
+    return tuple(f"encoders.{name}.{within}" for name in (("video", "audio") if modality == "av" else (modality,)))
+
+
+def _kind(path: Path, names: Iterable[str]) -> tuple[Release, Reads]:
     """Whose names these are, and what the network reads."""
     names = set(names)
     if any(name.startswith("encoders.") for name in names):
         found = {name.split(".")[1] for name in names if name.startswith("encoders.")}
         return "ours", "av" if found == {"video", "audio"} else "video" if "video" in found else "audio"
-    frontends: dict[str, Modality] = {"frontend3D.0.weight": "video", "trunk.conv1.weight": "audio"}
+    if any(name.startswith("frontends.") for name in names):
+        return "ours", "unified"
+    if "encoder.linear_av.weight" in names:
+        return "usr", "unified"
+    frontends: dict[str, Reads] = {"frontend3D.0.weight": "video", "trunk.conv1.weight": "audio"}
     if "aux_encoder.frontend.trunk.conv1.weight" in names:
         return "first", "av"
     places: tuple[tuple[str, Release], ...] = (("frontend.", "current"), ("encoder.frontend.", "first"), ("", "lrw"))

@@ -9,7 +9,8 @@ from annotated_types import Interval, Len
 
 from ..records import Fraction, Misused, PartOfAll
 
-Modality = Literal["video", "audio", "av"]
+Modality = Literal["video", "audio", "av"]  # what is read at once
+Reads = Literal["video", "audio", "av", "unified"]  # what a network can read; unified: each of the three
 Width = Annotated[int, Interval(ge=1, le=16_384)]  # of a layer; BASE-L has 768
 Side = Annotated[int, Interval(ge=1, le=31)]  # of a kernel
 Kept = Annotated[float, Interval(gt=0, le=1)]  # fraction of the rank that a layer could have
@@ -63,6 +64,7 @@ class NetworkSettings:
     width: Width = 768
     heads: Annotated[int, Interval(ge=1, le=512)] = 12
     feed_forward: Annotated[int, Interval(ge=1, le=131_072)] = 3072
+    block: Literal["conformer", "transformer"] = "conformer"  # of encoders; transformer: without convolutions, USR's
     kernel: Annotated[int, Interval(ge=1, le=999)] = 31  # frames that the convolution of a Conformer block sees
     encoder_blocks: Annotated[int, Interval(ge=1, le=200)] = 12
     decoder_blocks: Annotated[int, Interval(ge=1, le=200)] = 6
@@ -72,6 +74,7 @@ class NetworkSettings:
     dropout: PartOfAll = 0.1
     attention_dropout: PartOfAll = 0.0  # 0.1 in the first public release, 0 in the current one
     ctc_dropout: PartOfAll = 0.1
+    drop_path: PartOfAll = 0.0  # of the branches of encoder blocks, a fraction left out, clip by clip
     # Initial value of LayerScale, 0.1 in this family of papers; none: no LayerScale.
     layer_scale: Annotated[float, Interval(ge=0, le=100)] | None = None
     mask_padding: bool = True  # False lets padding into convolutions over time, as the public code does

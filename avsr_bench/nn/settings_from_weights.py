@@ -16,26 +16,35 @@ def settings_of(tensors: Mapping[str, Tensor]) -> tuple[NetworkSettings, int]:
 
     Dropouts and the like leave no trace and have their defaults; `mouth` too, for a ResNet takes any picture.
     """
+    unified = any(name.startswith("frontends.") for name in tensors)
     encoders = sorted({name.split(".")[1] for name in tensors if name.startswith("encoders.")}, reverse=True)
-    if not encoders or "ctc.weight" not in tensors:
+    output = "ctc.av.weight" if unified else "ctc.weight"
+    if not (encoders or unified) or output not in tensors:
         raise Refused("these weights are a part of a network: a size has to be named for them")
-    frontends = {encoder: _frontend(tensors, f"encoders.{encoder}.frontend.") for encoder in encoders}
+    roots = {name: f"frontends.{name}." for name in ("video", "audio")}
+    if not unified:
+        roots = {encoder: f"encoders.{encoder}.frontend." for encoder in encoders}
+    frontends = {name: _frontend(tensors, root) for name, root in roots.items()}
     video = frontends.get("video", FrontendSettings())
-    block = f"encoders.{encoders[0]}.blocks."
-    tokens, width = tensors["ctc.weight"].shape
+    block = "blocks." if unified else f"encoders.{encoders[0]}.blocks."
+    conformer = f"{block}0.convolution.norm.weight" in tensors
+    expand, scale = ("feed_forward_in", "scale_in") if conformer else ("feed_forward", "scale_feed_forward")
+    tokens, width = tensors[output].shape
+    default = NetworkSettings()
     settings = NetworkSettings(
-        mouth=_mouth(tensors, video) if video.kind == "plain" else NetworkSettings().mouth,
+        mouth=_mouth(tensors, video) if video.kind == "plain" else default.mouth,
         video=video,
         audio=frontends.get("audio", FrontendSettings()),
         width=width,
         heads=len(tensors[f"{block}0.attention.content_bias"]),
-        feed_forward=len(tensors[f"{block}0.feed_forward_in.expand.weight"]),
-        kernel=tensors[f"{block}0.convolution.depthwise.weight"].shape[-1],
+        feed_forward=len(tensors[f"{block}0.{expand}.expand.weight"]),
+        block="conformer" if conformer else "transformer",
+        kernel=tensors[f"{block}0.convolution.depthwise.weight"].shape[-1] if conformer else default.kernel,
         encoder_blocks=_count(tensors, block),
         decoder_blocks=_count(tensors, "decoder.blocks."),
-        fusion=len(tensors["fusion.expand.weight"]) if "fusion.expand.weight" in tensors else NetworkSettings().fusion,
-        block_norm=f"{block}0.norm.weight" in tensors,
-        layer_scale=0.1 if f"{block}0.scale_in.factors" in tensors else None,
+        fusion=len(tensors["fusion.expand.weight"]) if "fusion.expand.weight" in tensors else default.fusion,
+        block_norm=not conformer or f"{block}0.norm.weight" in tensors,
+        layer_scale=0.1 if f"{block}0.{scale}.factors" in tensors else None,
     )
     return settings, tokens
 
@@ -51,7 +60,8 @@ def _frontend(tensors: Mapping[str, Tensor], root: str) -> FrontendSettings:
 
 
 def _mouth(tensors: Mapping[str, Tensor], video: FrontendSettings) -> int:
-    side = math.isqrt(tensors["encoders.video.project.weight"].shape[1] // video.channels[-1])
+    project = "entrances.video.weight" if "entrances.video.weight" in tensors else "encoders.video.project.weight"
+    side = math.isqrt(tensors[project].shape[1] // video.channels[-1])
     return 4 * 2 ** (len(video.channels) - 1) * side
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 from ..records import Refused
 from .frontend import plain_width
 from .low_rank import Ranks, rank_of, stack
-from .settings import FrontendSettings, Modality, NetworkSettings
+from .settings import FrontendSettings, NetworkSettings, Reads
 
 MOST_PARAMETERS = 20 * 10**9  # 80 times BASE-L; 80 GB in float32
 
 
-def check_size(modality: Modality, settings: NetworkSettings, tokens: int) -> None:
+def check_size(modality: Reads, settings: NetworkSettings, tokens: int) -> None:
     """Refuse a network that no machine of this field holds."""
     count = parameters_of(modality, settings, tokens)
     if count > MOST_PARAMETERS:
@@ -23,34 +24,58 @@ def check_size(modality: Modality, settings: NetworkSettings, tokens: int) -> No
         )
 
 
-def parameters_of(modality: Modality, settings: NetworkSettings, tokens: int) -> int:
-    """What `sum(p.numel() for p in AVSR(modality, settings, tokens).parameters())` would say.
+def parameters_of(modality: Reads, settings: NetworkSettings, tokens: int) -> int:
+    """What `sum(p.numel() for p in AVSR(modality, settings, tokens).parameters())` would say; `Unified` if it is that.
 
     >>> parameters_of("video", NetworkSettings(), 5049)
     250383410
+    >>> parameters_of("unified", NetworkSettings(width=512, heads=8, feed_forward=2048, block="transformer",
+    ...                                          layer_scale=0.1), 1049)
+    86072534
     """
-    width, norm = settings.width, 2 * settings.width
-    convolution = norm + (width + 1) * 2 * width + (settings.kernel + 1) * width + norm + (width + 1) * width
-    scaled = 0 if settings.layer_scale is None else width
-    conformer, decoder = 0, 0  # of all blocks
-    for ranks in stack(settings, settings.encoder_blocks):
-        attention = _attention(settings, ranks) + _linear(width, width, ranks.attention) + 2 * width  # of positions
-        conformer += 2 * _feed_forward(settings, ranks) + attention + convolution
-        conformer += settings.block_norm * norm + 4 * scaled
-    for ranks in stack(settings, settings.decoder_blocks):
-        decoder += 2 * _attention(settings, ranks) + _feed_forward(settings, ranks) + 3 * scaled
+    width, norm, head = settings.width, 2 * settings.width, (settings.width + 1) * tokens
+    blocks = sum(_block(settings, ranks) for ranks in stack(settings, settings.encoder_blocks)) + norm
+    embedding = tokens * width
+    (seen, video), (heard, audio) = _frontend(settings, "video"), _frontend(settings, "audio")
+    if modality == "unified":
+        entrances = 2 * (seen + heard) * width + 3 * width
+        decoder = _decoder(replace(settings, layer_scale=None)) + embedding
+        return video + audio + entrances + blocks + decoder + 6 * head
 
-    total = decoder + norm + tokens * width + 2 * (width + 1) * tokens
-    for name in ("video", "audio") if modality == "av" else (modality,):
-        frontend = settings.video if name == "video" else settings.audio
-        plain = frontend.kind == "plain"
-        inputs = plain_width(frontend, settings.mouth) if plain else frontend.channels[-1]
-        project = (inputs + 1) * width
-        total += (_plain(frontend) if plain else _resnet(frontend, name)) + project
-        total += conformer + norm
+    total = _decoder(settings) + embedding + 2 * head
+    if modality != "audio":
+        total += video + (seen + 1) * width + blocks
+    if modality != "video":
+        total += audio + (heard + 1) * width + blocks
     if modality == "av":
         total += (2 * width + 1) * settings.fusion + 2 * settings.fusion + (settings.fusion + 1) * width
     return total
+
+
+def _block(settings: NetworkSettings, ranks: Ranks) -> int:
+    width, norm = settings.width, 2 * settings.width
+    scaled = 0 if settings.layer_scale is None else width
+    attention = _attention(settings, ranks) + _linear(width, width, ranks.attention) + 2 * width  # of positions
+    if settings.block == "transformer":
+        return attention + _feed_forward(settings, ranks) + 2 * scaled
+    convolution = norm + (width + 1) * 2 * width + (settings.kernel + 1) * width + norm + (width + 1) * width
+    return 2 * _feed_forward(settings, ranks) + attention + convolution + settings.block_norm * norm + 4 * scaled
+
+
+def _decoder(settings: NetworkSettings) -> int:
+    """All of it but what has a row for each token."""
+    scaled = 0 if settings.layer_scale is None else 3 * settings.width
+    stacked = stack(settings, settings.decoder_blocks)
+    blocks = sum(2 * _attention(settings, ranks) + _feed_forward(settings, ranks) + scaled for ranks in stacked)
+    return blocks + 2 * settings.width
+
+
+def _frontend(settings: NetworkSettings, name: str) -> tuple[int, int]:
+    """How many numbers the front-end gives for a frame, and how many weights it has."""
+    frontend = settings.video if name == "video" else settings.audio
+    if frontend.kind == "plain":
+        return plain_width(frontend, settings.mouth), _plain(frontend)
+    return frontend.channels[-1], _resnet(frontend, name)
 
 
 def _linear(inputs: int, outputs: int, kept: float) -> int:

@@ -1,18 +1,19 @@
-"""What a network learns: to recognise transcripts, alone or with a trained network beside it."""
+"""What a network learns: to recognise transcripts, alone, with a trained network beside it, or as its own teacher."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from .. import recipes
-from ..data import DataSettings
-from ..nn import AVSR, LossSettings
+from ..data import DataSettings, StreamSettings
+from ..nn import LossSettings, Network
 from ..records import Misused
 from .distil import Distil, DistilSettings
 from .objective import Batches, Objective
 from .recognise import Recognise, RecogniseSettings
+from .unified import UnifiedObjective, UnifiedSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +21,25 @@ class ObjectiveEntry:
     """An objective for those who plan a run: its settings, and what it needs before there is a network."""
 
     settings: type[Any]
-    objective: type[Recognise]
-    streams: tuple[str, ...] = ("labelled",)  # all of these, of clips that have text
+    objective: Callable[..., Objective]
     helpers: tuple[str, ...] = ()  # settings of it that name a trained run
+    reads: Literal["unified"] | None = None  # what its network reads; none: lips, sound or both, as asked for
+    textless: tuple[str, ...] = ()  # streams whose clips need no text
+    compiles: bool = True  # whether its losses go through torch.compile
+
+    def streams(self, settings: Any) -> dict[str, StreamSettings]:
+        """The streams that it needs, as they are where a recipe says nothing of them."""
+        found: dict[str, StreamSettings] = settings.streams()
+        return found
 
 
 # What `objective.name` in a recipe may say.
 OBJECTIVES: dict[str, ObjectiveEntry] = {
     "recognise": ObjectiveEntry(RecogniseSettings, Recognise),
     "distil": ObjectiveEntry(DistilSettings, Distil, helpers=("teacher",)),
+    "unified": ObjectiveEntry(
+        UnifiedSettings, UnifiedObjective, reads="unified", textless=("unlabelled",), compiles=False
+    ),
 }
 
 
@@ -52,10 +63,19 @@ def whole_section(section: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def check_streams(section: Mapping[str, Any], settings: DataSettings, where: str) -> None:
-    """Refuse streams that the objective cannot learn from: all of today's need text."""
-    name = section.get("name", "recognise")
+    """Refuse streams that the objective cannot learn from."""
+    name, entry = section.get("name", "recognise"), entry_of(section, where)
+    needed = entry.streams(settings_of(section, where))
     for stream, its in settings.streams.items():
-        if its.take in ("unlabelled", "all"):
+        if entry.textless and stream not in needed:
+            raise Misused(
+                f"{where}: data.streams.{stream}: {name} has the streams {' and '.join(needed)}, and no other"
+            )
+        if entry.textless and its.views not in (StreamSettings().views, needed[stream].views):
+            raise Misused(
+                f"{where}: data.streams.{stream}.views: {name} shows its clips in ways of its own: leave it out"
+            )
+        if its.take in ("unlabelled", "all") and stream not in entry.textless:
             raise Misused(
                 f"{where}: data.streams.{stream}.take={its.take}: {name} learns from transcripts alone; take labelled,"
                 " own or automatic clips"
@@ -65,8 +85,8 @@ def check_streams(section: Mapping[str, Any], settings: DataSettings, where: str
 
 
 def build(
-    section: Mapping[str, Any], where: str, network: AVSR, loss: LossSettings, helpers: Mapping[str, AVSR]
-) -> Recognise:
+    section: Mapping[str, Any], where: str, network: Network, loss: LossSettings, helpers: Mapping[str, Network]
+) -> Objective:
     """The objective of a recipe for a network; `helpers` are the trained networks that it asks for, by setting."""
     entry = entry_of(section, where)
     if missing := [name for name in entry.helpers if name not in helpers]:
@@ -81,6 +101,7 @@ __all__ = [
     "Objective",
     "ObjectiveEntry",
     "Recognise",
+    "UnifiedObjective",
     "build",
     "check_streams",
     "entry_of",

@@ -14,7 +14,7 @@ from ..nn import AVSR, PADDING, Batch, LossSettings, joint_loss, weighted_mean
 from ..nn.layers import length_mask
 from ..records import Refused
 from .objective import Batches
-from .recognise import Recognise
+from .recognise import Recognise, RecogniseSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class HelperSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class DistilSettings:
+class DistilSettings(RecogniseSettings):
     """Who teaches, and how much it counts."""
 
     # Of the divergence from the teacher, beside the loss on transcripts.

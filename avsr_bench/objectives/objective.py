@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ..nn import Batch, Group
+from ..nn import Batch, Group, LossSettings, Network, Recogniser
 
 Batches = Mapping[str, tuple[Batch, ...]]  # of each stream one batch a view
 
@@ -19,7 +19,8 @@ class Objective(nn.Module):
     update. What is frozen has `requires_grad=False`; DDP neither averages nor broadcasts it.
     """
 
-    network: nn.Module  # the method acts on this one, and its mean over the last snapshots is saved
+    network: Network  # the method acts on this one, and its mean over the last snapshots is saved
+    loss: LossSettings
     metrics: tuple[str, ...] = ("wer",)  # what it is judged by
     frozen: tuple[str, ...] = ()  # names of submodules that training leaves as they are
 
@@ -30,12 +31,20 @@ class Objective(nn.Module):
         """
         raise NotImplementedError
 
+    def recognisers(self) -> dict[str, Recogniser]:
+        """What reads validation clips, by name; the objective is judged by the first."""
+        raise NotImplementedError
+
     def groups(self) -> list[Group]:
         """What is trained."""
         return [Group("network", tuple(p for p in self.network.parameters() if p.requires_grad))]
 
-    def after_update(self, update: int) -> None:
-        """Let moving averages follow the update that was just taken."""
+    def after_update(self, progress: float) -> None:
+        """Let moving averages follow the update that was just taken; `progress` goes from 0 to 1 with the last one."""
+
+    def remarks(self, epoch: int) -> list[str]:
+        """What people should be told after an update, the next of which is in this epoch; next to never anything."""
+        return []
 
     def frames(self, batches: Batches) -> tuple[Tensor, Tensor]:
         """Valid frames that go through trained networks, and those that go through frozen ones beside them."""

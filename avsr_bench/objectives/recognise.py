@@ -7,13 +7,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..nn import AVSR, Answers, Batch, LossSettings, joint_loss
+from ..data import StreamSettings
+from ..nn import AVSR, Answers, Batch, LossSettings, Recogniser, joint_loss
 from .objective import Batches, Objective
 
 
 @dataclass(frozen=True, slots=True)
 class RecogniseSettings:
     """Nothing of its own: the section `loss` says how the two losses are joined."""
+
+    def streams(self) -> dict[str, StreamSettings]:
+        """One, of all clips that have text."""
+        return {"labelled": StreamSettings()}
 
 
 class Recognise(Objective):
@@ -26,6 +31,10 @@ class Recognise(Objective):
         self.network, self.loss = network, loss
         if loss.ctc == 1:  # else DDP would wait for gradients of the decoder that never come
             network.decoder.requires_grad_(False)
+
+    def recognisers(self) -> dict[str, Recogniser]:
+        """The network alone."""
+        return {self.network.modality: self.network}
 
     def forward(self, batches: Batches) -> dict[str, Tensor]:
         """The mean over the clips of all streams."""

@@ -30,7 +30,7 @@ from ..evaluation.job import (
 )
 from ..files import make_folder
 from ..locks import hold_part
-from ..nn import Modality
+from ..nn import VIEWS, Modality
 from ..records import Misused, Refused
 from ..runs import Run
 from ..scoring import Result, Score, archive, merge, score
@@ -46,6 +46,7 @@ class RobustnessRequest:
     levels: str = "0-10"
     sounds: tuple[str, ...] = ()  # KIND:DB[,DB...] each
     models: tuple[str, ...] = ()  # none: every finished run on the corpus
+    modality: Modality | None = None  # of unified networks; none: each of the three ways in which they read
     reference: str | None = None  # of the models; none: the dense one, else the first
     data: str | None = None
     split: str = "test"
@@ -99,8 +100,8 @@ def robustness(request: RobustnessRequest, progress: Progress) -> Swept:
         request.noise != "none", bool(request.sounds), request.assignments, request.apply_to, request.root, request.seed
     )
     corpus = find_corpus(request.data, request.models)
-    opened = open_runs(request.models, corpus)
-    modalities: list[Modality] = [run.about.modality for run in opened]
+    opened = [seen for run in open_runs(request.models, corpus) for seen in _views(run, request.modality)]
+    modalities: list[Modality] = [run.modality for run in opened]
     conditions = asked_for(request, corpus)
     check_met(modalities, conditions)
     union: Modality = modalities[0] if len(set(modalities)) == 1 else "av"
@@ -162,6 +163,13 @@ def open_runs(names: Sequence[str], corpus: Prepared) -> list[Run]:
             raise Misused(f"--models names {run.name} twice ({seen[run.name].folder} and {run.folder}): give it once")
         seen[run.name] = run
     return opened
+
+
+def _views(run: Run, modality: Modality | None) -> list[Run]:
+    """A run in each of the ways in which it is read."""
+    if run.about.modality != "unified":
+        return [run]
+    return [run.seen_as(view) for view in ((modality,) if modality else VIEWS)]
 
 
 def default_models(corpus: str, root: Path = runs.ROOT) -> list[str]:
@@ -235,7 +243,7 @@ def _reference(name: str | None, opened: Sequence[Run], models: Sequence[Model])
 
 def _to_do(model: Model, condition: Condition, utterances: int) -> bool:
     """Whether a model meets a condition, and no result of it is there."""
-    if not condition.met_by(model.about.run.about.modality):
+    if not condition.met_by(model.about.run.modality):
         return False
     return evaluation.stored_result(model.archive, condition, model.reader, model.about, utterances) is None
 
@@ -243,7 +251,7 @@ def _to_do(model: Model, condition: Condition, utterances: int) -> bool:
 def _say_what_is_left(
     tasks: Sequence[Task], mine: Sequence[Condition], models: Sequence[Model], progress: Progress
 ) -> None:
-    pairs = sum(condition.met_by(model.about.run.about.modality) for condition in mine for model in models)
+    pairs = sum(condition.met_by(model.about.run.modality) for condition in mine for model in models)
     unmet = len(mine) * len(models) - pairs
     if unmet:
         progress.say(
@@ -258,6 +266,7 @@ def command_of(request: RobustnessRequest, model: Model, condition: Condition) -
     """The command that measures one result again, alone."""
     words = ["avsr-bench", "evaluate", str(model.about.run.folder)]
     words += request.assignments if condition.sound else ()
+    words += ["--modality", model.about.run.modality] if model.about.run.view else []
     words += ["--data", model.about.corpus.location, "--split", request.split]
     words += ["--decode", model.reader.settings.kind]
     if model.reader.settings.kind == "beam":
@@ -299,5 +308,5 @@ def _gather(
 def _pairs(models: Sequence[Model], conditions: Sequence[Condition]) -> Iterator[tuple[Model, Condition]]:
     for model in models:
         for condition in conditions:
-            if condition.met_by(model.about.run.about.modality):
+            if condition.met_by(model.about.run.modality):
                 yield model, condition

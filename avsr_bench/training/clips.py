@@ -87,7 +87,7 @@ class TrainingData:
 
 def open_training_data(run: PlannedRun, corpus: Prepared, chosen: Chosen, tokenizer: Tokenizer) -> TrainingData:
     """Everything about the clips of a run; what cannot be trained on is refused, or left out with its reason."""
-    recipe, modality, seed = run.recipe, run.about.modality, run.about.seed or 0
+    recipe, modality, seed = run.recipe, run.about.inputs, run.about.seed or 0
     where = f"{corpus.location}, {TRAIN}"
     if not chosen.fingerprint:
         data.check_text(where, [clip.place for clip in chosen.clips])
@@ -96,6 +96,8 @@ def open_training_data(run: PlannedRun, corpus: Prepared, chosen: Chosen, tokeni
     side = recipe.network.mouth
     shows: dict[str, Show] = {
         "augmented": partial(_augmented, side=side, settings=recipe.augment, seed=seed, crowd=crowd),
+        # As augmented, the crop and the flip the same, with nothing taken out or added.
+        "unmasked": partial(_augmented, side=side, settings=unmasked(recipe.augment), seed=seed, crowd=None),
         "plain": partial(_tested, side=side),
     }
     out: dict[str, str] = {}
@@ -142,6 +144,11 @@ def takes(settings: StreamSettings, clip: TrainingClip) -> bool:
     """Whether a stream has a clip."""
     kinds = {"labelled": ("labelled", "automatic"), "own": ("labelled",), "all": get_args(Kind)}
     return clip.kind in kinds.get(settings.take, (settings.take,))
+
+
+def unmasked(settings: AugmentSettings) -> AugmentSettings:
+    """What moves a clip, and nothing that hides a part of it."""
+    return replace(settings, video_mask=0.0, audio_mask=0.0, noise=False, babble=False)
 
 
 def _planner(places: Sequence[Place], batches: BatchSettings, recipe: TrainRecipe, seed: int) -> Planner:

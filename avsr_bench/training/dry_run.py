@@ -57,7 +57,7 @@ def forecast(run: PlannedRun, corpus: Prepared, tried: bool) -> Forecast:
     needed = [place for place in (run.initial, *run.helpers.values()) if place is not None]
     lacking = [place for place in needed if not place.is_file() and not (place / runs.WEIGHTS).is_file()]
     run = replace(run, initial=None if run.initial in lacking else run.initial)
-    chosen = data.choose(corpus, run.about.modality, run.recipe.data)
+    chosen = data.choose(corpus, run.about.inputs, run.recipe.data)
     check_streams(run, chosen)
     present = {name: place for name, place in run.helpers.items() if place not in lacking}
     absent = run.helpers.keys() - present.keys()

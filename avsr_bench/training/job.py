@@ -15,8 +15,8 @@ from .. import data, methods, nn, objectives, runs
 from ..data import UNPRUNED, Chosen, Kind, Prepared
 from ..evaluation import lineage, ran_out_of_memory, weights_digest
 from ..methods import Method
-from ..nn import AVSR
-from ..objectives import Recognise
+from ..nn import Network
+from ..objectives import Objective
 from ..records import Ancestor, Budget, Progress, Refused
 from ..runs import About
 from ..text import Tokenizer, load_tokenizer, make_tokenizer
@@ -54,7 +54,7 @@ def train_run(run: PlannedRun, corpus: Prepared, view: Progress) -> None:
         state = read_checkpoint(folder / CHECKPOINT) if resumed else {}
         if state:
             say(f"resuming {folder} after {state['update']:,} updates")
-        chosen = data.choose(corpus, run.about.modality, run.recipe.data)
+        chosen = data.choose(corpus, run.about.inputs, run.recipe.data)
         if before is not None and before.about.labels != chosen.fingerprint:
             raise Refused(f"{folder} was begun with other labels: resume it with those, or choose another --out")
         check_streams(run, chosen)
@@ -139,15 +139,15 @@ def updates_of(settings: TrainSettings, clips: TrainingData) -> int:
 
 def learner_of(
     run: PlannedRun, tokenizer: Tokenizer, steps: int, state: Mapping[str, Any], device: torch.device, say: Say
-) -> tuple[Recognise, Method]:
+) -> tuple[Objective, Method]:
     """The objective with its network, and the method attached to it: as they begin, or as a checkpoint has them."""
     recipe, about = run.recipe, run.about
-    helpers = {name: runs.open_run(path).load() for name, path in run.helpers.items()}
+    helpers = {name: runs.open_run(path).whole() for name, path in run.helpers.items()}
     # Only now: a run that was trained first has drawn numbers and set threads of its own.
     torch.set_num_threads(recipe.train.threads or len(os.sched_getaffinity(0)))
     seed_everything(about.seed, verbose=False)
     given = bool(state) or (run.initial is not None and recipe.init.part == "all")
-    make = AVSR if given else nn.draw  # what is given need not be drawn: its factors take a minute at large
+    make = nn.make if given else nn.draw  # what is given need not be drawn: its factors take a minute at large
     network = make(about.modality, recipe.network, len(tokenizer))
     if run.initial is not None and not state:
         take_weights(network, run.initial, recipe.init.part, say, runs.LAST if run.follows else runs.WEIGHTS)
@@ -160,7 +160,7 @@ def learner_of(
     return objective, method
 
 
-def take_weights(network: AVSR, initial: Path, part: Any, say: Say, file: str = runs.WEIGHTS) -> None:
+def take_weights(network: Network, initial: Path, part: Any, say: Say, file: str = runs.WEIGHTS) -> None:
     """Load the weights that a run begins with: a file, or one of the files of a run."""
     if file == runs.LAST and not (initial / file).is_file():
         raise Refused(f"{initial} has no {file}, which the next round begins with: delete the folder to train it again")
@@ -187,10 +187,10 @@ def ancestors_of(run: PlannedRun, labellers: Iterable[Ancestor]) -> tuple[Ancest
     return tuple((found | {ancestor.run: ancestor for ancestor in labellers}).values())
 
 
-def finish(run: PlannedRun, about: About, trained: Trained, network: AVSR) -> None:
+def finish(run: PlannedRun, about: About, trained: Trained, network: Network) -> None:
     """Write the weights and what they are; there is nothing left to resume."""
     weights = trained.weights
-    prunable = nn.prunable(AVSR(about.modality, run.recipe.network, network.tokens))
+    prunable = nn.prunable(nn.make(about.modality, run.recipe.network, network.tokens))
     zeros = sum(int((weights[name] == 0).sum()) for name in prunable)
     fraction = zeros / sum(parameter.numel() for parameter in prunable.values())
     parameters = sum(weights[name].numel() for name, _ in network.named_parameters() if name in weights)

@@ -18,7 +18,7 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 
 from ..methods import Method
-from ..objectives import Batches, Recognise
+from ..objectives import Batches, Objective, Recognise
 from ..records import Progress, Refused
 from ..text import Tokenizer
 from .average import Average
@@ -40,7 +40,7 @@ class Work:
     folder: Path
     settings: TrainSettings
     steps: int
-    objective: Recognise
+    objective: Objective
     method: Method
     clips: TrainingData
     tokenizer: Tokenizer
@@ -60,7 +60,7 @@ class Trained:
 class Learner(nn.Module):
     """The one module that DDP wraps: the objective, and what the method trains beside it."""
 
-    def __init__(self, objective: Recognise, method: Method) -> None:
+    def __init__(self, objective: Objective, method: Method) -> None:
         super().__init__()
         self.objective, self.method = objective, method
         self.beside = nn.ParameterList(method.trained())
@@ -85,6 +85,7 @@ def fit(work: Work, fabric: Fabric, view: Progress) -> Trained:
         # Its kernel cannot be traced: said here, the network before it stays in one piece. Said by a decorator of our
         # function, the compiler would be imported, 1.3 s, wherever a network is used.
         torch._dynamo.disallow_in_graph(torch.nn.functional.ctc_loss)
+        assert isinstance(objective, Recognise)  # of those that compile; the plan has seen to it
         objective.losses = torch.compile(objective.losses, dynamic=True)  # type: ignore[method-assign]
     objective.train()
     model = fabric.setup_module(Learner(objective, method))
@@ -136,7 +137,7 @@ def fit(work: Work, fabric: Fabric, view: Progress) -> Trained:
             clip(optimizer)
             optimizer.step()
             method.after_step(optimizer)
-            objective.after_update(update + 1)
+            objective.after_update((update + 1) / steps)
             optimizer.zero_grad()
 
             average.add(update + 1, objective.network)
@@ -144,7 +145,7 @@ def fit(work: Work, fabric: Fabric, view: Progress) -> Trained:
                 looked_at = work.clips.validation(own, ranks)
                 report.validated = validate(objective, looked_at, work.tokenizer, fabric, settings.precision == "bf16")
             report.update(update + 1, cycles.next, losses, optimizer.param_groups[0]["lr"], norms, method.figures())
-            for line in method.remarks() if own == 0 else ():
+            for line in [*method.remarks(), *objective.remarks(cycles.next.epoch)] if own == 0 else ():
                 view.say(line)
 
             due = time.monotonic() - saved >= 60 * settings.save_minutes

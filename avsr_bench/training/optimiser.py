@@ -14,9 +14,11 @@ from ..nn import Group
 from .recipe import TrainSettings
 
 # The blocks whose gradient norms are logged: a front-end, a Conformer or decoder block, and what is not in one.
-BLOCK = re.compile(r"(encoders\.\w+\.frontend|encoders\.\w+\.blocks\.\d+|decoder\.blocks\.\d+|decoder|fusion|ctc|\w+)")
+BLOCK = re.compile(
+    r"(encoders\.\w+\.frontend|frontends\.\w+|(?:encoders\.\w+\.|decoder\.)?blocks\.\d+|decoder|fusion|ctc|\w+)"
+)
 # The paper's Figure 1 shows this one alone: the first feed-forward layer of the encoder.
-FIRST = re.compile(r"encoders\.\w+\.blocks\.0\.feed_forward_in\.expand\.")
+FIRST = re.compile(r"(encoders\.\w+\.)?blocks\.0\.feed_forward(_in)?\.expand\.")
 
 
 def make_optimizer(groups: Sequence[Group], settings: TrainSettings) -> AdamW:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from .. import data, methods, nn, objectives, provenance, recipes, runs
 from ..data import Prepared
-from ..nn import Modality
-from ..records import Refused
+from ..nn import Modality, Reads
+from ..records import Misused, Refused
 from ..runs import About
 from .average import moments
 from .machine import check_memory, check_started_outside, devices_for
@@ -34,7 +34,7 @@ class TrainRequest:
     system: str
     data: str | None = None
     size: str | None = None
-    modality: Modality = "video"
+    modality: Modality | None = None  # none: lips, or what the objective needs
     seed: int = 0
     out: Path | None = None
     resume: bool = False
@@ -103,11 +103,20 @@ class _Planner:
         devices = devices_for(loaded.recipe.train)[1]
         # The epoch plan is made for so many ranks: a run is resumed with as many.
         recipe = replace(loaded.recipe, train=replace(loaded.recipe.train, devices=devices))
+        entry = objectives.entry_of(recipe.objective, str(loaded.path))
+        if entry.reads is not None and request.modality is not None:
+            raise Misused(
+                f"--modality {request.modality}: {request.system} learns to read lips, to hear and to do both: leave it"
+                " out, and say --modality when you use it"
+            )
+        if recipe.train.compile and not entry.compiles:
+            raise Misused(f"train.compile=true: not with objective.name={recipe.objective.get('name')}; leave it out")
+        modality: Reads = entry.reads or request.modality or "video"
         about = About(
             system=request.system,
             corpus=self.corpus.name,
             size=size,
-            modality=request.modality,
+            modality=modality,
             seed=request.seed,
             corpus_fingerprint=self.corpus.fingerprint,
             command=request.command,
@@ -130,7 +139,7 @@ class _Planner:
             for name, (run, its_size) in recipe.helpers(size).items()
         }
         folder = request.out or runs.default_folder(about)
-        title = f"{request.system}: {loaded.path}, size {size}, {request.modality}, seed {request.seed},"
+        title = f"{request.system}: {loaded.path}, size {size}, {modality}, seed {request.seed},"
         run = PlannedRun(
             title=f"{why}{title} corpus {self.corpus.location}",
             about=about,
@@ -221,9 +230,12 @@ class _Planner:
         placed = tuple(given for given in request.assignments if given.partition("=")[0] in PLACEMENT)
         where = data.without_secrets(self.request.data or f"data/{about.corpus}")
         words = ["train", name, "--data", where, "--size", size]
-        words += ["--modality", request.modality, "--seed", str(request.seed), *placed]
+        reads = objectives.entry_of(load_recipe(name, size, ()).recipe.objective, name).reads
+        modality = None if reads else request.modality
+        words += [] if reads else ["--modality", modality or "video"]
+        words += ["--seed", str(request.seed), *placed]
         command = shlex.join(["avsr-bench", *words])
-        first = TrainRequest(name, self.request.data, size, request.modality, request.seed, None, True, placed, command)
+        first = TrainRequest(name, self.request.data, size, modality, request.seed, None, True, placed, command)
         why = f"{request.system} needs {name}, which is not trained yet on {about.corpus}: first {folder}\n"
         trained = self.add(first, chain, why)[-1]
         if given := [given for given in request.assignments if given.partition(".")[0] in form]:

@@ -112,7 +112,12 @@ class TrainRecipe:
     def streams(self) -> dict[str, StreamSettings]:
         """The streams of clips that feed an update; those that are not set are of all clips with text."""
         entry = objectives.entry_of(self.objective, "objective")
-        return {**dict.fromkeys(entry.streams, StreamSettings()), **self.data.streams}
+        needed = entry.streams(objectives.settings_of(self.objective, "objective"))
+        said = {
+            name: replace(stream, views=needed[name].views) if entry.textless else stream
+            for name, stream in self.data.streams.items()
+        }
+        return {**needed, **said}
 
     def sections(self) -> dict[str, Any]:
         """All settings as plain values: what stands in a run's recipe.yaml."""

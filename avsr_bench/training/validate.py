@@ -11,7 +11,7 @@ from .. import scoring
 from ..decoding import DecodeSettings
 from ..evaluation import Reader, score_batch
 from ..nn import Batch, joint_loss
-from ..objectives import Recognise
+from ..objectives import Objective
 from ..text import Tokenizer
 from .machine import in_precision
 from .variation import Variation
@@ -21,7 +21,7 @@ GREEDY = DecodeSettings(kind="ctc")
 
 @torch.no_grad()
 def validate(
-    objective: Recognise,
+    objective: Objective,
     batches: Iterable[tuple[Batch, Sequence[str]]],  # with their transcripts
     tokenizer: Tokenizer,
     fabric: Fabric,
@@ -29,29 +29,36 @@ def validate(
 ) -> dict[str, float]:
     """Loss a clip, the metrics that the objective is judged by, and how far the encoders tell frames apart.
 
+    Of a second and further recogniser figures have its name: `wer/audio`.
+
     The sums of all ranks are added up.
     """
-    network = objective.network
-    reader = Reader("validation", network, tokenizer, GREEDY)
-    network.eval()
-    variation = Variation(network)
-    sums = torch.zeros(2 + 2 * len(objective.metrics), dtype=torch.float64)  # clips, loss, parts of each metric
+    objective.eval()
+    recognisers = objective.recognisers()
+    readers = {name: Reader("validation", network, tokenizer, GREEDY) for name, network in recognisers.items()}
+    variation = Variation(objective.network)
+    width = 2 + 2 * len(objective.metrics)  # clips, loss, parts of each metric
+    sums = torch.zeros(len(readers), width, dtype=torch.float64)
     for batch, transcripts in batches:
         batch = batch.to(fabric.device)
-        with in_precision(fabric.device, bf16):
-            with variation.watch(batch.lengths):
-                memory, lengths = network.encode(batch.inputs, batch.lengths)
-            answers = network.answers(memory, lengths, batch.tokens, objective.loss.ctc < 1)
-            losses = joint_loss(answers, batch.tokens, objective.loss)
-        total = scoring.total(score_batch(reader, memory, lengths, batch.keys, transcripts))
-        parts = [part for name in objective.metrics for part in (total[name].errors, total[name].length)]
-        loss = float(losses.clips.double().sum())
-        sums += torch.tensor([len(transcripts), loss, *parts], dtype=torch.float64)
-    network.train()
+        for row, reader in zip(sums, readers.values(), strict=True):
+            network = reader.network
+            with in_precision(fabric.device, bf16):
+                with variation.watch(batch.lengths):
+                    memory, lengths = network.encode(batch.seen_as(network.modality).inputs, batch.lengths)
+                answers = network.answers(memory, lengths, batch.tokens, objective.loss.ctc < 1)
+                losses = joint_loss(answers, batch.tokens, objective.loss)
+            total = scoring.total(score_batch(reader, memory, lengths, batch.keys, transcripts))
+            parts = [part for name in objective.metrics for part in (total[name].errors, total[name].length)]
+            row += torch.tensor([len(transcripts), float(losses.clips.double().sum()), *parts], dtype=torch.float64)
+    objective.train()
     of_all = fabric.all_reduce(sums.to(fabric.device, torch.float32), reduce_op="sum")
     assert isinstance(of_all, torch.Tensor)
-    clips, loss, *counts = of_all.tolist()
-    pairs = zip(objective.metrics, counts[::2], counts[1::2], strict=True)
-    rates = {name: errors / max(length, 1) for name, errors, length in pairs}
+    found: dict[str, float] = {}
+    for name, (clips, loss, *counts) in zip(readers, of_all.tolist(), strict=True):
+        pairs = zip(objective.metrics, counts[::2], counts[1::2], strict=True)
+        rates = {metric: errors / max(length, 1) for metric, errors, length in pairs}
+        of_one = {"loss": loss / max(clips, 1), **rates}
+        found |= {f"{figure}/{name}": value for figure, value in of_one.items()} if found else of_one
     ratios = {f"varies/{place}": ratio for place, ratio in variation.ratios(fabric).items()}
-    return {"loss": loss / max(clips, 1), **rates, **ratios}
+    return found | ratios

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from ..nn import AVSR
-from ..nn.conformer import Encoder
+from ..nn import Network, Unified
 from ..nn.layers import length_mask
 
 CONSTANT = 0.1  # below it the line of a run says that the output is constant
@@ -25,10 +25,10 @@ CONSTANT = 0.1  # below it the line of a run says that the output is constant
 class Variation:
     """Sums over valid frames at every place of the encoders, which add up over batches and ranks."""
 
-    def __init__(self, network: AVSR) -> None:
+    def __init__(self, network: Network) -> None:
         self.places: dict[str, nn.Module] = {}
-        for modality, encoder in network.encoders.items():
-            assert isinstance(encoder, Encoder)
+        encoders: dict[str, Any] = {"all": network} if isinstance(network, Unified) else dict(network.encoders.items())
+        for modality, encoder in encoders.items():
             for number, block in enumerate(encoder.blocks, start=1):
                 self.places[f"{modality}/block-{number:02d}"] = block
             self.places[f"{modality}/output"] = encoder.norm

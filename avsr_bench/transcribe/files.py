@@ -14,6 +14,7 @@ from ..decoding import Kind
 from ..evaluation import open_reader, pick_device
 from ..files import STDOUT, Ours, anything, check_target, make_folder, marked, nothing, write_whole
 from ..inert import line
+from ..nn import Modality
 from ..records import Misused, Progress, Refused, Unusable
 from .formats import FORMATS, as_json
 from .job import TranscribeSettings, transcribe
@@ -32,6 +33,7 @@ class TranscribeRequest:
     format: Format | None = None  # none: what the name of `out` says, else txt
     out: Path | None = None  # a file; of several videos, or where it is there as one, a folder
     preview: Path | None = None
+    modality: Modality | None = None  # of a unified network
     decode: Kind | None = None  # none: what the run says
     beam: int | None = None
     device: str = "auto"
@@ -51,7 +53,9 @@ def transcribe_files(request: TranscribeRequest, progress: Progress, show: Calla
     """Transcribe videos into files, or onto `show`; the failures."""
     form, targets = _targets(request)
     device = pick_device(request.device)
-    reader = open_reader(runs.open_run(runs.find_run(request.model)), device, request.decode, request.beam)
+    reader = open_reader(
+        runs.open_run(runs.find_run(request.model)).seen_as(request.modality), device, request.decode, request.beam
+    )
     failures = []
     for video in request.videos:
         try:

@@ -4,8 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avsr_bench.nn.conformer import RelativeAttention, relative_shift
 from avsr_bench.nn.layers import sinusoids
+from avsr_bench.nn.relative_attention import RelativeAttention, relative_shift
 from avsr_bench.nn.settings import NetworkSettings
 
 

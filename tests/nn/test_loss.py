@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from avsr_bench.nn.loss import attention_loss, ctc_loss
-from avsr_bench.nn.model import framed
+from avsr_bench.nn.recogniser import framed
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.4])

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from avsr_bench import recipes
 from avsr_bench.nn import AVSR, Batch, FrontendSettings, LossSettings, NetworkSettings
-from avsr_bench.nn.model import centred, normalised
+from avsr_bench.nn.inputs import centred, normalised
 from avsr_bench.records import Misused
 
 MODALITIES = ("video", "audio", "av")

@@ -78,7 +78,7 @@ def test_every_recipe_trains(run, own_tiny, system):
     assert about.budget is not None and about.budget.updates == 6 and about.budget.frames > 0
     assert about.budget.total == about.budget.frames + sum(each.frames for each in about.budget.ancestors)
     assert all(torch.isfinite(of).all() for of in weights(folder).values() if of.is_floating_point())
-    needs = {"distilled", "dense-continued", "one-shot", "layer-wise", "sparsevsr", "int8"}
+    needs = {"distilled", "dense-continued", "one-shot", "layer-wise", "sparsevsr", "int8", "usr"}
     assert bool(about.budget.ancestors) == (system in needs)
     assert bool(about.budget.teacher_frames) == (system == "distilled")
 

@@ -11,7 +11,7 @@ from small_runs import small_network, small_run
 from avsr_bench import data, media, runs, text
 from avsr_bench.decoding import DecodeSettings
 from avsr_bench.nn import AVSR, FrontendSettings, NetworkSettings
-from avsr_bench.nn.model import normalised
+from avsr_bench.nn.inputs import normalised
 from avsr_bench.prepare_clip import ClipJob, SampleSettings, make_sample
 from avsr_bench.records import Clip
 from avsr_bench.synth import SynthSettings, missing, render, write_manifest

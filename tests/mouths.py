@@ -36,7 +36,7 @@ def make_shards(
     *,
     length: Callable[[int], int] = lambda number: 12 + number * 7 % 14,
     text: Callable[[int], str | None] = said,
-    sound: bool = True,
+    sound: Callable[[int], bool] = lambda number: True,
     per_shard: int = 6,
 ) -> Prepared:
     """So many clips of each split."""
@@ -51,7 +51,7 @@ def make_shards(
         for shard in plan.shards:
             with shards.ShardWriter(out, shard) as writer:
                 for clip in shard.clips:
-                    writer.add(_sample(clip, int(clip.key[-3:]), length, sound))
+                    writer.add(_sample(clip, int(clip.key[-3:]), length, sound(int(clip.key[-3:]))))
                 writer.commit()
         shards.finish(out)
     return Prepared(str(out))

@@ -2,7 +2,18 @@
 
 from .augment import AugmentSettings, augmented, masked, tested
 from .dataset import dataset
-from .examples import Example, Place, check_text, decode, examples, members_of, places, read_members
+from .examples import (
+    Example,
+    Place,
+    check_text,
+    decode,
+    examples,
+    members_of,
+    places,
+    read_members,
+    unreadable,
+    usable,
+)
 from .inputs import Clip, collate, levelled, margin, shown
 from .labels import (
     Chosen,
@@ -100,6 +111,8 @@ __all__ = [
     "shown",
     "some_frames",
     "tested",
+    "unreadable",
+    "usable",
     "waited",
     "without_secrets",
     "write_labels",

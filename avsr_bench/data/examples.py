@@ -48,6 +48,12 @@ def members_of(modality: Modality) -> tuple[str, ...]:
     return tuple(MEMBERS[name] for name in (("video", "audio") if modality == "av" else (modality,)))
 
 
+def unreadable(place: Place, modality: Modality) -> str:
+    """Why a network of this modality cannot be shown a clip; empty where it can."""
+    lacking = [extension for extension in members_of(modality) if extension not in place.entry.members]
+    return f"it has no {lacking[0]}" if lacking else ""
+
+
 def places(corpus: Prepared, split: str, modality: Modality, need_text: bool = True) -> list[Place]:
     """Every clip of a split, in plan order; one without a file that the modality takes, or without text, is refused."""
     found = [Place(split, number, entry) for number, entries in enumerate(corpus.shards(split)) for entry in entries]
@@ -61,6 +67,18 @@ def places(corpus: Prepared, split: str, modality: Modality, need_text: bool = T
     if need_text:
         check_text(f"{corpus.location}, {split}", found)
     return found
+
+
+def usable(corpus: Prepared, split: str, modality: Modality) -> tuple[list[Place], tuple[tuple[str, str], ...]]:
+    """The clips of a split that a network of this modality can be shown, and of the others key and reason.
+
+    For training: what is tested on is all of a split, or nothing. Refused where no clip is left.
+    """
+    found = [Place(split, number, entry) for number, entries in enumerate(corpus.shards(split)) for entry in entries]
+    reasons = {place.entry.key: why for place in found if (why := unreadable(place, modality))}
+    if found and len(reasons) == len(found):
+        return places(corpus, split, modality, need_text=False), ()
+    return [place for place in found if place.entry.key not in reasons], tuple(reasons.items())
 
 
 def check_text(where: str, found: Sequence[Place]) -> None:

@@ -15,7 +15,7 @@ from annotated_types import Interval, Len
 from ..files import json_bytes
 from ..nn import Modality
 from ..records import FPS, Ancestor, Fraction, Refused, Seed, rng_for
-from .examples import Place, places
+from .examples import Place, usable
 from .overlay import TRAIN, Label, read_labels
 from .plan import BatchSettings
 from .prepared import Prepared
@@ -72,6 +72,7 @@ class Chosen:
     fingerprint: str  # of overlay, threshold and hidden speakers; empty where clips have their own texts
     labellers: tuple[Ancestor, ...] = ()  # whose labels some of the texts are, and what these were made of
     note: str = ""  # what became of the labels; empty without an overlay
+    left_out: tuple[tuple[str, str], ...] = ()  # key and reason of clips without sound, or without a mouth
 
     def hours(self, kind: Kind) -> float:
         """Hours of clips of a kind."""
@@ -80,7 +81,7 @@ class Chosen:
 
 def choose(corpus: Prepared, modality: Modality, settings: DataSettings) -> Chosen:
     """The training clips of a corpus, each with its text or without."""
-    found = places(corpus, TRAIN, modality, need_text=False)
+    found, left_out = usable(corpus, TRAIN, modality)
     overlay = read_labels(corpus, settings.labels) if settings.labels else None
     hidden = _hidden(found, settings.hide, corpus)
     clips = []
@@ -93,11 +94,11 @@ def choose(corpus: Prepared, modality: Modality, settings: DataSettings) -> Chos
         else:
             clips.append(TrainingClip(place, None, "unlabelled"))
     if overlay is None and not hidden:
-        return Chosen(tuple(clips), "")
+        return Chosen(tuple(clips), "", left_out=left_out)
     decided = json_bytes([overlay.digest if overlay else "", settings.min_confidence, sorted(hidden)])
     fingerprint = blake2b(decided, digest_size=8).hexdigest()
     if overlay is None:
-        return Chosen(tuple(clips), fingerprint)
+        return Chosen(tuple(clips), fingerprint, left_out=left_out)
     kinds = {clip.place.entry.key: clip.kind for clip in clips}
     used, spare, unsure = (
         sum(kinds.get(key) == kind for key in overlay.labels) for kind in ("automatic", "labelled", "unlabelled")
@@ -106,7 +107,7 @@ def choose(corpus: Prepared, modality: Modality, settings: DataSettings) -> Chos
         f"labels {settings.labels}, by {overlay.header.labeller}: {used:,} clips are trained on them; {spare:,} have a"
         f" text of their own, and {unsure:,} are below data.min_confidence"
     )
-    return Chosen(tuple(clips), fingerprint, overlay.header.ancestors if used else (), note)
+    return Chosen(tuple(clips), fingerprint, overlay.header.ancestors if used else (), note, left_out)
 
 
 def _sure_enough(label: Label, settings: DataSettings) -> bool:

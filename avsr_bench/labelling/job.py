@@ -165,9 +165,8 @@ def _label_shard(labeller: Labeller, store: Store, number: int, workers: int, pr
 
 def _unreadable(place: Place, modality: Modality) -> str:
     """Why a clip cannot be shown to a labeller; empty where it can."""
-    lacking = [name for name in data.members_of(modality) if name not in place.entry.members]
-    if lacking:
-        return f"it has no {lacking[0]}"
+    if why := data.unreadable(place, modality):
+        return why
     if place.entry.frames > LONGEST:
         return f"it has {place.entry.frames:,} frames, more than the {LONGEST:,} that are read at once"
     return ""

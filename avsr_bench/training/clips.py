@@ -100,7 +100,7 @@ def open_training_data(run: PlannedRun, corpus: Prepared, chosen: Chosen, tokeni
         "unmasked": partial(_augmented, side=side, settings=unmasked(recipe.augment), seed=seed, crowd=None),
         "plain": partial(_tested, side=side),
     }
-    out: dict[str, str] = {}
+    out = dict(chosen.left_out)
     streams: dict[str, Stream] = {}
     used: dict[str, TrainingClip] = {}
     for name, settings in recipe.streams().items():
@@ -137,7 +137,15 @@ def check_streams(run: PlannedRun, chosen: Chosen) -> None:
     """Refuse a stream that would have no clip."""
     for name, settings in run.recipe.streams().items():
         if not any(takes(settings, clip) for clip in chosen.clips):
-            raise Refused(f"data.streams.{name}.take={settings.take}: {run.about.corpus}, {TRAIN} has no such clip")
+            advice = ""
+            if settings.take == "unlabelled":
+                advice = (
+                    ": all clips have text, which is used; data.hide.speakers=0.8 pretends that four of five speakers"
+                    " have none"
+                )
+            raise Refused(
+                f"data.streams.{name}.take={settings.take}: {run.about.corpus}, {TRAIN} has no such clip{advice}"
+            )
 
 
 def takes(settings: StreamSettings, clip: TrainingClip) -> bool:
@@ -190,7 +198,9 @@ def _valid(corpus: Prepared, recipe: TrainRecipe, modality: Modality, tokenizer:
             f"{corpus.location} has no split {VALID} to validate on,"
             f" only {', '.join(corpus.prep['splits'])}: prepare it too"
         )
-    places = [place for place in data.places(corpus, VALID, modality) if place.entry.frames <= recipe.data.frames]
+    found, _ = data.usable(corpus, VALID, modality)
+    data.check_text(f"{corpus.location}, {VALID}", found)
+    places = [place for place in found if place.entry.frames <= recipe.data.frames]
     some = min(recipe.train.validate_clips or len(places), len(places))
     places = [places[number * len(places) // some] for number in range(some)]
     tokens = [tuple(tokenizer.encode(place.entry.text or "")) for place in places]

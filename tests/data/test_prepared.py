@@ -94,7 +94,7 @@ def test_clips_without_text_or_sound(tmp_path):
     mute = make_shards(tmp_path / "mute", {"train": 3}, text=lambda n: None if n == 1 else "now")
     with pytest.raises(Refused, match=r"1 of 3 clips have no text, the first is train001"):
         data.places(mute, "train", "video")
-    silent = make_shards(tmp_path / "silent", {"train": 3}, sound=False)
+    silent = make_shards(tmp_path / "silent", {"train": 3}, sound=lambda number: False)
     assert len(data.places(silent, "train", "video")) == 3
     with pytest.raises(Refused, match=r"3 of 3 clips have no flac, the first is train000.*--modality av"):
         data.places(silent, "train", "av")

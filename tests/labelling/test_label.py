@@ -189,7 +189,7 @@ def test_labels_of_a_test_are_a_file_to_score_and_no_overlay(ask, corpus):
 
 
 def test_clips_without_sound_are_left_out_with_a_reason(tmp_path):
-    corpus = make_shards(tmp_path / "mute", {"train": 7, "valid": 1}, sound=False)
+    corpus = make_shards(tmp_path / "mute", {"train": 7, "valid": 1}, sound=lambda number: False)
     hears = small_run(tmp_path / "hears", small_network("audio"))
     found = label(LabelRequest(data=corpus.location, labeller=str(hears), name="asr", device="cpu"), Silence())
     assert set(found.labels.reasons.values()) == {"it has no flac"} and len(found.labels.reasons) == 7

@@ -80,7 +80,7 @@ def test_every_recipe_trains(run, own_tiny, system):
     assert all(torch.isfinite(of).all() for of in weights(folder).values() if of.is_floating_point())
     needs = {"distilled", "dense-continued", "one-shot", "layer-wise", "sparsevsr", "int8", "usr"}
     assert bool(about.budget.ancestors) == (system in needs)
-    assert bool(about.budget.teacher_frames) == (system == "distilled")
+    assert bool(about.budget.teacher_frames) == (system in {"distilled", "usr"})
 
 
 def test_the_budget_counts_valid_frames_and_every_ancestor_once(run, own_tiny, corpus):
@@ -167,7 +167,7 @@ def test_two_streams_feed_one_update_and_resume_exactly(run, labels, tmp_path):
         (["data.hide={speakers: 2}"], Misused, "data.hide.speakers = 2"),
         (["data.labels=nobody"], Refused, "labels/nobody.jsonl is not there"),
         (["data.hide={speakers: 1.0}"], Refused, "data.streams.labelled.take=labelled: .*, train has no such clip"),
-        (["objective.name=unified"], Misused, "unknown objective.name 'unified'"),
+        (["objective.name=unify"], Misused, "unknown objective.name 'unify'"),
         (["objective.weight=1"], Misused, "objective: unknown setting weight"),
     ],
 )

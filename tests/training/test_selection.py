@@ -179,13 +179,13 @@ class Place:
 @pytest.mark.slow
 def test_two_ranks_choose_alike_and_resume(corpus, tmp_path):
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    script = Path(__file__).with_name("two_ranks_select.py")
+    script = Path(__file__).with_name("two_ranks.py")
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     ask = {"capture_output": True, "text": True, "check": False, "timeout": PATIENCE, "env": environment}
     settings = small("train.steps=null", "train.epochs=8", "train.device=cpu", "train.devices=2", "data.frames=40")
 
     def train(folder, *more):
-        words = [str(script), corpus.location, str(tmp_path / folder), json.dumps(settings), *more]
+        words = [str(script), "ddp-asr", corpus.location, str(tmp_path / folder), json.dumps(settings), *more]
         done = subprocess.run([*launch, *words], cwd=tmp_path, **ask)
         assert done.returncode == 0, done.stderr[-3000:]
         return tmp_path / folder

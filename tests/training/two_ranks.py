@@ -1,4 +1,4 @@
-"""One of two processes that train ddp-asr together: `torchrun --nproc-per-node 2 two_ranks_select.py DATA OUT JSON`.
+"""One of two processes that train together: `torchrun --nproc-per-node 2 two_ranks.py SYSTEM DATA OUT JSON`.
 
 With a number behind these, rank 1 alone is asked to stop after so many updates. Each rank writes down what it chose.
 """
@@ -15,7 +15,7 @@ from avsr_bench.training.job import train
 from avsr_bench.training.plan import TrainRequest
 
 
-def main(data: str, out: Path, settings: list[str], stop: int) -> None:
+def main(system: str, data: str, out: Path, settings: list[str], stop: int) -> None:
     """Train, and keep what each pass had."""
     rank = os.environ["RANK"]
     begin, add = cycles.Cycles.begin, cycles.Cycles.add
@@ -33,10 +33,10 @@ def main(data: str, out: Path, settings: list[str], stop: int) -> None:
 
     cycles.Cycles.begin, cycles.Cycles.add = watched, counted
     try:
-        train(TrainRequest("ddp-asr", data, "tiny", "video", 0, out, True, tuple(settings)), SILENCE)
+        train(TrainRequest(system, data, "tiny", None, 0, out, True, tuple(settings)), SILENCE)
     except signals.Stopped:
         assert stop
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3]), int((*sys.argv[4:], "0")[0]))
+    main(*sys.argv[1:3], Path(sys.argv[3]), json.loads(sys.argv[4]), int((*sys.argv[5:], "0")[0]))

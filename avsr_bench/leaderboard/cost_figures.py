@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -148,9 +149,9 @@ def _draw_wer(
         if len(mean.seeds) > 1:
             seeds = [100 * each for each in mean.seeds]
             axes.plot(seeds, [place + BELOW] * len(seeds), "|", color=row.colour, markersize=5, alpha=0.8)
-        axes.annotate(
-            points(mean.value), (high, place), (4, 0), textcoords="offset points", va="center", color=MUTED, fontsize=8
-        )
+        over = {"facecolor": axes.get_facecolor(), "edgecolor": "none", "pad": 0.6}  # the dashed line
+        where: dict[str, Any] = {"xytext": (4, 0), "textcoords": "offset points", "va": "center", "bbox": over}
+        axes.annotate(points(mean.value), (high, place), color=MUTED, fontsize=8, **where)
     axes.set_yticks(range(len(rows)), [literal(row.name) for row in rows])
     axes.set_xlim(0, max(115 * max(means[row.model].interval.high for row in rows), 1))
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=STEPS))

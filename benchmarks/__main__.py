@@ -22,10 +22,11 @@ ALL = (
     "low_rank",
     "selection",
     "labels",
+    "unified",
     "manifest_rows",
 )
 
-NEED_SYNTH = ("input_variance", "convergence", "low_rank", "selection", "labels")
+NEED_SYNTH = ("input_variance", "convergence", "low_rank", "selection", "labels", "unified")
 NEED_GRID = ("crop_scale", "prep_speed", "corruption", "noise_speed")
 
 

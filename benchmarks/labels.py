@@ -8,57 +8,40 @@ make bench ONLY=labels
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 
-from avsr_bench import data, runs
+from avsr_bench import data
 from avsr_bench.data import DataSettings, Label, LabelHeader
 from avsr_bench.records import rng_for
-from avsr_bench.scoring import read_archive
 
 from .results import record, table
+from .seeds import DATA, HIDDEN, SEEDS, Job, hours_of, run, train_all, wers_of
 
 COMMAND = "make bench ONLY=labels"
-DATA = "data/synth"
 OUT = Path("runs/synth-labels")
-SEEDS = (0, 1, 2)
 UPDATES = 800
-HIDDEN = "data.hide={speakers: 0.8}"
+STEPS = f"train.steps={UPDATES}"
 LEAST = (0.0, 0.8, 0.9, 0.95)  # data.min_confidence
 WRONG = (0.0, 0.1, 0.2, 0.4)  # of the words of true texts, exchanged for others
-
-
-@dataclass(frozen=True)
-class Job:
-    """A network to train, and how."""
-
-    out: Path
-    seed: int
-    settings: tuple[str, ...]
-    modality: str = "video"
 
 
 def main(grid: Path | None = None) -> None:
     """Train what is missing, two at a time, and write the section."""
     ears = {seed: OUT / f"ear-s{seed}" for seed in SEEDS}
-    _train([Job(ears[seed], seed, (HIDDEN,), "audio") for seed in SEEDS])
+    train_all([Job(ears[seed], seed, (STEPS, HIDDEN), modality="audio") for seed in SEEDS])
     for seed in SEEDS:
-        _run("label", DATA, "--with", str(ears[seed]), "--name", f"ear{seed}", "--decode", "ctc")
+        run("label", DATA, "--with", str(ears[seed]), "--name", f"ear{seed}", "--decode", "ctc")
     for wrong in WRONG:
         _corrupted(wrong)
-    asked = [Job(OUT / f"part-s{seed}", seed, (HIDDEN,)) for seed in SEEDS]
-    asked += [Job(OUT / f"all-s{seed}", seed, ()) for seed in SEEDS]
+    asked = [Job(OUT / f"part-s{seed}", seed, (STEPS, HIDDEN)) for seed in SEEDS]
+    asked += [Job(OUT / f"all-s{seed}", seed, (STEPS,)) for seed in SEEDS]
     for least in LEAST:
         for seed in SEEDS if least == 0 else SEEDS[:1]:
-            given = (HIDDEN, f"data.labels=ear{seed}", f"data.min_confidence={least}")
+            given = (STEPS, HIDDEN, f"data.labels=ear{seed}", f"data.min_confidence={least}")
             asked.append(Job(OUT / f"labels-{round(100 * least)}-s{seed}", seed, given))
     for wrong in WRONG:
-        asked.append(Job(OUT / f"wrong-{round(100 * wrong)}-s0", 0, (HIDDEN, f"data.labels={_name(wrong)}")))
-    _train(asked)
+        asked.append(Job(OUT / f"wrong-{round(100 * wrong)}-s0", 0, (STEPS, HIDDEN, f"data.labels={_name(wrong)}")))
+    train_all(asked)
     rows = [["hears: texts of 20 % of the speakers", *_row([ears[seed] for seed in SEEDS])]]
     rows += [["texts of 20 % of the speakers", *_row([OUT / f"part-s{seed}" for seed in SEEDS])]]
     for least in LEAST:
@@ -73,24 +56,6 @@ def main(grid: Path | None = None) -> None:
     body = table(header, rows)
     about = f"{UPDATES} updates each, tiny, WER in percent on 240 test clips, greedy CTC."
     record("labels: who hears for who sees", COMMAND, f"{body}\n\n{about}")
-
-
-def _train(asked: list[Job]) -> None:
-    """Train and evaluate what is not there yet, two at a time."""
-
-    def one(job: Job) -> None:
-        if not (job.out / runs.WEIGHTS).is_file():
-            words = ("train", "dense", "--data", DATA, "--out", str(job.out), "--seed", str(job.seed), "--resume")
-            _run(*words, "--modality", job.modality, f"train.steps={UPDATES}", *job.settings)
-        if not (job.out / "results/test.zip").is_file():
-            _run("evaluate", str(job.out), "--data", DATA, "--decode", "ctc")
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(one, asked))
-
-
-def _run(*words: str) -> None:
-    subprocess.run([sys.executable, "-m", "avsr_bench", *words], check=True, stdin=subprocess.DEVNULL)
 
 
 def _name(wrong: float) -> str:
@@ -123,15 +88,7 @@ def _corrupted(wrong: float) -> None:
 
 def _row(folders: list[Path]) -> list[str]:
     """Hours by kind, the mean WER, and that of each seed."""
-    budget = runs.open_run(folders[0]).about.budget
-    assert budget is not None
-    hours = (budget.labelled_hours, budget.automatic_hours, budget.unlabelled_hours)
-    wers = [read_archive(folder / "results/test.zip").result("clean").wer for folder in folders]
-    return [
-        *(f"{each:.2f}" for each in hours),
-        f"{100 * fmean(wers):.1f}",
-        ", ".join(f"{100 * wer:.1f}" for wer in wers),
-    ]
+    return [*hours_of(folders[0]), *wers_of(folders)]
 
 
 if __name__ == "__main__":

@@ -23,10 +23,11 @@ ALL = (
     "selection",
     "labels",
     "unified",
+    "braven",
     "manifest_rows",
 )
 
-NEED_SYNTH = ("input_variance", "convergence", "low_rank", "selection", "labels", "unified")
+NEED_SYNTH = ("input_variance", "convergence", "low_rank", "selection", "labels", "unified", "braven")
 NEED_GRID = ("crop_scale", "prep_speed", "corruption", "noise_speed")
 
 

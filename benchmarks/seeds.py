@@ -26,7 +26,8 @@ class Job:
     seed: int
     settings: tuple[str, ...]
     system: str = "dense"
-    modality: str | None = "video"  # none: the system reads in all ways
+    modality: str | None = "video"  # none: the system decides
+    views: tuple[str | None, ...] = (None,)  # in which it is read; of no view: it is for others to begin with
 
 
 def train_all(asked: Sequence[Job]) -> None:
@@ -58,7 +59,7 @@ def _train(job: Job) -> None:
     if not (job.out / runs.WEIGHTS).is_file():
         words = ("train", job.system, "--data", DATA, "--out", str(job.out), "--seed", str(job.seed), "--resume")
         run(*words, *(("--modality", job.modality) if job.modality else ()), *job.settings)
-    for view in (None,) if job.modality else ("video", "audio", "av"):
+    for view in job.views:
         name = f"test-{view}.zip" if view else "test.zip"
         if not (job.out / "results" / name).is_file():
             words = ("evaluate", str(job.out), "--data", DATA, "--decode", "ctc")

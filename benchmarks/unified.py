@@ -28,19 +28,19 @@ VIEWS = ("video", "audio", "av")
 def main(grid: Path | None = None) -> None:
     """Train what is missing, and write the section."""
     steps = "train.steps=800"
-    first = [Job(_of("labelled", seed), seed, (), "usr-labelled", None) for seed in SEEDS]
+    first = [Job(_of("labelled", seed), seed, (), "usr-labelled", None, VIEWS) for seed in SEEDS]
     first += [Job(_run(SEPARATE[view], seed), seed, (steps, HIDDEN), modality=view) for view in VIEWS for seed in SEEDS]
     every = "data.hide={speakers: 0}"
-    first += [Job(_of("all", seed), seed, (every,), "usr-labelled", None) for seed in SEEDS]
+    first += [Job(_of("all", seed), seed, (every,), "usr-labelled", None, VIEWS) for seed in SEEDS]
     train_all(first)
     usr = load_recipe("usr", "tiny", ()).recipe.train
     alike = (f"train.lr={usr.lr}", f"train.steps={usr.steps}")
     then = []
     for seed in SEEDS:
         begin = f"init.run={_of('labelled', seed)}"
-        then.append(Job(_of("usr", seed), seed, (begin,), "usr", None))
+        then.append(Job(_of("usr", seed), seed, (begin,), "usr", None, VIEWS))
         # As many updates from the same start, of transcripts alone.
-        then.append(Job(_of("more", seed), seed, (begin, *alike), "usr-labelled", None))
+        then.append(Job(_of("more", seed), seed, (begin, *alike), "usr-labelled", None, VIEWS))
     train_all(then)
 
     rows = [["three networks, texts of 20 %", _updates(SEPARATE.values()), *_hours(SEPARATE["av"]), *_separate()]]

@@ -14,7 +14,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="Published weights of Auto-AVSR or USR, or what `export --format sparse` wrote.")],
+    file: Annotated[
+        Path, typer.Argument(help="Published weights of Auto-AVSR or USR, or what `export --format sparse` wrote.")
+    ],
     tokenizer: Annotated[
         Path, typer.Option(metavar="SP.model", help="The SentencePiece model they belong to, or a run's folder.")
     ],

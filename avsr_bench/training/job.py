@@ -116,7 +116,10 @@ def tokenizer_of(run: PlannedRun, chosen: Chosen, resumed: bool, say: Say) -> To
             say(note)
     for helper in run.helpers.values():
         if runs.open_run(helper).tokenizer().units != tokenizer.units:
-            raise Refused(f"{helper} writes other tokens than this run: train both with the same text settings")
+            raise Refused(
+                f"{helper} writes other tokens than this run: train both with the same text settings, on the same texts"
+                " (data.labels, data.hide)"
+            )
     return tokenizer
 
 

@@ -113,9 +113,10 @@ def _own_sections(file: Path) -> dict[str, Any]:
 
 def _settings_of(weights: Weights, sections: Mapping[str, Any]) -> tuple[NetworkSettings, int]:
     settings = recipes.build(NetworkSettings, recipes.section(sections, "network", weights.path), str(weights.path))
-    if "ctc.weight" not in weights.tensors:
-        raise Refused(f"{weights.path} has no ctc.weight: it is a part of a network")
-    return settings, len(weights.tensors["ctc.weight"])
+    tokens = nn.tokens_of(weights.tensors)
+    if tokens is None:
+        raise Refused(f"{weights.path} has no output layer for CTC: it is a part of a network")
+    return settings, tokens
 
 
 def _about(known: Mapping[str, Any], out: Path, weights: Weights, settings: NetworkSettings, network: Network) -> About:
@@ -147,9 +148,9 @@ def _parts(network: Network, report: Report) -> Iterator[Part]:
     parameters = {name: parameter.numel() for name, parameter in network.named_parameters()}
     rows: dict[str, list[str]] = {}
     for name in report.loaded:
-        root, *rest = name.split(".")
-        depth = f"{root}.{rest[0]}.{rest[1]}" if root == "encoders" else f"{root}.{rest[0]}"
-        rows.setdefault(depth if root in ("encoders", "decoder") else root, []).append(name)
+        words = name.split(".")
+        depth = {"encoders": 3, "decoder": 2, "frontends": 2}.get(words[0], 1)
+        rows.setdefault(".".join(words[:depth]), []).append(name)
     for part, names in rows.items():
         yield Part(part, len(names), sum(parameters.get(name, 0) for name in names))
 

@@ -84,7 +84,7 @@ class Run:
     @property
     def name(self) -> str:
         """The run for people and in results: its folder below `runs/`, or as it was given; `@` stands before a view."""
-        return name_of(self.folder) + (f"@{self.view}" if self.view else "")
+        return seen_name(name_of(self.folder), self.view)
 
     @property
     def modality(self) -> Modality:
@@ -92,7 +92,7 @@ class Run:
         if self.about.modality != "unified":
             return self.about.modality
         if self.view is None:
-            raise Refused(f"{self.name} {READS_ALL}: say which with --modality video, audio or av")
+            raise Misused(f"{self.name} {READS_ALL}: say which with --modality video, audio or av")
         return self.view
 
     def seen_as(self, modality: Modality | None) -> Run:
@@ -125,6 +125,15 @@ def name_of(folder: Path) -> str:
     """A run's folder as results name it: `synth/dense-tiny-s0` for `runs/synth/dense-tiny-s0`, wherever runs/ is."""
     parts = folder.resolve().parts
     return inert("/".join(parts[parts.index("runs") + 1 :]) if "runs" in parts else folder.name)
+
+
+def seen_name(name: str, view: Modality | None) -> str:
+    """A run's name in results, of a unified network with the view that reads: `scoring.Result.folder` is without it.
+
+    >>> seen_name("synth/usr-tiny-s0", "audio"), seen_name("synth/dense-tiny-s0", None)
+    ('synth/usr-tiny-s0@audio', 'synth/dense-tiny-s0')
+    """
+    return f"{name}@{view}" if view else name
 
 
 def default_folder(about: About) -> Path:

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from people import clip, place
-from small_runs import small_network, small_tokenizer
+from small_runs import small_network, small_tokenizer, small_unified
 from torch.nn.modules.batchnorm import _BatchNorm
 from videos import tone, write_video
 
 from avsr_bench import data, runs
 from avsr_bench.decoding import DecodeSettings
 from avsr_bench.evaluation.reading import view_of
-from avsr_bench.nn import AVSR, Modality
+from avsr_bench.nn import VIEWS, Network, Reads, Recogniser
 from avsr_bench.prep.job import PrepRequest, prep
 
 SAID = ["bin blue", "at f two", "now", "two blue now", "f at", "bin now blue", "at two"]
@@ -73,13 +73,20 @@ def make_corpus(root: Path, out: Path, *assignments: str) -> data.Prepared:
 def make_run(
     folder: Path,
     prepared: data.Prepared,
-    modality: Modality = "video",
+    modality: Reads = "video",
     seed: int = 1,
     ctc: float | None = None,
     **about: object,
 ) -> Path:
     """A run whose untrained network says something else about every clip."""
-    network = lively(small_network(modality, seed=seed), prepared)
+    network: Network
+    if modality == "unified":
+        network = small_unified(seed=seed, block="transformer")  # without batch norms that views would share
+        for view in VIEWS:
+            lively(network.view(view), prepared)
+    else:
+        network = small_network(modality, seed=seed)
+        lively(network, prepared)
     folder.mkdir(parents=True)
     small_tokenizer().save(folder)
     known = {"system": "dense", "corpus": "small", "size": "tiny", "modality": modality, "seed": seed}
@@ -92,8 +99,8 @@ def make_run(
 
 
 @torch.no_grad()
-def lively(network: AVSR, prepared: data.Prepared) -> AVSR:
-    """The same network with the statistics of real clips in it, so that what it says depends on the clip."""
+def lively(network: Recogniser, prepared: data.Prepared) -> None:
+    """Give a network the statistics of real clips, so that what it says depends on the clip."""
     view = network.modality, network.settings.mouth
     seen = data.examples(prepared, data.places(prepared, "test", network.modality), network.modality)
     batch = data.collate([view_of(example, view) for example in seen])
@@ -107,4 +114,3 @@ def lively(network: AVSR, prepared: data.Prepared) -> AVSR:
     memory = torch.cat([row[:length] for row, length in zip(memory, lengths, strict=True)])
     network.ctc.weight.normal_().div_(memory.std(0))
     network.ctc.bias.copy_(-(network.ctc.weight @ memory.mean(0)))
-    return network

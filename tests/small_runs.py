@@ -2,13 +2,16 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from avsr_bench import runs
 from avsr_bench.decoding import DecodeSettings
-from avsr_bench.nn import AVSR, FrontendSettings, Modality, NetworkSettings, prunable
+from avsr_bench.nn import AVSR, FrontendSettings, Modality, Network, NetworkSettings, Unified, prunable
 from avsr_bench.text import Tokenizer, TokenizerSettings, learn_tokenizer
+
+N = TypeVar("N", AVSR, Unified)
 
 NARROW = FrontendSettings(channels=(4, 6, 8, 10), blocks=1, stem=(3, 3, 3))
 SMALL = NetworkSettings(
@@ -34,15 +37,25 @@ def small_tokenizer() -> Tokenizer:
 def small_network(modality: Modality = "video", tokens: int | None = None, seed: int = 1, **changes: object) -> AVSR:
     """A network with weights of its own, its batch statistics among them."""
     torch.manual_seed(seed)
-    network = AVSR(modality, replace(SMALL, **changes), tokens or len(small_tokenizer())).eval()  # type: ignore[arg-type]
-    with torch.no_grad():
-        for name, value in network.state_dict().items():
-            if name.endswith(("running_mean", "running_var")):
-                value.add_(torch.rand_like(value))
-    return network
+    return with_statistics(AVSR(modality, replace(SMALL, **changes), tokens or len(small_tokenizer())))  # type: ignore[arg-type]
 
 
-def thinned(network: AVSR, sparsity: float) -> AVSR:
+def small_unified(tokens: int | None = None, seed: int = 1, **changes: object) -> Unified:
+    """A unified network of the same kind."""
+    torch.manual_seed(seed)
+    return with_statistics(Unified(replace(SMALL, **changes), tokens or len(small_tokenizer())))  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def with_statistics(network: N) -> N:
+    """A network as it is used, with batch statistics that are not those it was made with."""
+    for name, value in network.state_dict().items():
+        if name.endswith(("running_mean", "running_var")):
+            value.add_(torch.rand_like(value))
+    return network.eval()
+
+
+def thinned(network: N, sparsity: float) -> N:
     """The same network with the smallest weights of every prunable layer set to zero."""
     with torch.no_grad():
         for weight in prunable(network).values():
@@ -51,7 +64,7 @@ def thinned(network: AVSR, sparsity: float) -> AVSR:
     return network
 
 
-def small_run(folder: Path, network: AVSR) -> Path:
+def small_run(folder: Path, network: Network) -> Path:
     """A finished run of a network."""
     about = runs.About(system="dense", corpus="synth", size="tiny", modality=network.modality, seed=0)
     folder.mkdir(parents=True, exist_ok=True)

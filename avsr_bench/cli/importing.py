@@ -14,7 +14,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="Published Auto-AVSR weights, or what `export --format sparse` wrote.")],
+    file: Annotated[
+        Path, typer.Argument(help="Published weights of Auto-AVSR or USR, or what `export --format sparse` wrote.")
+    ],
     tokenizer: Annotated[
         Path, typer.Option(metavar="SP.model", help="The SentencePiece model they belong to, or a run's folder.")
     ],
@@ -46,4 +48,5 @@ def import_(
     size = f", size {run.about.size}" if run.about.size else ""
     sparse = f", {run.about.sparsity:.1%} sparse" if run.about.sparsity >= 0.0005 else ""
     console.print(f"{run.folder}: {run.about.modality}{size}{sparse}, {len(run.tokenizer()):,} tokens; try it with")
-    console.print(f"  avsr-bench evaluate {run.folder}")
+    view = " --modality video" if run.about.modality == "unified" else ""
+    console.print(f"  avsr-bench evaluate {run.folder}{view}")

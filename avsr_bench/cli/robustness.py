@@ -163,7 +163,8 @@ def _print_means(console: Console, swept: Swept, rows: tuple[Row, ...]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("mean over", "model", "WER", "95 % interval", "difference", "p"):
-        table.add_column(column, justify="left" if column in ("mean over", "model") else "right")
+        # Folded, not cut: the views of a unified run differ in the end of their names.
+        table.add_column(column, justify="left" if column in ("mean over", "model") else "right", overflow="fold")
     last = ""
     for row in rows:
         name = (

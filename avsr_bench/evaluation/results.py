@@ -54,9 +54,12 @@ def weights_digest(run: Run) -> str:
 
 
 def lineage(run: Run, weights: str) -> tuple[Ancestor, ...]:
-    """A run, with the digest of its weights, and all that it was made of: what has it as an ancestor has these."""
+    """A run, with the digest of its weights, and all that it was made of: what has it as an ancestor has these.
+
+    All views of a unified network are one ancestor: it was trained once.
+    """
     budget = run.about.budget
-    own = Ancestor(run.name, None if budget is None else budget.frames, weights)
+    own = Ancestor(runs.name_of(run.folder), None if budget is None else budget.frames, weights)
     return (own, *(budget.ancestors if budget else ()))
 
 

@@ -144,7 +144,8 @@ def _need(*modules: str) -> list[Any]:
 
 
 def _check_size(network: Recogniser, folder: Path) -> None:
-    parts = [weight for name, weight in network.state_dict().items() if not name.startswith("decoder.")]
+    apart = set(network.decoder.parameters())
+    parts = [weight for weight in (*network.parameters(), *network.buffers()) if weight not in apart]
     if (size := sum(weight.nbytes for weight in parts)) > MOST_BYTES:
         raise Refused(
             f"{folder} has {size / 2**30:.1f} GiB of weights beside its decoder: an ONNX file holds at most 2"

@@ -70,7 +70,7 @@ class Model:
     @property
     def system(self) -> str:
         """The recipe it was trained by; the last part of the run's name where that is unknown."""
-        return self.about.system or self.run.rpartition("/")[2]
+        return self.about.system or self.about.folder.rpartition("/")[2]
 
     @property
     def home(self) -> str:
@@ -211,7 +211,7 @@ class Board:
 
     def failed_seeds(self, model: Model) -> set[int]:
         """The training seeds that a model lacks because their training failed."""
-        name = without_seed(model.run)
+        name = without_seed(model.about.folder)
         mine = {
             each.seed
             for each in self.failed
@@ -324,7 +324,7 @@ def _one_more_seed(about: Result, others: Sequence[Result]) -> bool:
 
 def _same(about: Result) -> tuple[object, ...]:
     """What the seeds of a system have in common."""
-    name = without_seed(about.run)  # synth/dense-tiny, and the round of its pruning where it is one
+    name = without_seed(about.folder)  # synth/dense-tiny, and the round of its pruning where it is one
     decoding = json.dumps(dict(about.decoding), sort_keys=True)
     noisy = bool(about.trained_with_noise)
     return name, about.system, about.size, round(about.sparsity, 2), noisy, _settings(about), decoding

@@ -53,7 +53,9 @@ class Group:
 def gather(rows: Iterable[Row], runs: Path) -> list[str]:
     """Keep what figures need of every run that has results, and say which runs are gone or cannot be read."""
     notes = []
-    for run, weights, folder in sorted({(row.result.run, row.result.weights, row.path.parent.parent) for row in rows}):
+    for run, weights, folder in sorted(
+        {(row.result.folder, row.result.weights, row.path.parent.parent) for row in rows}
+    ):
         here = runs / run
         if not here.is_dir():
             notes.append(f"{here} is gone: its results stand, `rerun` needs it trained again")
@@ -122,7 +124,7 @@ def group_of(name: str) -> str:
     ('attention', 'output')
     """
     parts = name.split(".")
-    if name.startswith(("ctc.", "decoder.output.")):
+    if name.startswith(("ctc.", "decoder.output.", "outputs.")):
         return "output"
     if parts[0] == "decoder":
         return "decoder"

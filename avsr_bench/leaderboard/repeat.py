@@ -95,6 +95,7 @@ def plan_rerun(row: Row, places: Places) -> Plan:
     words = [f"--data={corpus.location}", f"--split={split}", f"--decode={kind}"]
     words += [f"--beam={beam}"] if beam else []
     words += [f"--limit={limit}"] if limit else []
+    words += [f"--modality={run.view}"] if run.view else []
     options, settings = _condition(row, places)
     words += [*options, "--", str(run.folder), *settings]
     reads = [f"{run.folder}: {_weights(run, result)}", f"{corpus.location}: {_state(corpus, result)}"]
@@ -104,10 +105,11 @@ def plan_rerun(row: Row, places: Places) -> Plan:
 
 
 def _run(row: Row, given: Path | None) -> Run:
-    folder = given or runs.ROOT / row.result.run
+    folder = given or runs.ROOT / row.result.folder
     if not (folder / runs.RECIPE).is_file():
         raise Refused(f"there is no run in {folder}: say where that of {row.name} is with --run DIR")
-    return runs.open_finished(folder)
+    run = runs.open_finished(folder)
+    return run.seen_as(row.result.modality) if run.about.modality == "unified" else run
 
 
 def _split(name: str, corpus: Prepared) -> tuple[str, int | None]:

@@ -11,7 +11,7 @@ from .prunable import prunable
 from .published_weights import Report, Weights, load, network_of, our_name, published_name, read
 from .recogniser import Recogniser, framed
 from .settings import FrontendSettings, LossSettings, LowRankSettings, Modality, NetworkSettings, Reads
-from .settings_from_weights import settings_of
+from .settings_from_weights import settings_of, tokens_of
 from .size import check_size, parameters_of
 from .unified import VIEWS, Unified, View
 
@@ -55,5 +55,6 @@ __all__ = [
     "read",
     "save_packed",
     "settings_of",
+    "tokens_of",
     "weighted_mean",
 ]

@@ -18,8 +18,8 @@ def settings_of(tensors: Mapping[str, Tensor]) -> tuple[NetworkSettings, int]:
     """
     unified = any(name.startswith("frontends.") for name in tensors)
     encoders = sorted({name.split(".")[1] for name in tensors if name.startswith("encoders.")}, reverse=True)
-    output = "ctc.av.weight" if unified else "ctc.weight"
-    if not (encoders or unified) or output not in tensors:
+    output = _output(tensors)
+    if not (encoders or unified) or output is None:
         raise Refused("these weights are a part of a network: a size has to be named for them")
     roots = {name: f"frontends.{name}." for name in ("video", "audio")}
     if not unified:
@@ -29,7 +29,7 @@ def settings_of(tensors: Mapping[str, Tensor]) -> tuple[NetworkSettings, int]:
     block = "blocks." if unified else f"encoders.{encoders[0]}.blocks."
     conformer = f"{block}0.convolution.norm.weight" in tensors
     expand, scale = ("feed_forward_in", "scale_in") if conformer else ("feed_forward", "scale_feed_forward")
-    tokens, width = tensors[output].shape
+    tokens, width = output.shape
     default = NetworkSettings()
     settings = NetworkSettings(
         mouth=_mouth(tensors, video) if video.kind == "plain" else default.mouth,
@@ -47,6 +47,17 @@ def settings_of(tensors: Mapping[str, Tensor]) -> tuple[NetworkSettings, int]:
         layer_scale=0.1 if f"{block}0.{scale}.factors" in tensors else None,
     )
     return settings, tokens
+
+
+def tokens_of(tensors: Mapping[str, Tensor]) -> int | None:
+    """How many tokens the network of these weights knows; none where they are a part of one."""
+    output = _output(tensors)
+    return None if output is None else len(output)
+
+
+def _output(tensors: Mapping[str, Tensor]) -> Tensor | None:
+    """The output layer that every whole network has: that of CTC, in a unified network that of lips and sound."""
+    return next((tensors[name] for name in ("ctc.weight", "ctc.av.weight") if name in tensors), None)
 
 
 def _frontend(tensors: Mapping[str, Tensor], root: str) -> FrontendSettings:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from .. import recipes
 from ..data import DataSettings, StreamSettings
-from ..nn import LossSettings, Network
+from ..nn import LossSettings, Network, Recogniser
 from ..records import Misused
 from .distil import Distil, DistilSettings
 from .objective import Batches, Objective
@@ -85,7 +85,7 @@ def check_streams(section: Mapping[str, Any], settings: DataSettings, where: str
 
 
 def build(
-    section: Mapping[str, Any], where: str, network: Network, loss: LossSettings, helpers: Mapping[str, Network]
+    section: Mapping[str, Any], where: str, network: Network, loss: LossSettings, helpers: Mapping[str, Recogniser]
 ) -> Objective:
     """The objective of a recipe for a network; `helpers` are the trained networks that it asks for, by setting."""
     entry = entry_of(section, where)

@@ -10,7 +10,7 @@ from annotated_types import Interval
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..nn import AVSR, PADDING, Batch, LossSettings, joint_loss, weighted_mean
+from ..nn import AVSR, PADDING, Batch, LossSettings, Recogniser, joint_loss, weighted_mean
 from ..nn.layers import length_mask
 from ..records import Refused
 from .objective import Batches
@@ -44,7 +44,7 @@ class Distil(Recognise):
 
     frozen = ("teacher",)
 
-    def __init__(self, network: AVSR, loss: LossSettings, settings: DistilSettings, teacher: AVSR) -> None:
+    def __init__(self, network: AVSR, loss: LossSettings, settings: DistilSettings, teacher: Recogniser) -> None:
         super().__init__(network, loss)
         theirs, ours = ((of.modality, of.tokens, of.settings.mouth) for of in (teacher, network))
         if theirs != ours:

@@ -53,6 +53,6 @@ class Recognise(Objective):
         parts = {"loss": joint.total, "ctc": joint.ctc, "attention": joint.attention, "clips": joint.clips}
         return {"total": joint.total, **parts}
 
-    def answers(self, network: AVSR, batch: Batch) -> Answers:
+    def answers(self, network: Recogniser, batch: Batch) -> Answers:
         """What a network answers to a batch."""
         return network.answers(*network.encode(batch.inputs, batch.lengths), batch.tokens, self.loss.ctc < 1)

@@ -141,6 +141,11 @@ class Result:
         """Word error rate, a fraction."""
         return self.metrics[WER].value
 
+    @property
+    def folder(self) -> str:
+        """Where its run lies below runs/: the name of the run without the view of a unified network."""
+        return self.run.removesuffix(f"@{self.modality}")
+
     def to_json(self) -> str:
         """The result as it is kept, values written out for those who read it without us."""
         metrics = {name: {"value": each.value, **asdict(each)} for name, each in self.metrics.items()}

@@ -15,7 +15,7 @@ from .. import data, methods, nn, objectives, runs
 from ..data import UNPRUNED, Chosen, Kind, Prepared
 from ..evaluation import lineage, ran_out_of_memory, weights_digest
 from ..methods import Method
-from ..nn import Network
+from ..nn import Network, Recogniser
 from ..objectives import Objective
 from ..records import Ancestor, Budget, Progress, Refused
 from ..runs import About
@@ -116,7 +116,10 @@ def tokenizer_of(run: PlannedRun, chosen: Chosen, resumed: bool, say: Say) -> To
             say(note)
     for helper in run.helpers.values():
         if runs.open_run(helper).tokenizer().units != tokenizer.units:
-            raise Refused(f"{helper} writes other tokens than this run: train both with the same text settings")
+            raise Refused(
+                f"{helper} writes other tokens than this run: train both with the same text settings, on the same texts"
+                " (data.labels, data.hide)"
+            )
     return tokenizer
 
 
@@ -142,7 +145,7 @@ def learner_of(
 ) -> tuple[Objective, Method]:
     """The objective with its network, and the method attached to it: as they begin, or as a checkpoint has them."""
     recipe, about = run.recipe, run.about
-    helpers = {name: runs.open_run(path).whole() for name, path in run.helpers.items()}
+    helpers = {name: helper_of(path, about) for name, path in run.helpers.items()}
     # Only now: a run that was trained first has drawn numbers and set threads of its own.
     torch.set_num_threads(recipe.train.threads or len(os.sched_getaffinity(0)))
     seed_everything(about.seed, verbose=False)
@@ -158,6 +161,14 @@ def learner_of(
         method.load_state_dict(state["method"])
     method.attach(network, steps, min(moments(steps, recipe.train.average, recipe.train.average_fraction)))
     return objective, method
+
+
+def helper_of(folder: Path, about: About) -> Recogniser:
+    """The network of a trained run; a unified one as what it is to this run, whose clips it is shown."""
+    helper = runs.open_run(folder)
+    if helper.about.modality == "unified" and about.modality != "unified":
+        helper = helper.seen_as(about.modality)
+    return helper.load()
 
 
 def take_weights(network: Network, initial: Path, part: Any, say: Say, file: str = runs.WEIGHTS) -> None:

@@ -191,7 +191,11 @@ def clock(seconds: float) -> str:
 
 def _about(reader: Reader, settings: TranscribeSettings) -> dict[str, Any]:
     return {
-        "model": {"run": reader.name, **(asdict(reader.about) if reader.about else {})},
+        "model": {
+            "run": reader.name,
+            **(asdict(reader.about) if reader.about else {}),
+            "modality": reader.network.modality,  # of a unified network, as which it read
+        },
         "decode": asdict(reader.settings),
         "settings": asdict(settings),
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES} | {"text": TEXT_VERSION},

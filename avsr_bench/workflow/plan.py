@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .. import data, recipes, runs
+from .. import data, objectives, recipes, runs
 from ..evaluation import weights_digest
+from ..nn import VIEWS, Modality
 from ..noise import FAMILIES
 from ..records import Misused, Refused
 from ..training.recipe import TrainRecipe, differences, load_recipe, read_sections, rounds_of
@@ -54,6 +55,12 @@ class Wanted:
     seed: int
     sections: Mapping[str, Any]  # settings, as they stand in the recipe of a run
     levels: frozenset[int]  # of noise that it is read under; none: it is for others to begin with
+
+    @property
+    def views(self) -> tuple[Modality | None, ...]:
+        """The ways in which it is read: of a unified network each of the three, with results of its own."""
+        unified = objectives.entry_of(self.sections.get("objective") or {}, str(self.folder)).reads == "unified"
+        return VIEWS if unified else (None,)
 
     def is_there(self, fingerprint: str | None = None) -> bool:
         """Whether it is finished; a run of that name that is another one is refused."""
@@ -280,8 +287,14 @@ def _kept(entries: Sequence[_Entry], request: BoardRequest, settings: BoardSetti
 
 def measured_run(run: Wanted, request: BoardRequest, settings: BoardSettings, fingerprint: str | None = None) -> bool:
     """Whether the results of a run stand where the board keeps them."""
-    folder = request.results / request.corpus / runs.name_of(run.folder).removeprefix(f"{request.corpus}/")
-    return is_measured(folder, run.sections, run.levels, settings.noise, settings.limit, fingerprint)
+    place = request.results / request.corpus
+    name = runs.name_of(run.folder).removeprefix(f"{request.corpus}/")
+    return all(
+        is_measured(
+            place / runs.seen_name(name, view), run.sections, run.levels, settings.noise, settings.limit, fingerprint
+        )
+        for view in run.views
+    )
 
 
 def _named(name: str, seed: int, several: bool) -> str:
@@ -292,7 +305,7 @@ def _reading(settings: BoardSettings, wanted: Sequence[Wanted], levels: frozense
     """Seconds to read runs, on clean clips or under levels of noise, if nothing is there yet."""
     pace = settings.seconds
     families = len(FAMILIES) if settings.noise == "all" else settings.noise.count(",") + 1
-    conditions = len(wanted) * (families * len(levels) if levels else 1)
+    conditions = sum(len(run.views) for run in wanted) * (families * len(levels) if levels else 1)
     return pace.start + conditions * pace.condition if pace.condition else None
 
 

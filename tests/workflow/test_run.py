@@ -14,8 +14,10 @@ from archives import names
 from patience import PATIENCE
 
 from avsr_bench import runs
+from avsr_bench.nn import VIEWS
 from avsr_bench.workflow import BoardRequest, load_settings, make_plan
 from avsr_bench.workflow.kept import is_measured
+from avsr_bench.workflow.plan import measured_run
 
 COMMAND = [sys.executable, "-m", "avsr_bench", "leaderboard", "make", "--corpus", "mouths"]
 
@@ -139,6 +141,20 @@ def test_results_that_are_not_those_that_are_wanted_do_not_count(place, why):
     if why == "limit":
         archive.rename(folder / "test-some20.zip")
     assert not measured("4567" if why == "corpus" else fingerprint)
+
+
+def test_results_of_a_unified_run_are_kept_once_all_of_its_views_are(place):
+    settings, request = load_settings("mouths"), BoardRequest("mouths", models=("usr-labelled",))
+    stages = make_plan(request, settings).stages
+    [wanted] = stages[1].trains
+    for number, view in enumerate(VIEWS):
+        assert not measured_run(wanted, request, settings)
+        folder = request.results / f"mouths/usr-labelled-tiny-s0@{view}"
+        folder.mkdir(parents=True)
+        about = runs.About(system="usr-labelled", corpus="mouths", size="tiny", modality="unified", seed=0)
+        runs.write_recipe(folder, about, wanted.sections)
+        (folder / "test.zip").write_bytes(COMMITTED.read_bytes())
+        assert (number < len(VIEWS) - 1) == (not measured_run(wanted, request, settings))
 
 
 def test_a_run_on_another_state_of_the_corpus_is_not_read(place):

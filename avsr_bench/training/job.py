@@ -30,6 +30,7 @@ from .plan import PlannedRun, TrainRequest, make_plan
 from .recipe import TrainSettings
 
 Say = Callable[[str], None]
+ALPHABET = "abcdefghijklmnopqrstuvwxyz 0123456789"  # of a tokenizer where there is no text to make one of
 
 
 def train(request: TrainRequest, view: Progress) -> tuple[Path, ...]:
@@ -111,7 +112,11 @@ def tokenizer_of(run: PlannedRun, chosen: Chosen, resumed: bool, say: Say) -> To
     if folder is not None and folder.is_dir():
         tokenizer = load_tokenizer(folder)
     else:
-        tokenizer, notes = make_tokenizer((clip.text or "" for clip in chosen.clips), run.recipe.text)
+        texts, settings = [clip.text for clip in chosen.clips if clip.text], run.recipe.text
+        if not texts and not run.recipe.entry.recognises:
+            # The network's heads have the form of a recogniser's all the same, and its probes have nothing to learn.
+            texts, settings = [ALPHABET], replace(settings, kind="characters")
+        tokenizer, notes = make_tokenizer(texts, settings)
         for note in notes:
             say(note)
     for helper in run.helpers.values():

@@ -137,7 +137,8 @@ class Braven(Objective):
 
     def masks(self, batch: Batch, generator: torch.Generator | None = None) -> dict[Sense, Tensor]:
         """Which frames are hidden from each student: B, T."""
-        said, frames = self.settings.masks, int(batch.lengths.max())
+        assert batch.video is not None
+        said, frames = self.settings.masks, batch.video.shape[1]
         starts: dict[Sense, float] = {"video": said.video, "audio": said.audio}
         return {sense: masks(batch.lengths, frames, starts[sense], said.length, generator) for sense in SENSES}
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import recipes, runs, scoring
+from .. import objectives, recipes, runs, scoring
 from ..data import Clip, Example, collate, tested
 from ..decoding import DecodeSettings, Kind, decode
 from ..nn import Modality, Recogniser
@@ -69,6 +69,7 @@ def open_reader(run: Run, device: torch.device, kind: Kind | None = None, beam: 
         raise Refused(
             f"{run.folder} is not finished (no {runs.WEIGHTS}): resume it with its train command and --resume"
         )
+    objectives.check_recognises(run.recipe.get("objective"), run.name)
     loss = run.recipe.get("loss")
     ctc_alone = isinstance(loss, dict) and loss.get("ctc") == 1
     if ctc_alone and kind is None and _asks_decoder(run.decode):

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from .. import objectives
 from ..data.inputs import SHOWN, STORED
 from ..files import MARK, Ours, check_target, marked, whole
 from ..nn import BLANK, DEVIATION, MEAN, Modality, Recogniser
@@ -69,6 +70,7 @@ def export_onnx(
     """
     onnxruntime, *_ = _need("onnxruntime", "onnx", "onnxscript")
     run = open_finished(folder).seen_as(modality)
+    objectives.check_recognises(run.recipe.get("objective"), run.name)
     path = out or folder / (f"model-{run.view}.onnx" if run.view else "model.onnx")
     check_target(path, ours)
     network = run.load()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -26,14 +26,24 @@ def make_blocks(settings: NetworkSettings) -> nn.ModuleList:
     return nn.ModuleList(kind(settings, ranks) for ranks in stack(settings, settings.encoder_blocks))
 
 
-def through(blocks: Iterable[nn.Module], x: Tensor, lengths: Tensor, dropout: nn.Module, checkpointing: bool) -> Tensor:
-    """Frames (B, T, D) through all blocks, each of them told how far apart frames are."""
+def stages(
+    blocks: Iterable[nn.Module], x: Tensor, lengths: Tensor, dropout: nn.Module, checkpointing: bool
+) -> Iterator[Tensor]:
+    """Frames (B, T, D) as they enter the first block, and as they leave each, which is told how far apart they are."""
     frames, width = x.shape[1:]
     keep = length_mask(lengths, frames)
     positions = sinusoids(torch.arange(frames - 1, -frames, -1, device=x.device), width)  # 2T-1, D
     x, positions = dropout(x * width**0.5), dropout(positions.to(x.dtype))
+    yield x
     for block in blocks:
         x = run(block, x, positions, keep, checkpointing=checkpointing)
+        yield x
+
+
+def through(blocks: Iterable[nn.Module], x: Tensor, lengths: Tensor, dropout: nn.Module, checkpointing: bool) -> Tensor:
+    """Frames (B, T, D) as they leave the last block."""
+    for stage in stages(blocks, x, lengths, dropout, checkpointing):
+        x = stage
     return x
 
 
@@ -51,5 +61,16 @@ class Encoder(nn.Module):
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """Pictures (B, T, H, W) or samples (B, N) and lengths in frames (B) to B, T, D."""
-        x = self.project(self.frontend(inputs, lengths))
-        return self.norm(through(self.blocks, x, lengths, self.dropout, self.checkpointing))
+        return self.norm(
+            through(self.blocks, self._entering(inputs, lengths), lengths, self.dropout, self.checkpointing)
+        )
+
+    def outputs(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+        """What each block leaves, before the norm behind the last one: B, T, D of each."""
+        entering = self._entering(inputs, lengths)
+        _, *found = stages(self.blocks, entering, lengths, self.dropout, self.checkpointing)
+        return tuple(found)
+
+    def _entering(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        entering: Tensor = self.project(self.frontend(inputs, lengths))
+        return entering

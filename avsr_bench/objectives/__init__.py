@@ -1,4 +1,4 @@
-"""What a network learns: to recognise transcripts, alone, with a trained network beside it, or as its own teacher."""
+"""What a network learns: to recognise transcripts, alone or with a teacher, or to predict itself without any."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any, Literal
 from .. import recipes
 from ..data import DataSettings, StreamSettings
 from ..nn import LossSettings, Network, Recogniser
-from ..records import Misused
+from ..records import Misused, Refused
+from .braven import Braven, BravenSettings
 from .distil import Distil, DistilSettings
 from .objective import Batches, Objective
 from .recognise import Recognise, RecogniseSettings
@@ -23,9 +24,10 @@ class ObjectiveEntry:
     settings: type[Any]
     objective: Callable[..., Objective]
     helpers: tuple[str, ...] = ()  # settings of it that name a trained run
-    reads: Literal["unified"] | None = None  # what its network reads; none: lips, sound or both, as asked for
+    reads: Literal["av", "unified"] | None = None  # what its network reads; none: lips, sound or both, as asked for
     textless: tuple[str, ...] = ()  # streams whose clips need no text
     compiles: bool = True  # whether its losses go through torch.compile
+    recognises: bool = True  # whether it trains the heads of its network, which takes text
 
     def streams(self, settings: Any) -> dict[str, StreamSettings]:
         """The streams that it needs, as they are where a recipe says nothing of them."""
@@ -39,6 +41,9 @@ OBJECTIVES: dict[str, ObjectiveEntry] = {
     "distil": ObjectiveEntry(DistilSettings, Distil, helpers=("teacher",)),
     "unified": ObjectiveEntry(
         UnifiedSettings, UnifiedObjective, reads="unified", textless=("unlabelled",), compiles=False
+    ),
+    "braven": ObjectiveEntry(
+        BravenSettings, Braven, reads="av", textless=("unlabelled",), compiles=False, recognises=False
     ),
 }
 
@@ -60,6 +65,16 @@ def settings_of(section: Mapping[str, Any], where: str) -> Any:
 def whole_section(section: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The section with its name and all settings, as it stands in the recipe of a run."""
     return {"name": section.get("name", "recognise"), **asdict(settings_of(section, where))}
+
+
+def check_recognises(section: Mapping[str, Any] | None, run: str) -> None:
+    """Refuse to use a run as a recogniser whose objective trains encoders alone; `section` is its `objective`."""
+    entry = OBJECTIVES.get((section or {}).get("name", "recognise"))
+    if entry is not None and not entry.recognises:
+        raise Refused(
+            f"{run} has learnt without text, and its heads are untrained: fine-tune it, `avsr-bench train dense"
+            f" init.run={run} init.part=encoder`"
+        )
 
 
 def check_streams(section: Mapping[str, Any], settings: DataSettings, where: str) -> None:
@@ -97,12 +112,14 @@ def build(
 __all__ = [
     "OBJECTIVES",
     "Batches",
+    "Braven",
     "Distil",
     "Objective",
     "ObjectiveEntry",
     "Recognise",
     "UnifiedObjective",
     "build",
+    "check_recognises",
     "check_streams",
     "entry_of",
     "settings_of",

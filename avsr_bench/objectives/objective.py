@@ -32,8 +32,12 @@ class Objective(nn.Module):
         raise NotImplementedError
 
     def recognisers(self) -> dict[str, Recogniser]:
-        """What reads validation clips, by name; the objective is judged by the first."""
+        """What reads validation clips that have text, by name; the objective is judged by the first."""
         raise NotImplementedError
+
+    def validation_losses(self, batch: Batch) -> Tensor | None:
+        """The loss of each validation clip (B), where there is another than the recognisers' on transcripts."""
+        return None
 
     def groups(self) -> list[Group]:
         """What is trained."""

@@ -89,7 +89,7 @@ def open_training_data(run: PlannedRun, corpus: Prepared, chosen: Chosen, tokeni
     """Everything about the clips of a run; what cannot be trained on is refused, or left out with its reason."""
     recipe, modality, seed = run.recipe, run.about.inputs, run.about.seed or 0
     where = f"{corpus.location}, {TRAIN}"
-    if not chosen.fingerprint:
+    if not chosen.fingerprint and not recipe.entry.textless:
         data.check_text(where, [clip.place for clip in chosen.clips])
     check_coverage(tokenizer, (clip.text for clip in chosen.clips if clip.text), where)
     crowd = _crowd(corpus, modality, recipe.augment, seed)
@@ -107,6 +107,8 @@ def open_training_data(run: PlannedRun, corpus: Prepared, chosen: Chosen, tokeni
         clips = [clip for clip in chosen.clips if takes(settings, clip)]
         frames = max(1, round(settings.fraction * recipe.data.frames))
         batches = replace(recipe.data, frames=frames)
+        if settings.take == "all":  # what is said in them is not learnt; it measures, where CTC can place it
+            clips = [replace(clip, kind="unlabelled", text=_placeable(clip, tokenizer)) for clip in clips]
         tokens = [tuple(tokenizer.encode(clip.text or "")) for clip in clips]
         gone = dict(_left_out(clips, tokens, batches))
         if len(gone) > MOST_LEFT_OUT * len(clips):
@@ -148,10 +150,23 @@ def check_streams(run: PlannedRun, chosen: Chosen) -> None:
             )
 
 
+def hours_of(recipe: TrainRecipe, chosen: Chosen) -> dict[Kind, float]:
+    """Hours of clips by what is known of their text; what looks at no text has them without."""
+    by_kind: dict[Kind, float] = {kind: chosen.hours(kind) for kind in get_args(Kind)}
+    if not recipe.entry.recognises:
+        by_kind = {**dict.fromkeys(by_kind, 0.0), "unlabelled": sum(by_kind.values())}
+    return {kind: round(hours, 3) for kind, hours in by_kind.items()}
+
+
 def takes(settings: StreamSettings, clip: TrainingClip) -> bool:
     """Whether a stream has a clip."""
     kinds = {"labelled": ("labelled", "automatic"), "own": ("labelled",), "all": get_args(Kind)}
     return clip.kind in kinds.get(settings.take, (settings.take,))
+
+
+def _placeable(clip: TrainingClip, tokenizer: Tokenizer) -> str | None:
+    tokens = tokenizer.encode(clip.text or "")
+    return clip.text if tokens and data.needed_frames(tokens) <= clip.place.entry.frames else None
 
 
 def unmasked(settings: AugmentSettings) -> AugmentSettings:
@@ -199,7 +214,8 @@ def _valid(corpus: Prepared, recipe: TrainRecipe, modality: Modality, tokenizer:
             f" only {', '.join(corpus.prep['splits'])}: prepare it too"
         )
     found, _ = data.usable(corpus, VALID, modality)
-    data.check_text(f"{corpus.location}, {VALID}", found)
+    if recipe.entry.recognises:
+        data.check_text(f"{corpus.location}, {VALID}", found)
     places = [place for place in found if place.entry.frames <= recipe.data.frames]
     some = min(recipe.train.validate_clips or len(places), len(places))
     places = [places[number * len(places) // some] for number in range(some)]

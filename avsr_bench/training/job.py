@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from lightning.fabric import seed_everything
 
 from .. import data, methods, nn, objectives, runs
-from ..data import UNPRUNED, Chosen, Kind, Prepared
+from ..data import UNPRUNED, Chosen, Prepared
 from ..evaluation import lineage, ran_out_of_memory, weights_digest
 from ..methods import Method
 from ..nn import Network, Recogniser
@@ -22,7 +22,7 @@ from ..runs import About
 from ..text import Tokenizer, load_tokenizer, make_tokenizer
 from .average import moments
 from .checkpoint import CHECKPOINT, read_checkpoint
-from .clips import TrainingData, check_streams, open_training_data, write_left_out
+from .clips import TrainingData, check_streams, hours_of, open_training_data, write_left_out
 from .folder import hold_run, resumable
 from .loop import Trained, Work, fit
 from .machine import make_fabric, rank
@@ -30,6 +30,7 @@ from .plan import PlannedRun, TrainRequest, make_plan
 from .recipe import TrainSettings
 
 Say = Callable[[str], None]
+ALPHABET = "abcdefghijklmnopqrstuvwxyz 0123456789"  # of a tokenizer where there is no text to make one of
 
 
 def train(request: TrainRequest, view: Progress) -> tuple[Path, ...]:
@@ -65,7 +66,7 @@ def train_run(run: PlannedRun, corpus: Prepared, view: Progress) -> None:
         clips = open_training_data(run, corpus, chosen, tokenizer)
         steps = updates_of(settings, clips)
         objective, method = learner_of(run, tokenizer, steps, state, fabric.device, say)
-        hours = {kind: round(clips.chosen.hours(kind), 3) for kind in get_args(Kind)}
+        hours = hours_of(run.recipe, clips.chosen)
         about = replace(run.about, hours=round(sum(hours.values()), 3), labels=clips.chosen.fingerprint)
         if main and not resumed:
             claim()
@@ -111,7 +112,11 @@ def tokenizer_of(run: PlannedRun, chosen: Chosen, resumed: bool, say: Say) -> To
     if folder is not None and folder.is_dir():
         tokenizer = load_tokenizer(folder)
     else:
-        tokenizer, notes = make_tokenizer((clip.text or "" for clip in chosen.clips), run.recipe.text)
+        texts, settings = [clip.text for clip in chosen.clips if clip.text], run.recipe.text
+        if not texts and not run.recipe.entry.recognises:
+            # The network's heads have the form of a recogniser's all the same, and its probes have nothing to learn.
+            texts, settings = [ALPHABET], replace(settings, kind="characters")
+        tokenizer, notes = make_tokenizer(texts, settings)
         for note in notes:
             say(note)
     for helper in run.helpers.values():

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from .. import data, methods, nn, objectives, provenance, recipes, runs
 from ..data import Prepared
@@ -24,6 +25,7 @@ from .recipe import TrainRecipe, load_recipe, rounds_of
 # them compare as they will then, and that a setting which is a number of updates is not too large.
 UNKNOWN = 10**12
 PLACEMENT = ("train.device", "train.devices", "train.nodes")
+LEARNS = {"av": "learns from lips and sound at once", "unified": "learns to read lips, to hear and to do both"}
 FORM = {"init": ("network", "text"), "helper": ("text",)}  # sections in which a run must be like the one it needs
 
 
@@ -103,11 +105,11 @@ class _Planner:
         devices = devices_for(loaded.recipe.train)[1]
         # The epoch plan is made for so many ranks: a run is resumed with as many.
         recipe = replace(loaded.recipe, train=replace(loaded.recipe.train, devices=devices))
-        entry = objectives.entry_of(recipe.objective, str(loaded.path))
+        entry = recipe.entry
         if entry.reads is not None and request.modality is not None:
             raise Misused(
-                f"--modality {request.modality}: {request.system} learns to read lips, to hear and to do both: leave it"
-                " out, and say --modality when you use it"
+                f"--modality {request.modality}: {request.system} {LEARNS[entry.reads]}: leave it out, and say"
+                " --modality when you use it"
             )
         if recipe.train.compile and not entry.compiles:
             raise Misused(f"train.compile=true: not with objective.name={recipe.objective.get('name')}; leave it out")
@@ -138,6 +140,8 @@ class _Planner:
             name: self.needed(run, its_size, FORM["helper"], request, about, chain)
             for name, (run, its_size) in recipe.helpers(size).items()
         }
+        for helper in helpers.values():
+            objectives.check_recognises(self.section(helper, "objective"), str(helper))
         folder = request.out or runs.default_folder(about)
         title = f"{request.system}: {loaded.path}, size {size}, {modality}, seed {request.seed},"
         run = PlannedRun(
@@ -173,16 +177,23 @@ class _Planner:
         return tuple(home for home, _ in rounds)
 
     def check_initial(self, initial: Path, recipe: TrainRecipe) -> None:
-        """Refuse a method that would undo what the run it begins with was trained for."""
-        planned = next((run.recipe.method for run in self.runs if run.folder == initial), None)
-        if planned is None and initial.is_dir():
-            planned = runs.open_run(initial).recipe.get("method") or {}
-        before, now = ((said or {}).get("name", "") for said in (planned, recipe.method))
-        if before == "int8" and now in methods.METHODS and methods.METHODS[now].sparse and recipe.init.part == "all":
+        """Refuse heads that nobody trained, and a method that would undo what the run was trained for."""
+        whole = recipe.init.part == "all"
+        if whole and recipe.entry.recognises:
+            objectives.check_recognises(self.section(initial, "objective"), str(initial))
+        before, now = (said.get("name", "") for said in (self.section(initial, "method"), recipe.method))
+        if before == "int8" and now in methods.METHODS and methods.METHODS[now].sparse and whole:
             raise Refused(
                 f"{now} cannot begin with {initial}, an 8-bit run: training would undo the rounding of its weights;"
                 " begin with a dense run"
             )
+
+    def section(self, folder: Path, name: str) -> Mapping[str, Any]:
+        """A section of the recipe of a run that is there, or planned; empty where it says nothing."""
+        planned = next((run.recipe.sections()[name] for run in self.runs if run.folder == folder), None)
+        if planned is None and folder.is_dir():
+            planned = runs.open_run(folder).recipe.get(name)
+        return planned or {}
 
     def needed(
         self,
@@ -197,8 +208,9 @@ class _Planner:
         runs.check_name(name)
         if Path(name).is_file():
             return Path(name)
-        folder = runs.default_folder(replace(about, system=name, size=size))
         is_system = name in recipes.names("models")
+        reads = load_recipe(name, size, ()).recipe.entry.reads if is_system else None
+        folder = runs.default_folder(replace(about, system=name, size=size, modality=reads or about.modality))
         if is_folder := (Path(name) / runs.RECIPE).is_file():
             folder = Path(name)
         elif not is_system:
@@ -230,8 +242,7 @@ class _Planner:
         placed = tuple(given for given in request.assignments if given.partition("=")[0] in PLACEMENT)
         where = data.without_secrets(self.request.data or f"data/{about.corpus}")
         words = ["train", name, "--data", where, "--size", size]
-        reads = objectives.entry_of(load_recipe(name, size, ()).recipe.objective, name).reads
-        modality = None if reads else request.modality
+        modality = None if reads or about.modality == "unified" else about.modality
         words += [] if reads else ["--modality", modality or "video"]
         words += ["--seed", str(request.seed), *placed]
         command = shlex.join(["avsr-bench", *words])

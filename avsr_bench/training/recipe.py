@@ -13,6 +13,7 @@ from .. import data, methods, objectives, recipes
 from ..data import AugmentSettings, DataSettings, StreamSettings
 from ..decoding import DecodeSettings
 from ..nn import LossSettings, NetworkSettings
+from ..objectives import ObjectiveEntry
 from ..records import Fraction, Misused, PartOfAll
 from ..text import TokenizerSettings
 
@@ -98,11 +99,15 @@ class TrainRecipe:
     rounds: RoundSettings = field(default_factory=RoundSettings)
     method: dict[str, Any] = field(default_factory=dict)  # name, and settings that the method itself checks
 
+    @property
+    def entry(self) -> ObjectiveEntry:
+        """What is known of its objective before there is a network."""
+        return objectives.entry_of(self.objective, "objective")
+
     def helpers(self, size: str) -> dict[str, tuple[str, str]]:
         """The runs that the objective takes the help of, by its setting: name and size."""
-        entry = objectives.entry_of(self.objective, "objective")
         settings = objectives.settings_of(self.objective, "objective")
-        named = {name: getattr(settings, name) for name in entry.helpers}
+        named = {name: getattr(settings, name) for name in self.entry.helpers}
         return {name: (helper.run, helper.size or size) for name, helper in named.items()}
 
     def alone(self) -> TrainRecipe:
@@ -111,7 +116,7 @@ class TrainRecipe:
 
     def streams(self) -> dict[str, StreamSettings]:
         """The streams of clips that feed an update; those that are not set are of all clips with text."""
-        entry = objectives.entry_of(self.objective, "objective")
+        entry = self.entry
         needed = entry.streams(objectives.settings_of(self.objective, "objective"))
         said = {
             name: replace(stream, views=needed[name].views) if entry.textless else stream

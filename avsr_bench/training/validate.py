@@ -29,7 +29,8 @@ def validate(
 ) -> dict[str, float]:
     """Loss a clip, the metrics that the objective is judged by, and how far the encoders tell frames apart.
 
-    Of a second and further recogniser figures have its name: `wer/audio`.
+    A figure that the objective or a recogniser before has too has the recogniser's name: `wer/audio`. Clips without
+    text have no figure but the objective's own loss.
 
     The sums of all ranks are added up.
     """
@@ -38,27 +39,36 @@ def validate(
     readers = {name: Reader("validation", network, tokenizer, GREEDY) for name, network in recognisers.items()}
     variation = Variation(objective.network)
     width = 2 + 2 * len(objective.metrics)  # clips, loss, parts of each metric
-    sums = torch.zeros(len(readers), width, dtype=torch.float64)
+    sums = torch.zeros(1 + len(readers), width, dtype=torch.float64)  # the objective's own go first
     for batch, transcripts in batches:
         batch = batch.to(fabric.device)
-        for row, reader in zip(sums, readers.values(), strict=True):
+        with in_precision(fabric.device, bf16), variation.watch(batch.lengths):
+            own = objective.validation_losses(batch)
+        if own is not None:
+            sums[0, :2] += torch.tensor([len(own), float(own.double().sum())], dtype=torch.float64)
+        spoken = torch.tensor([bool(text.strip()) for text in transcripts], device=fabric.device)
+        if not spoken.any():
+            continue
+        for row, reader in zip(sums[1:], readers.values(), strict=True):
             network = reader.network
             with in_precision(fabric.device, bf16):
                 with variation.watch(batch.lengths):
                     memory, lengths = network.encode(batch.seen_as(network.modality).inputs, batch.lengths)
                 answers = network.answers(memory, lengths, batch.tokens, objective.loss.ctc < 1)
                 losses = joint_loss(answers, batch.tokens, objective.loss)
-            total = scoring.total(score_batch(reader, memory, lengths, batch.keys, transcripts))
+            scores = score_batch(reader, memory, lengths, batch.keys, transcripts)
+            total = scoring.total(score for score, text in zip(scores, transcripts, strict=True) if text.strip())
             parts = [part for name in objective.metrics for part in (total[name].errors, total[name].length)]
-            row += torch.tensor([len(transcripts), float(losses.clips.double().sum()), *parts], dtype=torch.float64)
+            loss = float(losses.clips[spoken].double().sum())
+            row += torch.tensor([int(spoken.sum()), loss, *parts], dtype=torch.float64)
     objective.train()
     of_all = fabric.all_reduce(sums.to(fabric.device, torch.float32), reduce_op="sum")
     assert isinstance(of_all, torch.Tensor)
     found: dict[str, float] = {}
-    for name, (clips, loss, *counts) in zip(readers, of_all.tolist(), strict=True):
+    for name, (clips, loss, *counts) in zip(("", *readers), of_all.tolist(), strict=True):
         pairs = zip(objective.metrics, counts[::2], counts[1::2], strict=True)
-        rates = {metric: errors / max(length, 1) for metric, errors, length in pairs}
-        of_one = {"loss": loss / max(clips, 1), **rates}
-        found |= {f"{figure}/{name}": value for figure, value in of_one.items()} if found else of_one
+        figures = {"loss": loss / clips} if clips else {}
+        figures |= {metric: errors / length for metric, errors, length in pairs if length}
+        found |= {f"{figure}/{name}" if figure in found else figure: value for figure, value in figures.items()}
     ratios = {f"varies/{place}": ratio for place, ratio in variation.ratios(fabric).items()}
     return found | ratios

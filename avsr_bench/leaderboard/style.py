@@ -32,11 +32,12 @@ ROUNDS = (
     (0, ""),
     (3, "////"),
     (5, "...."),
+    (6, "xxxx"),
 )  # of the colours: by how much marks are shifted, and what bars are filled with
 ORDER = (  # who is drawn first where there is no room for all; each has its look for good
     *("msrs", "sparsevsr", "msrs-sparse", "rigl", "dense-continued", "layerscale", "gmp", "one-shot"),
     *("msrs-layerscale", "set", "chase", "static-erk", "granet", "layer-wise", "distilled", "int8"),
-    *("msrs-sparse-frozen", "msrs-frozen", "lr-sms", "ddp-asr"),
+    *("msrs-sparse-frozen", "msrs-frozen", "lr-sms", "ddp-asr", "usr", "usr-labelled", "braven", "raven"),
 )
 
 PAGE = {

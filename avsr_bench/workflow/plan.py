@@ -229,7 +229,8 @@ def _entry(name: str, seed: int, request: BoardRequest, settings: BoardSettings,
         last = _entry(needed, seed, request, settings, size).wanted[-1].folder
         given = tuple(f"{key}={last}" if value == needed else f"{key}={value}" for key, _, value in map(_parted, given))
     recipe = load_recipe(system, size, given).recipe
-    folder = runs.default_folder(runs.About(system=name, corpus=request.corpus, size=size, seed=seed))
+    about = runs.About(system=name, corpus=request.corpus, size=size, seed=seed, modality=recipe.entry.reads or "video")
+    folder = runs.default_folder(about)
     wanted: tuple[Wanted, ...]
     if recipe.rounds.sparsities:
         wanted = tuple(

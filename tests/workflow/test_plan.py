@@ -258,6 +258,20 @@ def test_the_shipped_board(corpus, tmp_path, monkeypatch):
     plan("all", corpus=corpus, seeds=(0, 1, 2))
 
 
+def test_a_run_lies_where_train_puts_it_whatever_it_reads(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stages = plan("braven", "dense-braven", "usr", corpus="synth")
+    trained = {stage.name: stage.trains[0].folder.name for stage in stages if stage.trains}
+    assert trained == {
+        "train braven": "braven-tiny-av-s0",
+        "train dense-braven": "dense-braven-tiny-s0",
+        "train usr-labelled": "usr-labelled-tiny-s0",
+        "train usr": "usr-tiny-s0",
+    }
+    (begins,) = (stage for stage in stages if stage.name == "train dense-braven")
+    assert begins.needs == (Path("runs/synth/braven-tiny-av-s0"),)
+
+
 def test_the_default_board_takes_less_than_20_minutes_on_two_cores(tmp_path, monkeypatch):
     """By what was measured; making the environment takes 1.5 more. Sparse systems at 50, 80 and 90 %, one seed."""
     monkeypatch.chdir(tmp_path)

@@ -127,4 +127,5 @@ def _hidden(found: Iterable[Place], hide: HideSettings, corpus: Prepared) -> set
     if "" in speakers:
         raise Refused(f"data.hide.speakers: {corpus.location} does not say who speaks in every clip")
     order = sorted(speakers, key=lambda speaker: rng_for(hide.seed, "hide", speaker).random())
-    return set(order[: round(hide.speakers * len(speakers))])
+    most = len(speakers) - (hide.speakers < 1)  # of few speakers one keeps the text, unless all are meant
+    return set(order[: min(round(hide.speakers * len(speakers)), most)])

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import re
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from ..files import MARK, make_folder, marked, whole, write_whole
 from .table import Figure
 
 INK, MUTED, RULE = "#1f2328", "#667080", "#e3e6ea"
+LETTERS = 14  # of a title, in an inch
 
 # Told apart by people who see colours otherwise, on white and on black; marks tell them apart once more. The page has a
 # second set for dark screens under the same names.
@@ -201,7 +203,8 @@ def panels(count: int) -> tuple[Drawing, list[Axes]]:
 
 def headed(drawing: Drawing, title: str) -> None:
     """A title that tells measured from published wherever the picture goes."""
-    drawing.suptitle(literal(title), x=0.01, ha="left", color=MUTED, fontsize=9)
+    lines = textwrap.wrap(title, round(LETTERS * drawing.get_figwidth()))
+    drawing.suptitle(literal("\n".join(lines)), x=0.01, ha="left", color=MUTED, fontsize=9)
 
 
 def literal(text: str) -> str:

@@ -11,7 +11,6 @@ and heard at once; those it is not sure of count nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -78,7 +77,6 @@ class UnifiedObjective(Objective):
     """The network, the average that teaches it, and the heads that learn from pseudo-labels and only train the rest."""
 
     network: Unified
-    metrics = ("wer",)
 
     def __init__(self, network: Unified, loss: LossSettings, settings: UnifiedSettings) -> None:
         super().__init__()
@@ -96,7 +94,7 @@ class UnifiedObjective(Objective):
         self.read = self.read_in_pass = False  # whether the teacher read anything in it, and in its epoch
 
     def train(self, mode: bool = True) -> UnifiedObjective:
-        """The teacher answers without dropout, whatever the network does."""
+        """The teacher answers as it labels, without dropout, whatever the network does; when it is validated too."""
         super().train(mode)
         if self.settings.taught:
             ready(self.teacher)
@@ -225,8 +223,7 @@ class UnifiedObjective(Objective):
         return trained, torch.stack(taught).sum() if taught else torch.zeros_like(trained)
 
     def _through_decoder(self, before: Tensor, memory: Tensor, lengths: Tensor) -> Tensor:
-        of_all: Mapping[str, Tensor] = {"before": before.repeat(3, 1), "lengths": lengths.repeat(3)}
-        hidden: Tensor = self.network.decoder(of_all["before"], memory, of_all["lengths"])
+        hidden: Tensor = self.network.decoder(before.repeat(len(VIEWS), 1), memory, lengths.repeat(len(VIEWS)))
         return hidden
 
     def _of(self, stacked: Tensor, number: int) -> Tensor:

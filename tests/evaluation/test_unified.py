@@ -82,7 +82,7 @@ def test_results_of_views_lie_beside_one_another_in_the_run(measure, run_of):
 
 
 def test_clips_without_sound_are_for_lips_alone(tmp_path):
-    mute = make_shards(tmp_path / "mute", {"train": 2, "test": 3}, sound=False)
+    mute = make_shards(tmp_path / "mute", {"train": 2, "test": 3}, sound=lambda number: False)
     several = small_run(tmp_path / "runs/mute/usr", small_unified())
     plain = small_run(tmp_path / "runs/mute/dense-av", small_network("av"))
     said = []

@@ -29,7 +29,7 @@ def make_blocks(settings: NetworkSettings) -> nn.ModuleList:
 def stages(
     blocks: Iterable[nn.Module], x: Tensor, lengths: Tensor, dropout: nn.Module, checkpointing: bool
 ) -> Iterator[Tensor]:
-    """Frames (B, T, D) as they enter the first block, and as they leave each, which is told how far apart they are."""
+    """Frames (B, T, D) as they enter the first block, and as they leave each; a block knows how far apart they are."""
     frames, width = x.shape[1:]
     keep = length_mask(lengths, frames)
     positions = sinusoids(torch.arange(frames - 1, -frames, -1, device=x.device), width)  # 2T-1, D

@@ -150,14 +150,6 @@ def check_streams(run: PlannedRun, chosen: Chosen) -> None:
             )
 
 
-def hours_of(recipe: TrainRecipe, chosen: Chosen) -> dict[Kind, float]:
-    """Hours of clips by what is known of their text; what looks at no text has them without."""
-    by_kind: dict[Kind, float] = {kind: chosen.hours(kind) for kind in get_args(Kind)}
-    if not recipe.entry.recognises:
-        by_kind = {**dict.fromkeys(by_kind, 0.0), "unlabelled": sum(by_kind.values())}
-    return {kind: round(hours, 3) for kind, hours in by_kind.items()}
-
-
 def takes(settings: StreamSettings, clip: TrainingClip) -> bool:
     """Whether a stream has a clip."""
     kinds = {"labelled": ("labelled", "automatic"), "own": ("labelled",), "all": get_args(Kind)}

@@ -8,11 +8,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 from .. import data, runs
 from ..data import Kind, Prepared
 from ..records import SILENCE, Sample, Skipped
-from .clips import check_streams, hours_of, open_training_data
+from .clips import check_streams, open_training_data
 from .folder import resumable
 from .job import learner_of, tokenizer_of, updates_of
 from .loop import Work, fit
@@ -63,7 +64,7 @@ def forecast(run: PlannedRun, corpus: Prepared, tried: bool) -> Forecast:
     tokenizer = tokenizer_of(replace(run, helpers=present), chosen, False, SILENCE.say)
     clips = open_training_data(run, corpus, chosen, tokenizer)
     steps = updates_of(run.recipe.train, clips)
-    hours = hours_of(run.recipe, clips.chosen)
+    hours = {kind: clips.chosen.hours(kind) for kind in get_args(Kind)}
     alone = replace(run, helpers=present, recipe=run.recipe.alone() if absent else run.recipe)
     with tempfile.TemporaryDirectory(prefix="avsr-dry-run-") as scratch:
         settings = replace(run.recipe.train, log=(), validate_every=None, save_minutes=10_000.0)

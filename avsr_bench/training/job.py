@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from lightning.fabric import seed_everything
 
 from .. import data, methods, nn, objectives, runs
-from ..data import UNPRUNED, Chosen, Prepared
+from ..data import UNPRUNED, Chosen, Kind, Prepared
 from ..evaluation import lineage, ran_out_of_memory, weights_digest
 from ..methods import Method
 from ..nn import Network, Recogniser
@@ -22,7 +22,7 @@ from ..runs import About
 from ..text import Tokenizer, load_tokenizer, make_tokenizer
 from .average import moments
 from .checkpoint import CHECKPOINT, read_checkpoint
-from .clips import TrainingData, check_streams, hours_of, open_training_data, write_left_out
+from .clips import TrainingData, check_streams, open_training_data, write_left_out
 from .folder import hold_run, resumable
 from .loop import Trained, Work, fit
 from .machine import make_fabric, rank
@@ -66,7 +66,7 @@ def train_run(run: PlannedRun, corpus: Prepared, view: Progress) -> None:
         clips = open_training_data(run, corpus, chosen, tokenizer)
         steps = updates_of(settings, clips)
         objective, method = learner_of(run, tokenizer, steps, state, fabric.device, say)
-        hours = hours_of(run.recipe, clips.chosen)
+        hours = {kind: round(clips.chosen.hours(kind), 3) for kind in get_args(Kind)}
         about = replace(run.about, hours=round(sum(hours.values()), 3), labels=clips.chosen.fingerprint)
         if main and not resumed:
             claim()

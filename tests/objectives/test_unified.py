@@ -7,33 +7,21 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from small_runs import SMALL
 from torch import nn
 
-from avsr_bench.nn import PADDING, VIEWS, Batch, FrontendSettings, LossSettings, NetworkSettings, Unified, joint_loss
+from avsr_bench.nn import PADDING, VIEWS, Batch, LossSettings, Unified, joint_loss
 from avsr_bench.objectives.follower import decay, follow, follower, ready
 from avsr_bench.objectives.pseudo import collapsed, pseudo_labels
 from avsr_bench.objectives.unified import UnifiedObjective, UnifiedSettings, UnlabelledSettings, WeightSettings
 
-NARROW = FrontendSettings(channels=(4, 6, 8, 10), blocks=1, stem=(3, 3, 3))
-SMALL = NetworkSettings(
-    mouth=16,
-    video=NARROW,
-    audio=NARROW,
-    width=16,
-    heads=2,
-    feed_forward=24,
-    kernel=5,
-    encoder_blocks=2,
-    decoder_blocks=1,
-    dropout=0.0,
-    ctc_dropout=0.0,
-)
+STILL = replace(SMALL, decoder_blocks=1, dropout=0.0, ctc_dropout=0.0)  # answers the same when asked again
 TOKENS = 9
 
 
 def network(**changes) -> Unified:
     torch.manual_seed(3)
-    return Unified(replace(SMALL, **changes), TOKENS)
+    return Unified(replace(STILL, **changes), TOKENS)
 
 
 def clips(seed=1, text=True) -> Batch:

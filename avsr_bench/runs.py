@@ -24,13 +24,15 @@ from . import nn, recipes
 from .decoding import DecodeSettings
 from .files import make_folder, whole, write_whole
 from .inert import inert
-from .nn import Modality, Network, NetworkSettings, Reads, Recogniser, Unified
+from .nn import Enhancer, Modality, Network, NetworkSettings, Reads, Recogniser, Unified
 from .records import Budget, Fraction, Misused, Refused, Seed
 from .text import Tokenizer, load_tokenizer
 
 ROOT = Path("runs")
 RECIPE, WEIGHTS = "recipe.yaml", "model.safetensors"
 LAST = "last.safetensors"  # of a round, beside the mean of its snapshots: what the next round begins with
+USE_ENHANCER = "`avsr-bench enhance VIDEO --model RUN --out clean.wav` uses it"
+TRAIN_ENHANCER = "`avsr-bench train enhance`"
 READS_ALL = "reads lips, hears and does both"
 SENSES = {"video": "lips (video)", "audio": "sound (audio)", "av": "both (av)"}
 Count = Annotated[int, Interval(ge=0, le=10**12)]
@@ -112,13 +114,27 @@ class Run:
     def whole(self, device: torch.device | str = "cpu") -> Network:
         """Its network with its weights."""
         weights = nn.read(self.folder / WEIGHTS)
-        network, _ = nn.network_of(weights, self.about.modality, self.network, len(self.tokenizer()))
+        tokens = 0 if self.network.enhancer is not None else len(self.tokenizer())
+        network, _ = nn.network_of(weights, self.about.modality, self.network, tokens)
         return network.to(device).eval()
 
     def load(self, device: torch.device | str = "cpu") -> Recogniser:
         """Its network, ready to read what is meant."""
+        if self.network.enhancer is not None:
+            raise Refused(f"{self.name} is an enhancer, which makes sound and reads nothing: {USE_ENHANCER}")
         network = self.whole(device)
+        assert not isinstance(network, Enhancer)
         return network.view(self.modality) if isinstance(network, Unified) else network
+
+    def enhancer(self, device: torch.device | str = "cpu") -> Enhancer:
+        """Its network, ready to clean sound."""
+        if self.network.enhancer is None:
+            raise Refused(
+                f"{self.name} is a recogniser, which reads and makes no sound: train one with {TRAIN_ENHANCER}"
+            )
+        network = self.whole(device)
+        assert isinstance(network, Enhancer)
+        return network
 
 
 def name_of(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from .decoder import DecoderState
 from .drawn import Network, draw, make
+from .enhancer import Enhancer, EnhancerState
 from .groups import Group
 from .inputs import DEVIATION, MEAN, Batch
 from .loss import BLANK, PADDING, Answers, Losses, joint_loss, weighted_mean
@@ -10,7 +11,15 @@ from .packed import header_of, load_packed, save_packed
 from .prunable import prunable
 from .published_weights import Report, Weights, load, network_of, our_name, published_name, read
 from .recogniser import Recogniser, framed
-from .settings import FrontendSettings, LossSettings, LowRankSettings, Modality, NetworkSettings, Reads
+from .settings import (
+    EnhancerSettings,
+    FrontendSettings,
+    LossSettings,
+    LowRankSettings,
+    Modality,
+    NetworkSettings,
+    Reads,
+)
 from .settings_from_weights import settings_of, tokens_of
 from .size import check_size, parameters_of
 from .unified import VIEWS, Unified, View
@@ -25,6 +34,9 @@ __all__ = [
     "Answers",
     "Batch",
     "DecoderState",
+    "Enhancer",
+    "EnhancerSettings",
+    "EnhancerState",
     "FrontendSettings",
     "Group",
     "LossSettings",

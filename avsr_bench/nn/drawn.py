@@ -6,16 +6,19 @@ from dataclasses import replace
 
 import torch
 
+from .enhancer import Enhancer
 from .low_rank import factored, scaled
 from .model import AVSR
 from .settings import LowRankSettings, NetworkSettings, Reads
 from .unified import Unified
 
-Network = AVSR | Unified
+Network = AVSR | Unified | Enhancer
 
 
 def make(modality: Reads, settings: NetworkSettings, tokens: int) -> Network:
-    """A network of the form that reads this."""
+    """A network of the form that reads this; an enhancer where the settings say so."""
+    if settings.enhancer is not None:
+        return Enhancer(modality, settings)
     return Unified(settings, tokens) if modality == "unified" else AVSR(modality, settings, tokens)
 
 

@@ -88,16 +88,19 @@ class VideoFrontend(nn.Module):
 
     def forward(self, video: Tensor, lengths: Tensor) -> Tensor:
         """One vector a frame."""
-        clips, frames = video.shape[:2]
         if self.mask_padding:
-            video = video * length_mask(lengths, frames)[:, :, None, None]
-        x = self.stem(video[:, None])  # B, C, T, H, W
-        # From here on each frame is a picture of its own. Channels last in memory: the rest is a quarter faster so.
+            video = video * length_mask(lengths, video.shape[1])[:, :, None, None]
+        return self.behind_stem(self.stem(video[:, None]))
+
+    def behind_stem(self, x: Tensor) -> Tensor:
+        """What is made of the stem's output, B, C, T, H, W: B, T, C. Each frame is a picture of its own."""
+        clips, _, frames = x.shape[:3]
+        # Channels last in memory: the rest is a quarter faster so.
         x = x.permute(0, 2, 3, 4, 1).flatten(0, 1).contiguous().permute(0, 3, 1, 2)  # B T, C, H, W
         x = F.max_pool2d(F.silu(self.norm(x), inplace=True), 3, stride=2, padding=1)
         for stage in self.stages:
             x = stage(x, None, self.checkpointing)
-        return x.mean((-2, -1)).unflatten(0, (clips, frames))  # B, T, C
+        return x.mean((-2, -1)).unflatten(0, (clips, frames))
 
 
 class PlainFrontend(nn.Module):
@@ -121,15 +124,18 @@ class PlainFrontend(nn.Module):
 
     def forward(self, video: Tensor, lengths: Tensor) -> Tensor:
         """One vector a frame."""
-        clips, frames = video.shape[:2]
         if self.mask_padding:
-            video = video * length_mask(lengths, frames)[:, :, None, None]
-        x = self.stem(video[:, None])  # B, C, T, H, W
+            video = video * length_mask(lengths, video.shape[1])[:, :, None, None]
+        return self.behind_stem(self.stem(video[:, None]))
+
+    def behind_stem(self, x: Tensor) -> Tensor:
+        """What is made of the stem's output, B, C, T, H, W: B, T, C H W. Each frame is a picture of its own."""
+        clips, _, frames = x.shape[:3]
         x = x.permute(0, 2, 3, 4, 1).flatten(0, 1).contiguous().permute(0, 3, 1, 2)  # B T, C, H, W; channels last
         x = F.silu(self.norms[0](x), inplace=True)
         for conv, norm in zip(self.convs, self.norms[1:], strict=True):
             x = F.silu(norm(conv(x)), inplace=True)
-        return x.flatten(1).unflatten(0, (clips, frames))  # B, T, C H W
+        return x.flatten(1).unflatten(0, (clips, frames))
 
 
 def plain_width(settings: FrontendSettings, mouth: int) -> int:

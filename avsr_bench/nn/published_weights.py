@@ -312,6 +312,8 @@ def _kind(path: Path, names: Iterable[str]) -> tuple[Release, Reads]:
         return "ours", "av" if found == {"video", "audio"} else "video" if "video" in found else "audio"
     if any(name.startswith("frontends.") for name in names):
         return "ours", "unified"
+    if any(name.startswith("ear.") for name in names):
+        return "ours", "av" if any(name.startswith("eye.") for name in names) else "audio"
     if "encoder.linear_av.weight" in names:
         return "usr", "unified"
     frontends: dict[str, Reads] = {"frontend3D.0.weight": "video", "trunk.conv1.weight": "audio"}

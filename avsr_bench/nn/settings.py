@@ -54,6 +54,15 @@ class LowRankSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class EnhancerSettings:
+    """What makes a network an enhancer: noisy sound, and lips, become clean sound. All numbers are ours."""
+
+    left: Annotated[int, Interval(ge=0, le=100_000)] = 120  # tokens of 10 ms that it looks back, beside its own frame
+    still: Annotated[int, Interval(ge=1, le=100_000)] = 75  # frames over which the mean picture is followed
+    causal: bool = True  # false is a control: attention over the whole clip, which no stream could have
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkSettings:
     """The architecture of one size, and what is switched on inside it."""
 
@@ -70,6 +79,7 @@ class NetworkSettings:
     decoder_blocks: Annotated[int, Interval(ge=1, le=200)] = 6
     fusion: Annotated[int, Interval(ge=1, le=131_072)] = 8192  # hidden width of the audio-visual fusion
     low_rank: LowRankSettings = field(default_factory=LowRankSettings)
+    enhancer: EnhancerSettings | None = None  # none: a recogniser
 
     dropout: PartOfAll = 0.1
     attention_dropout: PartOfAll = 0.0  # 0.1 in the first public release, 0 in the current one

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from ..records import Refused
+from .enhancer import BINS
 from .frontend import plain_width
 from .low_rank import Ranks, rank_of, stack
 from .settings import FrontendSettings, NetworkSettings, Reads
@@ -25,7 +26,7 @@ def check_size(modality: Reads, settings: NetworkSettings, tokens: int) -> None:
 
 
 def parameters_of(modality: Reads, settings: NetworkSettings, tokens: int) -> int:
-    """What `sum(p.numel() for p in AVSR(modality, settings, tokens).parameters())` would say; `Unified` if it is that.
+    """What `sum(p.numel() for p in make(modality, settings, tokens).parameters())` would say.
 
     >>> parameters_of("video", NetworkSettings(), 5049)
     250383410
@@ -33,6 +34,8 @@ def parameters_of(modality: Reads, settings: NetworkSettings, tokens: int) -> in
     ...                                          layer_scale=0.1), 1049)
     86072534
     """
+    if settings.enhancer is not None:
+        return _enhancer(modality, settings)
     width, norm, head = settings.width, 2 * settings.width, (settings.width + 1) * tokens
     blocks = sum(_block(settings, ranks) for ranks in stack(settings, settings.encoder_blocks)) + norm
     embedding = tokens * width
@@ -50,6 +53,14 @@ def parameters_of(modality: Reads, settings: NetworkSettings, tokens: int) -> in
     if modality == "av":
         total += (2 * width + 1) * settings.fusion + 2 * settings.fusion + (settings.fusion + 1) * width
     return total
+
+
+def _enhancer(modality: Reads, settings: NetworkSettings) -> int:
+    width, hidden = settings.width, settings.feed_forward
+    (seen, video), (heard, audio) = _frontend(settings, "video"), _frontend(settings, "audio")
+    entering, frontends = (seen + heard, video + audio) if modality == "av" else (heard, audio)
+    block = 4 * (width**2 + width) + 6 * width + 2 * width * hidden + hidden + width
+    return frontends + (entering + 1) * width + settings.encoder_blocks * block + (width + 1) * BINS
 
 
 def _block(settings: NetworkSettings, ranks: Ranks) -> int:

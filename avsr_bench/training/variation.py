@@ -16,7 +16,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from ..nn import Network, Unified
+from ..nn import Enhancer, Network, Unified
 from ..nn.layers import length_mask
 
 CONSTANT = 0.1  # below it the line of a run says that the output is constant
@@ -27,7 +27,11 @@ class Variation:
 
     def __init__(self, network: Network) -> None:
         self.places: dict[str, nn.Module] = {}
-        encoders: dict[str, Any] = {"all": network} if isinstance(network, Unified) else dict(network.encoders.items())
+        encoders: dict[str, Any] = {}  # an enhancer has none
+        if isinstance(network, Unified):
+            encoders = {"all": network}
+        elif not isinstance(network, Enhancer):
+            encoders = dict(network.encoders.items())
         for modality, encoder in encoders.items():
             for number, block in enumerate(encoder.blocks, start=1):
                 self.places[f"{modality}/block-{number:02d}"] = block

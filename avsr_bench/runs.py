@@ -31,8 +31,6 @@ from .text import Tokenizer, load_tokenizer
 ROOT = Path("runs")
 RECIPE, WEIGHTS = "recipe.yaml", "model.safetensors"
 LAST = "last.safetensors"  # of a round, beside the mean of its snapshots: what the next round begins with
-USE_ENHANCER = "`avsr-bench enhance VIDEO --model RUN --out clean.wav` uses it"
-TRAIN_ENHANCER = "`avsr-bench train enhance`"
 READS_ALL = "reads lips, hears and does both"
 SENSES = {"video": "lips (video)", "audio": "sound (audio)", "av": "both (av)"}
 Count = Annotated[int, Interval(ge=0, le=10**12)]
@@ -121,7 +119,7 @@ class Run:
     def load(self, device: torch.device | str = "cpu") -> Recogniser:
         """Its network, ready to read what is meant."""
         if self.network.enhancer is not None:
-            raise Refused(f"{self.name} is an enhancer, which makes sound and reads nothing: {USE_ENHANCER}")
+            raise Refused(f"{self.name} {nn.READS_NOTHING}")
         network = self.whole(device)
         assert not isinstance(network, Enhancer)
         return network.view(self.modality) if isinstance(network, Unified) else network
@@ -130,7 +128,8 @@ class Run:
         """Its network, ready to clean sound."""
         if self.network.enhancer is None:
             raise Refused(
-                f"{self.name} is a recogniser, which reads and makes no sound: train one with {TRAIN_ENHANCER}"
+                f"{self.name} is a recogniser, which reads and makes no sound: `avsr-bench train enhance` trains an"
+                " enhancer"
             )
         network = self.whole(device)
         assert isinstance(network, Enhancer)

@@ -43,7 +43,8 @@ def _lines(plan: Plan, forecast: Forecast) -> Iterator[str]:
     hours = ", ".join(f"{each:.2f} h {kind}" for kind, each in forecast.hours.items() if each)
     left_out = f"; {forecast.left_out:,} clips left out" if forecast.left_out else ""
     yield f"clips       {hours}{left_out}"
-    yield f"network     {forecast.parameters:,} parameters, {forecast.tokens} tokens"
+    tokens = f", {forecast.tokens} tokens" if forecast.tokens else ""
+    yield f"network     {forecast.parameters:,} parameters{tokens}"
     batch = f"{recipe.data.frames:,} frames ({recipe.data.frames / FPS:.0f} s) a batch and device"
     yield f"updates     {forecast.updates:,}, of {batch}, on {recipe.train.ranks} {DEVICES[forecast.device]}"
     if forecast.seconds is not None:

@@ -1,6 +1,6 @@
 """From shards to what a network reads: prepared corpora, decoded clips, epoch plans, augmentation and batches."""
 
-from .augment import AugmentSettings, augmented, masked, tested
+from .augment import AugmentSettings, InterferenceSettings, augmented, disturbed, masked, tested
 from .dataset import dataset
 from .examples import (
     Example,
@@ -22,6 +22,7 @@ from .labels import (
     Kind,
     StreamSettings,
     TrainingClip,
+    View,
     choose,
 )
 from .loader import Loader, Show, Stream
@@ -68,6 +69,7 @@ __all__ = [
     "DataSettings",
     "Example",
     "HideSettings",
+    "InterferenceSettings",
     "Kind",
     "Label",
     "LabelHeader",
@@ -84,6 +86,7 @@ __all__ = [
     "Stream",
     "StreamSettings",
     "TrainingClip",
+    "View",
     "augmented",
     "check_selection",
     "check_text",
@@ -92,6 +95,7 @@ __all__ = [
     "collate",
     "dataset",
     "decode",
+    "disturbed",
     "examples",
     "find_data",
     "frames_shown",

@@ -5,17 +5,20 @@ Crop, mask, normalise for pictures; mask, babble, normalise for sound: the publi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Interval, Len
 
 from .. import noise
 from ..noise.sound import Source, is_silent, mix
-from ..records import FPS, RATE, Fraction, rng_for
+from ..records import FPS, RATE, Fraction, Misused, rng_for
 from .examples import Example
 from .inputs import Clip, levelled, margin, shown
 
+Ratio = Annotated[float, Interval(ge=-100, le=100)]  # dB
 RATIOS = (-5.0, 0.0, 5.0, 10.0, 15.0, 20.0, None)  # dB of babble, none: clean; equally likely (Auto-AVSR)
 
 
@@ -87,6 +90,42 @@ def masked(
             start = int(rng.integers(0, length - reach + 1))
             values[start : start + zeros] = fill
     return values
+
+
+@dataclass(frozen=True, slots=True)
+class InterferenceSettings:
+    """What else is heard where an enhancer learns. All numbers are ours."""
+
+    # Each as often as it is named: noise of `noise.sound`, the voices of other speakers, sound files.
+    kinds: Annotated[tuple[str, ...], Len(1, 100)] = ("white", "pink", "voice", "voice", "two-voices", "three-voices")
+    lowest: Ratio = -10.0  # dB; ratios between the two are equally likely
+    highest: Ratio = 10.0
+    level: Annotated[float, Interval(ge=0, le=60)] = 10.0  # dB by which a clip is made softer or louder, at most
+
+    def __post_init__(self) -> None:
+        if self.lowest > self.highest:
+            raise Misused(f"lowest is {self.lowest:g} dB and highest {self.highest:g}: it must not be below lowest")
+
+
+def disturbed(
+    example: Example,
+    sources: Sequence[Source],
+    settings: InterferenceSettings,
+    seed: int,
+    epoch: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The sound of a clip with another one in it, and without: float32, 1 is full scale, both at one drawn level.
+
+    A silent clip stays as it is: there is no ratio to silence.
+    """
+    rng = rng_for(seed, example.key, str(epoch), "interference")
+    source = sources[rng.integers(len(sources))]
+    ratio = rng.uniform(settings.lowest, settings.highest)
+    gain = np.float32(10 ** (rng.uniform(-settings.level, settings.level) / 20))
+    assert example.sound is not None
+    clean = example.sound.astype(np.float32) / np.float32(32768)
+    noisy = clean if is_silent(clean) else mix(clean, source, ratio, rng, example.speaker)
+    return gain * noisy, gain * clean
 
 
 def _heard(example: Example, sound: np.ndarray, crowd: Source | None, rng: np.random.Generator) -> np.ndarray:

@@ -22,6 +22,7 @@ from .prepared import Prepared
 from .selection import SelectionSettings
 
 Kind = Literal["labelled", "automatic", "unlabelled"]
+View = Literal["augmented", "unmasked", "plain", "noisy", "clean"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class StreamSettings:
 
     take: Literal["labelled", "own", "automatic", "unlabelled", "all"] = "labelled"  # labelled: own and automatic text
     # How each clip is shown, one batch a view: augmented as in training, unmasked with no more of it than the crop and
-    # the flip, plain as in tests.
-    views: Annotated[tuple[Literal["augmented", "unmasked", "plain"], ...], Len(1, 8)] = ("augmented",)
+    # the flip, plain as in tests; noisy with other sound in it, and clean as it was before that, neither levelled.
+    views: Annotated[tuple[View, ...], Len(1, 8)] = ("augmented",)
     fraction: Annotated[float, Interval(gt=0, le=1)] = 1.0  # of data.frames that a batch of this stream has
 
 

@@ -2,7 +2,7 @@
 
 from .decoder import DecoderState
 from .drawn import Network, draw, make
-from .enhancer import Enhancer, EnhancerState
+from .enhancer import READS_NOTHING, Enhancer, EnhancerState
 from .groups import Group
 from .inputs import DEVIATION, MEAN, Batch
 from .loss import BLANK, PADDING, Answers, Losses, joint_loss, weighted_mean
@@ -30,6 +30,7 @@ __all__ = [
     "DEVIATION",
     "MEAN",
     "PADDING",
+    "READS_NOTHING",
     "VIEWS",
     "Answers",
     "Batch",

@@ -56,11 +56,11 @@ def parameters_of(modality: Reads, settings: NetworkSettings, tokens: int) -> in
 
 
 def _enhancer(modality: Reads, settings: NetworkSettings) -> int:
-    width, hidden = settings.width, settings.feed_forward
+    width, norm, hidden = settings.width, 2 * settings.width, settings.feed_forward
     (seen, video), (heard, audio) = _frontend(settings, "video"), _frontend(settings, "audio")
     entering, frontends = (seen + heard, video + audio) if modality == "av" else (heard, audio)
-    block = 4 * (width**2 + width) + 6 * width + 2 * width * hidden + hidden + width
-    return frontends + (entering + 1) * width + settings.encoder_blocks * block + (width + 1) * BINS
+    block = 4 * (width**2 + width) + 3 * norm + 2 * width * hidden + hidden + width
+    return frontends + (entering + 1) * width + settings.encoder_blocks * block + norm + (width + 1) * BINS
 
 
 def _block(settings: NetworkSettings, ranks: Ranks) -> int:

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from .. import recipes
-from ..data import DataSettings, StreamSettings
-from ..nn import LossSettings, Network, Recogniser
+from ..data import DataSettings, StreamSettings, View
+from ..nn import READS_NOTHING, LossSettings, Network, NetworkSettings, Reads, Recogniser
 from ..records import Misused, Refused
 from .braven import Braven, BravenSettings
 from .distil import Distil, DistilSettings
+from .enhance import Enhance, EnhanceSettings
 from .objective import Batches, Objective
 from .recognise import Recognise, RecogniseSettings
 from .unified import UnifiedObjective, UnifiedSettings
@@ -24,10 +25,11 @@ class ObjectiveEntry:
     settings: type[Any]
     objective: Callable[..., Objective]
     helpers: tuple[str, ...] = ()  # settings of it that name a trained run
-    reads: Literal["av", "unified"] | None = None  # what its network reads; none: lips, sound or both, as asked for
+    reads: tuple[Reads, ...] = ("video", "audio", "av")  # what its network may read; the first if nothing is asked for
     textless: tuple[str, ...] = ()  # streams whose clips need no text
     compiles: bool = True  # whether its losses go through torch.compile
-    recognises: bool = True  # whether it trains the heads of its network, which takes text
+    leaves: Literal["recogniser", "encoder", "enhancer"] = "recogniser"  # what its network is good for when trained
+    shown: tuple[View, ...] = ("plain",)  # how it is shown validation clips
 
     def streams(self, settings: Any) -> dict[str, StreamSettings]:
         """The streams that it needs, as they are where a recipe says nothing of them."""
@@ -40,10 +42,19 @@ OBJECTIVES: dict[str, ObjectiveEntry] = {
     "recognise": ObjectiveEntry(RecogniseSettings, Recognise),
     "distil": ObjectiveEntry(DistilSettings, Distil, helpers=("teacher",)),
     "unified": ObjectiveEntry(
-        UnifiedSettings, UnifiedObjective, reads="unified", textless=("unlabelled",), compiles=False
+        UnifiedSettings, UnifiedObjective, reads=("unified",), textless=("unlabelled",), compiles=False
     ),
     "braven": ObjectiveEntry(
-        BravenSettings, Braven, reads="av", textless=("unlabelled",), compiles=False, recognises=False
+        BravenSettings, Braven, reads=("av",), textless=("unlabelled",), compiles=False, leaves="encoder"
+    ),
+    "enhance": ObjectiveEntry(
+        EnhanceSettings,
+        Enhance,
+        reads=("av", "audio"),
+        textless=("clips",),
+        compiles=False,
+        leaves="enhancer",
+        shown=("noisy", "clean"),
     ),
 }
 
@@ -68,13 +79,26 @@ def whole_section(section: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def check_recognises(section: Mapping[str, Any] | None, run: str) -> None:
-    """Refuse to use a run as a recogniser whose objective trains encoders alone; `section` is its `objective`."""
+    """Refuse to use a run as a recogniser that is none; `section` is its `objective`."""
     entry = OBJECTIVES.get((section or {}).get("name", "recognise"))
-    if entry is not None and not entry.recognises:
+    if entry is not None and entry.leaves == "enhancer":
+        raise Refused(f"{run} {READS_NOTHING}")
+    if entry is not None and entry.leaves == "encoder":
         raise Refused(
             f"{run} has learnt without text, and its heads are untrained: fine-tune it, `avsr-bench train dense"
             f" init.run={run} init.part=encoder`"
         )
+
+
+def check_network(section: Mapping[str, Any], settings: NetworkSettings, where: str) -> None:
+    """Refuse an objective for a network of another kind."""
+    name, enhances = section.get("name", "recognise"), entry_of(section, where).leaves == "enhancer"
+    if enhances and settings.enhancer is None:
+        raise Misused(f"{where}: objective.name={name} trains an enhancer: give network.enhancer (models/enhance.yaml)")
+    if not enhances and settings.enhancer is not None:
+        raise Misused(f"{where}: network.enhancer is for objective.name=enhance, not {name}: leave it out")
+    if enhances and not settings.low_rank.whole:
+        raise Misused(f"{where}: network.low_rank means nothing to an enhancer: leave it out")
 
 
 def check_streams(section: Mapping[str, Any], settings: DataSettings, where: str) -> None:
@@ -114,11 +138,13 @@ __all__ = [
     "Batches",
     "Braven",
     "Distil",
+    "Enhance",
     "Objective",
     "ObjectiveEntry",
     "Recognise",
     "UnifiedObjective",
     "build",
+    "check_network",
     "check_recognises",
     "check_streams",
     "entry_of",

@@ -82,6 +82,7 @@ class Braven(Objective):
     """The network whose encoders are the students, their averages, the predictors and the probes."""
 
     network: AVSR
+    figures = ("loss",)
 
     def __init__(self, network: AVSR, loss: LossSettings, settings: BravenSettings) -> None:
         super().__init__()
@@ -133,9 +134,10 @@ class Braven(Objective):
         self.newest = max(float(found[f"target_cosine/{sense}"]) for sense in SENSES)
         return found
 
-    def validation_losses(self, batch: Batch) -> Tensor:
+    def validation_figures(self, views: tuple[Batch, ...]) -> dict[str, Tensor]:
         """The loss of each clip behind holes that are the same whenever it is asked for."""
-        return self.losses(batch, self.masks(batch, torch.Generator().manual_seed(0)))["clips"]
+        (batch,) = views
+        return {"loss": self.losses(batch, self.masks(batch, torch.Generator().manual_seed(0)))["clips"]}
 
     def masks(self, batch: Batch, generator: torch.Generator | None = None) -> dict[Sense, Tensor]:
         """Which frames are hidden from each student: B, T."""

@@ -21,7 +21,8 @@ class Objective(nn.Module):
 
     network: Network  # the method acts on this one, and its mean over the last snapshots is saved
     loss: LossSettings
-    metrics: tuple[str, ...] = ("wer",)  # what it is judged by
+    metrics: tuple[str, ...] = ("wer",)  # what it is judged by, the first above all
+    figures: tuple[str, ...] = ()  # of validation clips, beside those of the recognisers on transcripts
     frozen: tuple[str, ...] = ()  # names of submodules that training leaves as they are
 
     def forward(self, batches: Batches) -> dict[str, Tensor]:
@@ -33,11 +34,11 @@ class Objective(nn.Module):
 
     def recognisers(self) -> dict[str, Recogniser]:
         """What reads validation clips that have text, by name; the objective is judged by the first."""
-        raise NotImplementedError
+        return {}
 
-    def validation_losses(self, batch: Batch) -> Tensor | None:
-        """The loss of each validation clip (B), where there is another than the recognisers' on transcripts."""
-        return None
+    def validation_figures(self, views: tuple[Batch, ...]) -> dict[str, Tensor]:
+        """The `figures` of each validation clip (B)."""
+        return {}
 
     def groups(self) -> list[Group]:
         """What is trained."""

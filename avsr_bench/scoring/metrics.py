@@ -51,4 +51,7 @@ class Metric:
 METRICS = {
     WER: Metric("WER", "word error rate", "words"),
     "cer": Metric("CER", "character error rate", "characters"),
+    "si_sdr_gain": Metric(
+        "SI-SDR gain", "scale-invariant ratio to distortion over that of the noisy sound", "clips", Sums, "dB", False
+    ),
 }

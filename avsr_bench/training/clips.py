@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from .. import babble_sources, data
+from .. import babble_sources, data, objectives
 from ..data import (
     TRAIN,
     AugmentSettings,
@@ -18,6 +18,7 @@ from ..data import (
     Chosen,
     Clip,
     Example,
+    InterferenceSettings,
     Kind,
     Pass,
     Place,
@@ -73,25 +74,26 @@ class TrainingData:
                 loaders[name] = held.enter_context(loader)
             yield (dict(zip(loaders, views, strict=True)) for views in zip(*loaders.values(), strict=True))
 
-    def validation(self, rank: int, ranks: int) -> Iterator[tuple[Batch, list[str]]]:
-        """The validation batches of a rank, with the transcripts of their clips."""
+    def validation(self, rank: int, ranks: int) -> Iterator[tuple[tuple[Batch, ...], list[str]]]:
+        """The validation batches of a rank, one a view, with the transcripts of their clips."""
         plan = data.plan_split(self.valid.planner.frames, self.valid.planner.settings, ranks)[rank]
         corpus, tokens = self.valid.corpus, self.valid.tokens
-        (show,) = self.valid.views
         for batch in plan:
             places = [self.valid.places[number] for number in batch.clips]
             examples = data.examples(corpus, places, self.valid.modality)
-            shown = data.collate([show(e, tokens[k], 0) for e, k in zip(examples, batch.clips, strict=True)])
-            yield shown, [place.entry.text or "" for place in places]
+            pairs = list(zip(examples, batch.clips, strict=True))
+            views = tuple(data.collate([show(e, tokens[k], 0) for e, k in pairs]) for show in self.valid.views)
+            yield views, [place.entry.text or "" for place in places]
 
 
-def open_training_data(run: PlannedRun, corpus: Prepared, chosen: Chosen, tokenizer: Tokenizer) -> TrainingData:
+def open_training_data(run: PlannedRun, corpus: Prepared, chosen: Chosen, tokenizer: Tokenizer | None) -> TrainingData:
     """Everything about the clips of a run; what cannot be trained on is refused, or left out with its reason."""
     recipe, modality, seed = run.recipe, run.about.inputs, run.about.seed or 0
     where = f"{corpus.location}, {TRAIN}"
     if not chosen.fingerprint and not recipe.entry.textless:
         data.check_text(where, [clip.place for clip in chosen.clips])
-    check_coverage(tokenizer, (clip.text for clip in chosen.clips if clip.text), where)
+    if tokenizer is not None:
+        check_coverage(tokenizer, (clip.text for clip in chosen.clips if clip.text), where)
     crowd = _crowd(corpus, modality, recipe.augment, seed)
     side = recipe.network.mouth
     shows: dict[str, Show] = {
@@ -99,6 +101,7 @@ def open_training_data(run: PlannedRun, corpus: Prepared, chosen: Chosen, tokeni
         # As augmented, the crop and the flip the same, with nothing taken out or added.
         "unmasked": partial(_augmented, side=side, settings=unmasked(recipe.augment), seed=seed, crowd=None),
         "plain": partial(_tested, side=side),
+        **_beside_noise(corpus, recipe, TRAIN, recipe.augment, seed),
     }
     out = dict(chosen.left_out)
     streams: dict[str, Stream] = {}
@@ -109,7 +112,7 @@ def open_training_data(run: PlannedRun, corpus: Prepared, chosen: Chosen, tokeni
         batches = replace(recipe.data, frames=frames)
         if settings.take == "all":  # what is said in them is not learnt; it measures, where CTC can place it
             clips = [replace(clip, kind="unlabelled", text=_placeable(clip, tokenizer)) for clip in clips]
-        tokens = [tuple(tokenizer.encode(clip.text or "")) for clip in clips]
+        tokens = [_tokens(clip.text, tokenizer) for clip in clips]
         gone = dict(_left_out(clips, tokens, batches))
         if len(gone) > MOST_LEFT_OUT * len(clips):
             key, why = next(iter(gone.items()))
@@ -156,8 +159,12 @@ def takes(settings: StreamSettings, clip: TrainingClip) -> bool:
     return clip.kind in kinds.get(settings.take, (settings.take,))
 
 
-def _placeable(clip: TrainingClip, tokenizer: Tokenizer) -> str | None:
-    tokens = tokenizer.encode(clip.text or "")
+def _tokens(text: str | None, tokenizer: Tokenizer | None) -> tuple[int, ...]:
+    return () if tokenizer is None else tuple(tokenizer.encode(text or ""))
+
+
+def _placeable(clip: TrainingClip, tokenizer: Tokenizer | None) -> str | None:
+    tokens = _tokens(clip.text, tokenizer)
     return clip.text if tokens and data.needed_frames(tokens) <= clip.place.entry.frames else None
 
 
@@ -198,7 +205,7 @@ def _left_out(
             yield entry.key, f"its text {clip.text!r} has no letter or digit in it"
 
 
-def _valid(corpus: Prepared, recipe: TrainRecipe, modality: Modality, tokenizer: Tokenizer) -> Stream:
+def _valid(corpus: Prepared, recipe: TrainRecipe, modality: Modality, tokenizer: Tokenizer | None) -> Stream:
     """The clips to validate on: evenly taken from the split, the same in every run on this corpus."""
     if VALID not in corpus.prep["splits"]:
         raise Refused(
@@ -206,15 +213,33 @@ def _valid(corpus: Prepared, recipe: TrainRecipe, modality: Modality, tokenizer:
             f" only {', '.join(corpus.prep['splits'])}: prepare it too"
         )
     found, _ = data.usable(corpus, VALID, modality)
-    if recipe.entry.recognises:
+    if recipe.entry.leaves == "recogniser":
         data.check_text(f"{corpus.location}, {VALID}", found)
     places = [place for place in found if place.entry.frames <= recipe.data.frames]
     some = min(recipe.train.validate_clips or len(places), len(places))
     places = [places[number * len(places) // some] for number in range(some)]
-    tokens = [tuple(tokenizer.encode(place.entry.text or "")) for place in places]
+    tokens = [_tokens(place.entry.text, tokenizer) for place in places]
     frames = tuple(place.entry.frames for place in places)
     planner = Planner(frames, tuple(place.shard for place in places), recipe.data, 0)
-    return Stream(corpus, places, tokens, modality, planner, (partial(_tested, side=recipe.network.mouth),))
+    still = replace(unmasked(recipe.augment), crop=False, flip=0.0)
+    shows = {"plain": partial(_tested, side=recipe.network.mouth), **_beside_noise(corpus, recipe, VALID, still, 0)}
+    return Stream(corpus, places, tokens, modality, planner, tuple(shows[view] for view in recipe.entry.shown))
+
+
+def _beside_noise(
+    corpus: Prepared, recipe: TrainRecipe, split: str, augment: AugmentSettings, seed: int
+) -> dict[str, Show]:
+    """The views of a clip with other sound in it and without, where the objective asks for them."""
+    if "noisy" not in recipe.entry.shown:
+        return {}
+    settings: InterferenceSettings = objectives.settings_of(recipe.objective, "objective").interference
+    if corpus.is_remote:
+        raise Refused("voices are those of a local corpus: copy the corpus here to train an enhancer")
+    place = Path(corpus.location)
+    known = {kind: babble_sources.open_source(kind, SoundSettings(), place, split, seed) for kind in settings.kinds}
+    sources = tuple(known[kind] for kind in settings.kinds)
+    show = partial(_beside, side=recipe.network.mouth, augment=augment, settings=settings, seed=seed, sources=sources)
+    return {"noisy": partial(show, noisy=True), "clean": partial(show, noisy=False)}
 
 
 def _crowd(corpus: Prepared, modality: Modality, settings: AugmentSettings, seed: int) -> Source | None:
@@ -236,6 +261,23 @@ def _augmented(
     crowd: Source | None,
 ) -> Clip:
     return data.augmented(example, tokens, side, settings, seed, epoch, crowd)
+
+
+def _beside(
+    example: Example,
+    tokens: tuple[int, ...],
+    epoch: int,
+    *,
+    side: int,
+    augment: AugmentSettings,
+    settings: InterferenceSettings,
+    seed: int,
+    sources: Sequence[Source],
+    noisy: bool,
+) -> Clip:
+    both = data.disturbed(example, sources, settings, seed, epoch)
+    seen = data.augmented(replace(example, sound=None), tokens, side, augment, seed, epoch) if noisy else None
+    return Clip(example.key, example.frames, tokens, None if seen is None else seen.video, both[0 if noisy else 1])
 
 
 def _tested(example: Example, tokens: tuple[int, ...], epoch: int, *, side: int) -> Clip:

@@ -61,7 +61,8 @@ def forecast(run: PlannedRun, corpus: Prepared, tried: bool) -> Forecast:
     check_streams(run, chosen)
     present = {name: place for name, place in run.helpers.items() if place not in lacking}
     absent = run.helpers.keys() - present.keys()
-    tokenizer = tokenizer_of(replace(run, helpers=present), chosen, False, SILENCE.say)
+    enhances = run.recipe.entry.leaves == "enhancer"
+    tokenizer = None if enhances else tokenizer_of(replace(run, helpers=present), chosen, False, SILENCE.say)
     clips = open_training_data(run, corpus, chosen, tokenizer)
     steps = updates_of(run.recipe.train, clips)
     hours = {kind: clips.chosen.hours(kind) for kind in get_args(Kind)}
@@ -71,7 +72,8 @@ def forecast(run: PlannedRun, corpus: Prepared, tried: bool) -> Forecast:
         fabric = make_fabric(settings, Path(scratch))
         objective, method = learner_of(alone, tokenizer, steps, {}, fabric.device, SILENCE.say)
         parameters = sum(parameter.numel() for parameter in objective.network.parameters())
-        found = Forecast(run, parameters, len(tokenizer), hours, len(clips.left_out), steps, fabric.device.type, begun)
+        tokens = 0 if tokenizer is None else len(tokenizer)
+        found = Forecast(run, parameters, tokens, hours, len(clips.left_out), steps, fabric.device.type, begun)
         if not tried:
             return found
         clock = _Clock()

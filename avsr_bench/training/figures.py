@@ -27,6 +27,7 @@ def draw(folder: Path) -> tuple[Path, ...]:
     plates: list[tuple[str, str, str, Curves, bool]] = [
         ("losses", "loss of a clip", "", curves(rows, ["loss", "ctc", "attention", "valid/loss"]), False),
         ("wer", "WER on validation clips, %", "", curves(rows, ["valid/wer"], 100), False),
+        ("si-sdr-gain", "SI-SDR gain on validation clips, dB", "", curves(rows, ["valid/si_sdr_gain"]), False),
         (
             "gradient-first",
             "L2 norm of the gradient",

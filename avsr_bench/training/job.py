@@ -61,7 +61,7 @@ def train_run(run: PlannedRun, corpus: Prepared, view: Progress) -> None:
         check_streams(run, chosen)
         if chosen.note:
             say(chosen.note)
-        tokenizer = tokenizer_of(run, chosen, resumed, say)
+        tokenizer = tokenizer_of(run, chosen, resumed, say) if run.recipe.entry.leaves != "enhancer" else None
         fabric = make_fabric(settings, folder)
         clips = open_training_data(run, corpus, chosen, tokenizer)
         steps = updates_of(settings, clips)
@@ -71,12 +71,14 @@ def train_run(run: PlannedRun, corpus: Prepared, view: Progress) -> None:
         if main and not resumed:
             claim()
             runs.write_recipe(folder, about, run.recipe.sections())  # first: the folder is a run from here on
-            tokenizer.save(folder)
+            if tokenizer is not None:
+                tokenizer.save(folder)
             write_left_out(folder, clips.left_out)
         if clips.left_out:
             say(f"{len(clips.left_out):,} clips are left out, with the reasons in {folder}/left_out.jsonl")
         parameters = sum(parameter.numel() for parameter in objective.network.parameters())
-        say(f"{parameters:,} parameters, {len(tokenizer)} tokens, {about.hours:.2f} h of clips, {steps:,} updates")
+        tokens = "" if tokenizer is None else f" {len(tokenizer)} tokens,"
+        say(f"{parameters:,} parameters,{tokens} {about.hours:.2f} h of clips, {steps:,} updates")
         say(f"run: {folder}")
         try:
             trained = fit(Work(folder, settings, steps, objective, method, clips, tokenizer, state), fabric, view)
@@ -113,7 +115,7 @@ def tokenizer_of(run: PlannedRun, chosen: Chosen, resumed: bool, say: Say) -> To
         tokenizer = load_tokenizer(folder)
     else:
         texts, settings = [clip.text for clip in chosen.clips if clip.text], run.recipe.text
-        if not texts and not run.recipe.entry.recognises:
+        if not texts and run.recipe.entry.leaves != "recogniser":
             # The network's heads have the form of a recogniser's all the same, and its probes have nothing to learn.
             texts, settings = [ALPHABET], replace(settings, kind="characters")
         tokenizer, notes = make_tokenizer(texts, settings)
@@ -146,7 +148,7 @@ def updates_of(settings: TrainSettings, clips: TrainingData) -> int:
 
 
 def learner_of(
-    run: PlannedRun, tokenizer: Tokenizer, steps: int, state: Mapping[str, Any], device: torch.device, say: Say
+    run: PlannedRun, tokenizer: Tokenizer | None, steps: int, state: Mapping[str, Any], device: torch.device, say: Say
 ) -> tuple[Objective, Method]:
     """The objective with its network, and the method attached to it: as they begin, or as a checkpoint has them."""
     recipe, about = run.recipe, run.about
@@ -156,7 +158,7 @@ def learner_of(
     seed_everything(about.seed, verbose=False)
     given = bool(state) or (run.initial is not None and recipe.init.part == "all")
     make = nn.make if given else nn.draw  # what is given need not be drawn: its factors take a minute at large
-    network = make(about.modality, recipe.network, len(tokenizer))
+    network = make(about.modality, recipe.network, 0 if tokenizer is None else len(tokenizer))
     if run.initial is not None and not state:
         take_weights(network, run.initial, recipe.init.part, say, runs.LAST if run.follows else runs.WEIGHTS)
     objective = objectives.build(recipe.objective, run.about.system, network, recipe.loss, helpers).to(device)

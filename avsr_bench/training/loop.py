@@ -43,7 +43,7 @@ class Work:
     objective: Objective
     method: Method
     clips: TrainingData
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer | None  # none where nothing is read
     state: Mapping[str, Any] = field(default_factory=dict)  # of the checkpoint that is resumed from
 
 
@@ -94,7 +94,7 @@ def fit(work: Work, fabric: Fabric, view: Progress) -> Trained:
     cycles = Cycles(
         work.clips.stream, steps * settings.accumulate, settings.accumulate, ranks, work.folder if own == 0 else None
     )
-    report = Report(work.folder, view if rank() == 0 else None, device)
+    report = Report(work.folder, view if rank() == 0 else None, device, objective.metrics[0])
     frames = torch.zeros(2, dtype=torch.long, device=device)  # of this rank: trained on, and through frozen networks
     done = 0
     if work.state:

@@ -25,7 +25,12 @@ from .recipe import TrainRecipe, load_recipe, rounds_of
 # them compare as they will then, and that a setting which is a number of updates is not too large.
 UNKNOWN = 10**12
 PLACEMENT = ("train.device", "train.devices", "train.nodes")
-LEARNS = {"av": "learns from lips and sound at once", "unified": "learns to read lips, to hear and to do both"}
+LATER = "leave it out, and say --modality when you use it"
+LEARNS: dict[tuple[Reads, ...], str] = {
+    ("av",): f"learns from lips and sound at once: {LATER}",
+    ("unified",): f"learns to read lips, to hear and to do both: {LATER}",
+    ("av", "audio"): "makes sound of lips and sound (av), or of sound alone (audio)",
+}
 FORM = {"init": ("network", "text"), "helper": ("text",)}  # sections in which a run must be like the one it needs
 
 
@@ -106,14 +111,11 @@ class _Planner:
         # The epoch plan is made for so many ranks: a run is resumed with as many.
         recipe = replace(loaded.recipe, train=replace(loaded.recipe.train, devices=devices))
         entry = recipe.entry
-        if entry.reads is not None and request.modality is not None:
-            raise Misused(
-                f"--modality {request.modality}: {request.system} {LEARNS[entry.reads]}: leave it out, and say"
-                " --modality when you use it"
-            )
+        if request.modality is not None and request.modality not in entry.reads:
+            raise Misused(f"--modality {request.modality}: {request.system} {LEARNS[entry.reads]}")
         if recipe.train.compile and not entry.compiles:
             raise Misused(f"train.compile=true: not with objective.name={recipe.objective.get('name')}; leave it out")
-        modality: Reads = entry.reads or request.modality or "video"
+        modality: Reads = request.modality or entry.reads[0]
         about = About(
             system=request.system,
             corpus=self.corpus.name,
@@ -126,6 +128,7 @@ class _Planner:
         )
         nn.check_size(about.modality, recipe.network, recipe.text.units)
         check_memory(nn.parameters_of(about.modality, recipe.network, recipe.text.units), recipe.train)
+        objectives.check_network(recipe.objective, recipe.network, str(loaded.path))
         objectives.check_streams(recipe.objective, recipe.data, str(loaded.path))
         check_average(recipe, str(loaded.path))
         chain = (*chain, (request.system, size))
@@ -179,7 +182,7 @@ class _Planner:
     def check_initial(self, initial: Path, recipe: TrainRecipe) -> None:
         """Refuse heads that nobody trained, and a method that would undo what the run was trained for."""
         whole = recipe.init.part == "all"
-        if whole and recipe.entry.recognises:
+        if whole and recipe.entry.leaves == "recogniser":
             objectives.check_recognises(self.section(initial, "objective"), str(initial))
         before, now = (said.get("name", "") for said in (self.section(initial, "method"), recipe.method))
         if before == "int8" and now in methods.METHODS and methods.METHODS[now].sparse and whole:
@@ -209,8 +212,9 @@ class _Planner:
         if Path(name).is_file():
             return Path(name)
         is_system = name in recipes.names("models")
-        reads = load_recipe(name, size, ()).recipe.entry.reads if is_system else None
-        folder = runs.default_folder(replace(about, system=name, size=size, modality=reads or about.modality))
+        reads = load_recipe(name, size, ()).recipe.entry.reads if is_system else (about.modality,)
+        modality = about.modality if about.modality in reads else reads[0]
+        folder = runs.default_folder(replace(about, system=name, size=size, modality=modality))
         if is_folder := (Path(name) / runs.RECIPE).is_file():
             folder = Path(name)
         elif not is_system:
@@ -242,11 +246,11 @@ class _Planner:
         placed = tuple(given for given in request.assignments if given.partition("=")[0] in PLACEMENT)
         where = data.without_secrets(self.request.data or f"data/{about.corpus}")
         words = ["train", name, "--data", where, "--size", size]
-        modality = None if reads or about.modality == "unified" else about.modality
-        words += [] if reads else ["--modality", modality or "video"]
+        asked = None if modality == "unified" or len(reads) == 1 else modality
+        words += ["--modality", asked] if asked else []
         words += ["--seed", str(request.seed), *placed]
         command = shlex.join(["avsr-bench", *words])
-        first = TrainRequest(name, self.request.data, size, modality, request.seed, None, True, placed, command)
+        first = TrainRequest(name, self.request.data, size, asked, request.seed, None, True, placed, command)
         why = f"{request.system} needs {name}, which is not trained yet on {about.corpus}: first {folder}\n"
         trained = self.add(first, chain, why)[-1]
         if given := [given for given in request.assignments if given.partition(".")[0] in form]:

@@ -14,6 +14,7 @@ from lightning.fabric import Fabric
 from lightning.fabric.loggers import Logger
 from torch import Tensor
 
+from .. import scoring
 from ..data import Position
 from ..files import whole
 from ..records import Progress
@@ -25,12 +26,13 @@ METRICS = "metrics.csv"
 class Report:
     """Gathers the figures of every update: losses, rate, gradient norms, what the method says, speed and memory."""
 
-    def __init__(self, folder: Path, view: Progress | None, device: torch.device) -> None:
+    def __init__(self, folder: Path, view: Progress | None, device: torch.device, judged_by: str = scoring.WER) -> None:
         self.path, self.view = folder / METRICS, view  # no view: of a rank that does not report
         self.device = device
         self.seconds = 0.0  # of training, over all resumptions
         self.validated: dict[str, float] = {}  # what validation after this update found
-        self.wer: float | None = None  # the newest
+        self.judged_by = judged_by  # which metric the line shows
+        self.newest: float | None = None  # value of it
         self.constant = False  # whether the encoder answered the same to every frame of it
         self.speed = 0.0  # frames a second, over the last some updates
         self.clock = 0.0
@@ -57,7 +59,7 @@ class Report:
         now = time.monotonic()
         took, self.clock = now - self.clock, now
         self.seconds += took
-        self.wer = self.validated.get("wer", self.wer)
+        self.newest = self.validated.get(self.judged_by, self.newest)
         validated, self.validated = self.validated, {}
         outputs = [value for name, value in validated.items() if name.startswith("varies/") and "output" in name]
         self.constant = max(outputs) < CONSTANT if outputs else self.constant
@@ -66,8 +68,8 @@ class Report:
         names = [name for name in batches[0] if name not in ("total", "clips", "frames")]
         losses = {name: float(sum(batch[name] for batch in batches) / len(batches)) for name in names}
         frames = float(sum(batch["frames"] for batch in batches)) * self.ranks
-        newest = frames / max(took, 1e-6)
-        self.speed = newest if not self.speed else 0.9 * self.speed + 0.1 * newest
+        speed = frames / max(took, 1e-6)
+        self.speed = speed if not self.speed else 0.9 * self.speed + 0.1 * speed
         row = {
             "update": update,
             "epoch": after.epoch,
@@ -83,18 +85,20 @@ class Report:
         add_row(self.path, row)
         for logger in self.loggers:
             logger.log_metrics({name: float(value) for name, value in row.items()}, step=update)
-        wer = "" if self.wer is None else f", WER {self.wer:.1%}"
+        metric = scoring.METRICS[self.judged_by]
+        value = "" if self.newest is None else f", {metric.label} {metric.said(self.newest, 1)}"
         plateau = ", output constant" if self.constant else ""
-        status = f"loss {losses['loss']:.3f}{wer}{plateau}, {self.speed:,.0f} frames/s, {memory(self.device)}"
+        status = f"loss {losses['loss']:.3f}{value}{plateau}, {self.speed:,.0f} frames/s, {memory(self.device)}"
         self.view.step(None, status)
 
     def state_dict(self) -> dict[str, Any]:
-        """The time spent, the newest WER, and whether the output was constant."""
-        return {"seconds": self.seconds, "wer": self.wer, "constant": self.constant}
+        """The time spent, the newest value of its metric, and whether the output was constant."""
+        return {"seconds": self.seconds, "newest": self.newest, "constant": self.constant}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Those of a checkpoint."""
-        self.seconds, self.wer, self.constant = state["seconds"], state["wer"], bool(state.get("constant"))
+        newest = state["newest"] if "newest" in state else state["wer"]  # of before there were other metrics
+        self.seconds, self.newest, self.constant = state["seconds"], newest, bool(state.get("constant"))
 
 
 def memory(device: torch.device) -> str:

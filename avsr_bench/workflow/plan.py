@@ -59,7 +59,7 @@ class Wanted:
     @property
     def views(self) -> tuple[Modality | None, ...]:
         """The ways in which it is read: of a unified network each of the three, with results of its own."""
-        unified = objectives.entry_of(self.sections.get("objective") or {}, str(self.folder)).reads == "unified"
+        unified = objectives.entry_of(self.sections.get("objective") or {}, str(self.folder)).reads == ("unified",)
         return VIEWS if unified else (None,)
 
     def is_there(self, fingerprint: str | None = None) -> bool:
@@ -229,7 +229,7 @@ def _entry(name: str, seed: int, request: BoardRequest, settings: BoardSettings,
         last = _entry(needed, seed, request, settings, size).wanted[-1].folder
         given = tuple(f"{key}={last}" if value == needed else f"{key}={value}" for key, _, value in map(_parted, given))
     recipe = load_recipe(system, size, given).recipe
-    about = runs.About(system=name, corpus=request.corpus, size=size, seed=seed, modality=recipe.entry.reads or "video")
+    about = runs.About(system=name, corpus=request.corpus, size=size, seed=seed, modality=recipe.entry.reads[0])
     folder = runs.default_folder(about)
     wanted: tuple[Wanted, ...]
     if recipe.rounds.sparsities:

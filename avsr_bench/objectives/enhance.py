@@ -1,0 +1,91 @@
+"""Enhance: the clean sound of who is seen to speak, from sound with other voices or noise in it.
+
+RT-LA-VocE (arXiv 2407.07825), whose losses are not public. A head of gains is taught by the ratio, in dB, of the clean
+sound to what the output is off by:
+
+    loss = - 10 log10(|clean|^2 / (|output - clean|^2 + |clean|^2 / 1000))
+
+so that more than 30 dB is worth nothing, as in MixIT (arXiv 2006.12701). The level is learnt too: it is not the
+scale-invariant ratio that results are given in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ..data import InterferenceSettings, StreamSettings
+from ..nn import Batch, Enhancer, LossSettings
+from ..nn.layers import length_mask
+from ..records import SAMPLES_PER_FRAME
+from .objective import Batches, Objective
+
+ENOUGH = 1e-3  # of the power of the clean sound: what is off by less is good enough
+SILENT = 1e-8  # added to mean squares, -80 dB of full scale: of silence there is no ratio
+
+
+@dataclass(frozen=True, slots=True)
+class EnhanceSettings:
+    """What is taken away."""
+
+    interference: InterferenceSettings = field(default_factory=InterferenceSettings)
+
+    def streams(self) -> dict[str, StreamSettings]:
+        """One, of all clips, whether they have text or not."""
+        return {"clips": StreamSettings(take="all", views=("noisy", "clean"))}
+
+
+class Enhance(Objective):
+    """The enhancer alone."""
+
+    network: Enhancer
+    metrics = ("si_sdr_gain",)
+    figures = ("loss", "si_sdr_gain")
+
+    def __init__(self, network: Enhancer, loss: LossSettings, settings: EnhanceSettings) -> None:
+        super().__init__()
+        self.network, self.loss, self.settings = network, loss, settings
+
+    def forward(self, batches: Batches) -> dict[str, Tensor]:
+        """How far the output is from the clean sound."""
+        ((noisy, clean),) = batches.values()
+        clips = self.losses(self.enhanced(noisy), clean)
+        loss = clips.mean()
+        # One loss of each clip, and of the clean view none.
+        return {"total": loss, "loss": loss, "clips": torch.cat((clips.detach(), torch.zeros_like(clips)))}
+
+    def validation_figures(self, views: tuple[Batch, ...]) -> dict[str, Tensor]:
+        """The loss, and by how many dB the output is nearer to the clean sound than the noisy sound was."""
+        noisy, clean = views
+        assert noisy.audio is not None and clean.audio is not None
+        output = self.enhanced(noisy)
+        gain = si_sdr(output, clean.audio) - si_sdr(noisy.audio, clean.audio)
+        return {"loss": self.losses(output, clean), "si_sdr_gain": gain}
+
+    def enhanced(self, noisy: Batch) -> Tensor:
+        """What the network makes of a batch, 0 behind the end of each clip: B, 640 T."""
+        assert noisy.audio is not None
+        output: Tensor = self.network(noisy.video, noisy.audio, noisy.lengths)
+        return output * length_mask(noisy.lengths * SAMPLES_PER_FRAME, output.shape[1])
+
+    def losses(self, output: Tensor, clean: Batch) -> Tensor:
+        """Of each clip (B)."""
+        assert clean.audio is not None
+        power = clean.audio.square().mean(1) + SILENT
+        off = (output - clean.audio).square().mean(1) + SILENT
+        return -10 * torch.log10(power / (off + ENOUGH * power))
+
+    def frames(self, batches: Batches) -> tuple[Tensor, Tensor]:
+        """Each frame once, though clips come noisy and clean."""
+        ((noisy, _),) = batches.values()
+        return noisy.lengths.sum(), torch.zeros_like(noisy.lengths.sum())
+
+
+def si_sdr(output: Tensor, clean: Tensor) -> Tensor:
+    """The scale-invariant ratio of signal to distortion of each clip, in dB (arXiv 1811.02508): B, N to B."""
+    scale = (output * clean).sum(1) / (clean.square().sum(1) + SILENT)
+    wanted = scale[:, None] * clean
+    off = (output - wanted).square().mean(1) + SILENT
+    return 10 * torch.log10((wanted.square().mean(1) + SILENT) / off)

@@ -31,6 +31,8 @@ $(READY): pyproject.toml constraints.txt
 	@echo "installing into .venv: 7 GB and a few minutes the first time"
 	@start=$$(date +%s); \
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[synth,cluster,export,int8,label,s3,dev]' \
+	&& { $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[enhance]' \
+	  || echo "make: PESQ of enhanced sound will be missing: its package wants a C compiler" >&2; } \
 	&& echo $$(($$(date +%s) - start)) > $@
 
 test: $(READY)

@@ -1,4 +1,4 @@
-"""Whose voices babble is made of: those of a prepared corpus, or espeak's.
+"""Whose voices are heard in babble, or as one, two or three other speakers: those of a prepared corpus, or espeak's.
 
     source = open_source("babble", SoundSettings(), Path("data/lrs3"), "test", seed=0)
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from . import shards
 from .noise.babble import VOICES, Voices
-from .noise.sound import SoundSettings, Source, is_silent, source_of, speech_mask
+from .noise.sound import OF_VOICES, SoundSettings, Source, is_silent, source_of, speech_mask
 from .records import RATE, Refused, Unusable, rng_for
 
 T = TypeVar("T")
@@ -31,9 +31,9 @@ _SYNTH_SENTENCES = 10  # of each of espeak's voices: about 20 s
 
 def open_source(kind: str, settings: SoundSettings, data: Path, split: str, seed: int) -> Source:
     """The source of any kind of noise for the utterances of one split of a prepared corpus."""
-    if kind != "babble":
+    if kind not in OF_VOICES:
         return source_of(kind)
-    return synth_voices(seed) if settings.babble == "synth" else corpus_voices(data, split, seed)
+    return synth_voices(seed, kind) if settings.babble == "synth" else corpus_voices(data, split, seed, kind)
 
 
 def babble_splits(split: str, known: Sequence[str]) -> tuple[str, ...]:
@@ -45,7 +45,7 @@ def babble_splits(split: str, known: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(other for other in known if (other == TRAIN) == (split == TRAIN)))
 
 
-def corpus_voices(data: Path, split: str, seed: int) -> Voices:
+def corpus_voices(data: Path, split: str, seed: int, kind: str = "babble") -> Voices:
     """Up to 40 speakers of a prepared corpus, a minute of each, chosen by the seed.
 
     Which clips of a speaker are taken does not depend on what other speakers or shards there are. Silent clips lend
@@ -66,7 +66,7 @@ def corpus_voices(data: Path, split: str, seed: int) -> Voices:
         if len(said):
             speech[speaker] = said
     try:
-        return Voices(speech)
+        return Voices(speech, kind)
     except Refused as error:
         raise Refused(f"{data}, {' and '.join(splits) or split}: {error}") from None
 
@@ -93,7 +93,7 @@ def _said(clips: Sequence[tuple[str, Path, shards.Entry]]) -> np.ndarray:
     return np.concatenate(pieces)[: _SECONDS * RATE]
 
 
-def synth_voices(seed: int) -> Voices:
+def synth_voices(seed: int, kind: str = "babble") -> Voices:
     """Thirty of espeak's voices, each saying ten sentences of the GRID grammar; 2 s to make."""
     from .synth.settings import GRID
     from .synth.speaker import ACCENTS, VARIANTS
@@ -106,7 +106,7 @@ def synth_voices(seed: int) -> Voices:
         voice = Voice(str(name), int(rng.integers(140, 181)), int(rng.integers(30, 71)), int(rng.integers(30, 71)))
         words = [str(rng.choice(choices)) for _ in range(_SYNTH_SENTENCES) for choices in GRID]
         speech[f"espeak {number + 1:02d}"] = _at_our_rate(speak(" ".join(words), voice).sound)
-    return Voices(speech)
+    return Voices(speech, kind)
 
 
 def _at_our_rate(sound: np.ndarray) -> np.ndarray:

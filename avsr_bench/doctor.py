@@ -119,6 +119,7 @@ def _extras() -> Iterator[Finding]:
         "synth": ("the synthetic corpus", ("espeakng_loader", "skimage")),
         "cluster": ("--engine ray", ("ray",)),
         "label": ("label --with pocketsphinx or moonshine", ("pocketsphinx", "moonshine_voice")),
+        "enhance": ("PESQ of enhanced sound (wants a C compiler)", ("pesq",)),
     }
     for extra, (what, modules) in needs.items():
         missing = [module for module in modules if importlib.util.find_spec(module) is None]

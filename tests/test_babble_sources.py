@@ -1,5 +1,6 @@
 """Voices of prepared shards: from which splits, of whom, how much, and always the same."""
 
+import hashlib
 import json
 import re
 import subprocess
@@ -179,6 +180,22 @@ def test_the_size_of_the_shards_does_not_matter(corpus, tmp_path):
     assert digest(again) == digest(corpus)
 
 
+@pytest.mark.parametrize(("kind", "number"), [("voice", 1), ("two-voices", 2), ("three-voices", 3), ("babble", 3)])
+def test_one_two_or_three_others_speak(corpus, kind, number):
+    voices = open_source(kind, SoundSettings(), corpus, "test", 0)
+    assert voices.name.startswith(f"{kind}-")
+    crowds = [heard(voices.draw(16_000, rng_for(0, str(clip), voices.name), "eve")) for clip in range(12)]
+    assert {len(crowd) for crowd in crowds} == {number}
+    assert set.union(*crowds) == {"cat", "dan", "fay"}  # not always the same, and never her own
+
+
+def test_babble_is_what_it_was_before_there_were_voices(corpus):
+    voices = open_source("babble", SoundSettings(), corpus, "test", 5)
+    drawn = voices.draw(16_000, rng_for(5, "clip", voices.name), "eve")
+    assert voices.name == "babble-84e0d3ce"
+    assert hashlib.blake2b(drawn.tobytes(), digest_size=8).hexdigest() == "0a29fbcafca82701"
+
+
 # Other sources
 
 
@@ -193,6 +210,8 @@ def test_espeak_makes_babble_for_a_single_speaker(tmp_path):
     pytest.importorskip("espeakng_loader")
     voices = open_source("babble", SoundSettings(babble="synth"), tmp_path / "nowhere", "test", 3)
     assert len(voices.speakers) == 30
+    one = open_source("voice", SoundSettings(babble="synth"), tmp_path / "nowhere", "test", 3)
+    assert one.speakers == voices.speakers and one.together == 1
     assert voices.name == synth_voices(3).name  # a second later: espeak draws some of its noise by the clock
     speech = spoken(300)
     noisy = mix(speech, voices, -2.5, rng_for(0, "clip", voices.name), "ann")

@@ -60,9 +60,10 @@ def open_sound(
     found: dict[str, Condition] = {}
     for request in requests:
         asked = ear.parse(request)
-        if asked[0].kind == "babble" and settings.babble == "corpus" and corpus.is_remote:
+        if asked[0].kind in ear.OF_VOICES and settings.babble == "corpus" and corpus.is_remote:
             raise Refused(
-                "babble is made from voices of a local corpus: set sound.babble=synth, or copy the corpus here"
+                f"{asked[0].kind} is made from voices of a local corpus: set sound.babble=synth, or copy the corpus"
+                " here"
             )
         source = open_source(asked[0].kind, settings, Path(corpus.location), split, seed)
         for each in asked:
@@ -74,11 +75,11 @@ def open_sound(
 
 
 def sound_name(kind: str, source: str, settings: SoundSettings) -> str:
-    """`babble`; a file by its name and a digest of its sound, and whatever is not by default beside the kind."""
+    """`voice`; a file by its name and a digest of its sound, and whatever is not by default beside the kind."""
     if kind not in ear.KINDS:
         kind = f"{Path(kind).stem}-{source.rpartition('-')[2]}"
-    elif kind == "babble" and settings.babble != "corpus":
-        kind = f"babble-{settings.babble}"
+    elif kind in ear.OF_VOICES and settings.babble != "corpus":
+        kind = f"{kind}-{settings.babble}"
     if settings.snr_over != "utterance":
         kind = f"{kind}-over-{settings.snr_over}"
     return kind

@@ -1,10 +1,10 @@
-"""Noise for the ear: white, pink, babble or a recording, mixed into speech at a signal-to-noise ratio.
+"""Noise for the ear: white, pink, voices or a recording, mixed into speech at a signal-to-noise ratio.
 
     source = source_of("pink")
     noisy = mix(speech, source, 2.5, rng_for(seed, key, source.name))
 
 The noise is drawn from (seed, key, source) and then scaled: at every ratio it is the same noise, louder or softer. A
-source is whatever has a `name` and can `draw`; babble's are in `noise.babble`. What the numbers mean: docs/sound.md.
+source is whatever has a `name` and can `draw`; voices are in `noise.babble`. What the numbers mean: docs/sound.md.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from ..records import FPS, RATE, Misused, Refused, Unusable
 
 VERSION = 1  # stored in every result; raised when the same request gives other samples
 
-KINDS = ("white", "pink", "babble")
-_ALLOWED = "white, pink, babble or a sound file such as cafe.wav"
+OF_VOICES = ("babble", "voice", "two-voices", "three-voices")  # how many speak in each: `noise.babble.KINDS`
+KINDS = ("white", "pink", *OF_VOICES)
+_ALLOWED = f"{', '.join(KINDS)} or a sound file such as cafe.wav"
 
 _LOUDEST, _SOFTEST = -100.0, 100.0  # dB; float32 holds 144 dB, so within these neither loses the other
 _SILENT = 1e-10  # mean square, -100 dB of full scale; the last of 16 bits, on in every sample, is -90 dB
@@ -45,7 +46,7 @@ class SoundSettings:
 
     # Published results measure over the whole utterance, so a clip with long pauses gets softer noise.
     snr_over: Over = "utterance"
-    babble: Babble = "corpus"  # voices of the prepared corpus, or espeak's
+    babble: Babble = "corpus"  # whose voices all kinds of voices have: those of the prepared corpus, or espeak's
 
     def __post_init__(self) -> None:
         for name, allowed in (("snr_over", ("utterance", "speech")), ("babble", ("corpus", "synth"))):
@@ -110,10 +111,10 @@ class Source(Protocol):
 
 
 def source_of(kind: str) -> Source:
-    """The source of white or pink noise, or of the noise in a sound file; `avsr_bench.babble_sources` opens babble."""
+    """The source of white or pink noise, or of the noise in a sound file; `avsr_bench.babble_sources` opens voices."""
     _check_kind(kind)
-    if kind == "babble":
-        raise Misused("babble is mixed from voices: open it with avsr_bench.babble_sources.open_source")
+    if kind in OF_VOICES:
+        raise Misused(f"{kind} is mixed from voices: open it with avsr_bench.babble_sources.open_source")
     return Coloured(kind) if kind in KINDS else read_recording(Path(kind))
 
 

@@ -4,7 +4,8 @@ RUN/SPLIT.zip
     avsr-bench-results.json    the number of this format
     clips/DIGEST.jsonl         key, reference, speaker and source of every clip: once for all conditions that share them
     jpeg_7.json                the result of a condition
-    jpeg_7.jsonl               the digest of its clips, then key, hypothesis and score of each
+    jpeg_7.jsonl               the digest of its clips, then key, hypothesis and score of each; the parts of metrics
+                               that no text tells, as SI-SDR, where there are any
 
 A plain zip, so `unzip -p test.zip jpeg_7.jsonl` shows hypotheses. It is replaced in one step with each result that is
 added, under a lock, so that several processes may add to one file and a killed one leaves it whole.
@@ -265,7 +266,7 @@ def _record(line: str, fields: Sequence[str], where: str, more: Sequence[str] = 
     if not isinstance(record, dict) or not set(fields) <= record.keys() <= {*fields, *more}:
         raise Refused(f"{where}: not a record of {', '.join(fields)}: {inert(line)[:60]!r}")
     for name in fields:
-        kind = float | int | None if name == "score" else str
+        kind = {"score": float | int | None, "hypothesis": str | None}.get(name, str)
         if not isinstance(record[name], kind) or isinstance(record[name], bool):
             raise Refused(f"{where}: a score is a number, and everything else is text: {inert(line)[:60]!r}")
     return record

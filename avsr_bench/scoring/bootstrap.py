@@ -16,7 +16,7 @@ from pydantic import Field
 
 from ..records import Refused
 from .edits import MOST, Count
-from .metrics import WER
+from .metrics import WER, Sums
 from .utterances import Score, merge
 
 DRAWS = 2_000
@@ -78,7 +78,9 @@ def compare(
     """A paired test of two systems, each in one or several conditions: whose mean rate is higher, and how surely."""
     over, groups, rates = _draw([*first, *second], metric, draws, seed)
     drawn = rates[:, len(first) :].mean(1) - rates[:, : len(first)].mean(1)
-    means = [np.mean([_rates(*_sums(scores, metric).sum(0)) for scores in system]) for system in (first, second)]
+    have = _with_value([*first, *second], metric)
+    systems = have[: len(first)], have[len(first) :]
+    means = [np.mean([_rates(*_sums(scores, metric).sum(0)) for scores in system]) for system in systems]
     # The draw that is the data itself counts too, which keeps p above zero. And so many groups that all say the same
     # have a chance of 2 ** (1 - groups) to do so where systems are alike: draws of few groups know nothing of it.
     tail = min(np.sum(drawn <= 0), np.sum(drawn >= 0))
@@ -109,7 +111,7 @@ def _lost(clean: np.ndarray, noisy: np.ndarray) -> np.ndarray:
 
 def _draw(conditions: Sequence[Sequence[Score]], metric: str, draws: int, seed: int) -> tuple[Over, int, np.ndarray]:
     """What is drawn, how many of it there are, and the rate of every condition in every draw: draws, conditions."""
-    conditions = [merge(scores) for scores in conditions]
+    conditions = _with_value([merge(scores) for scores in conditions], metric)
     keys = [each.key for each in conditions[0]]
     if not keys:
         raise Refused("there is nothing to score: not one utterance was decoded")
@@ -129,6 +131,17 @@ def _draw(conditions: Sequence[Sequence[Score]], metric: str, draws: int, seed: 
         errors, length = np.moveaxis(np.tensordot(times, sums, 1), -1, 0)
         rates.append(_rates(errors, length))
     return over, size, np.concatenate(rates)
+
+
+def _with_value(conditions: Sequence[Sequence[Score]], metric: str) -> Sequence[Sequence[Score]]:
+    """The clips that have a value in all conditions, of a metric that some may not have: others are not drawn."""
+    lacking = {
+        each.key
+        for scores in conditions
+        for each in scores
+        if isinstance(each.parts[metric], Sums) and not each.parts[metric].length
+    }
+    return [[each for each in scores if each.key not in lacking] for scores in conditions] if lacking else conditions
 
 
 def _groups(scores: Sequence[Score]) -> tuple[Over, np.ndarray]:

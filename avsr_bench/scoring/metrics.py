@@ -51,7 +51,11 @@ class Metric:
 METRICS = {
     WER: Metric("WER", "word error rate", "words"),
     "cer": Metric("CER", "character error rate", "characters"),
-    "si_sdr_gain": Metric(
-        "SI-SDR gain", "scale-invariant ratio to distortion over that of the noisy sound", "clips", Sums, "dB", False
-    ),
+    # Of sound that was enhanced, against the clean sound (`scoring.sound`), and over what the noisy sound had.
+    "si_sdr": Metric("SI-SDR", "scale-invariant signal-to-distortion ratio", "clips", Sums, "dB", False),
+    "si_sdr_gain": Metric("SI-SDR gain", "SI-SDR above that of the noisy sound", "clips", Sums, "dB", False),
+    "estoi": Metric("ESTOI", "extended short-time objective intelligibility", "clips", Sums, "", False),
+    "estoi_gain": Metric("ESTOI gain", "ESTOI above that of the noisy sound", "clips", Sums, "", False),
+    "pesq": Metric("PESQ", "perceptual evaluation of speech quality, wideband", "clips", Sums, "", False),
+    "pesq_gain": Metric("PESQ gain", "PESQ above that of the noisy sound", "clips", Sums, "", False),
 }

@@ -10,7 +10,7 @@ from operator import add
 
 from ..records import Refused
 from ..text import plain
-from .edits import Alignment, align, count
+from .edits import Alignment, Edits, align, count
 from .metrics import METRICS, WER, Parts, Sums
 
 
@@ -20,7 +20,7 @@ class Utterance:
 
     key: str
     reference: str  # both as they are; the text rule is applied to score them
-    hypothesis: str
+    hypothesis: str | None  # none where nobody read it, and its sound alone was measured
     speaker: str = ""  # empty where unknown
     source: str = ""  # the recording that it was cut from
     score: float | None = None  # of the search
@@ -39,6 +39,8 @@ class Score:
 
 def score(utterance: Utterance) -> Score:
     """Compare what was heard with what was said, both in plain form; spaces between words are characters."""
+    if utterance.hypothesis is None:
+        return Score(utterance.key, utterance.speaker, utterance.source, utterance.parts)
     reference, hypothesis = plain(utterance.reference), plain(utterance.hypothesis)
     edits = {"wer": count(reference.split(), hypothesis.split()), "cer": count(reference, hypothesis)}
     return Score(utterance.key, utterance.speaker, utterance.source, {**edits, **utterance.parts})
@@ -69,19 +71,25 @@ def pool(runs: Sequence[Sequence[Score]]) -> tuple[Score, ...]:
 
 
 def total(scores: Iterable[Score]) -> dict[str, Parts]:
-    """The sum of the parts of every metric that all utterances have; of no utterances, of the metrics of text."""
+    """The sum of the parts of every metric that all utterances have; of no utterances, of the metrics of text.
+
+    A metric that counts no edits is left out where none of the utterances has a value of it.
+    """
     scores = tuple(scores)
     names = set.intersection(*(set(each.parts) for each in scores)) if scores else {"wer", "cer"}
-    return {
+    sums = {
         name: reduce(add, (each.parts[name] for each in scores), metric.parts())
         for name, metric in METRICS.items()
         if name in names
     }
+    return {name: parts for name, parts in sums.items() if parts.length or isinstance(parts, Edits)}
 
 
 def worst(utterances: Iterable[Utterance], number: int) -> list[tuple[Utterance, Alignment]]:
     """The utterances with the most errors in words, the worst first, and how they align."""
-    scored = sorted(
-        ((score(each), each) for each in utterances), key=lambda pair: (-pair[0].parts[WER].errors, pair[0].key)
-    )
-    return [(each, align(plain(each.reference).split(), plain(each.hypothesis).split())) for _, each in scored[:number]]
+    read = [each for each in utterances if each.hypothesis is not None]
+    scored = sorted(((score(each), each) for each in read), key=lambda pair: (-pair[0].parts[WER].errors, pair[0].key))
+    return [
+        (each, align(plain(each.reference).split(), plain(each.hypothesis or "").split()))
+        for _, each in scored[:number]
+    ]

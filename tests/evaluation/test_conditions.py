@@ -4,6 +4,7 @@ from videos import tone, write_sound
 
 from avsr_bench import data, noise
 from avsr_bench.evaluation import CLEAN, corrupted, open_sound, visual
+from avsr_bench.evaluation.conditions import sound_name
 from avsr_bench.evaluation.job import sound_settings
 from avsr_bench.noise.sound import mix, source_of
 from avsr_bench.records import rng_for
@@ -62,5 +63,10 @@ def test_names(corpus, tmp_path):
     assert kind.startswith("rain-")
     assert len(kind) == len("rain-") + 8
     assert ratio == "0"
+    said = [each.name for each in open_sound(["voice:-5,0", "three-voices:0"], corpus, "test", 0)]
+    assert said == ["voice:-5", "voice:0", "three-voices:0"]
+    synth = sound_settings(["sound.babble=synth", "sound.snr_over=speech"])
+    names = [sound_name(kind, "any", synth) for kind in ("babble", "two-voices", "pink")]
+    assert names == ["babble-synth-over-speech", "two-voices-synth-over-speech", "pink-over-speech"]
     speech = sound_settings(["sound.snr_over=speech"])
     assert [each.name for each in open_sound(["white:0"], corpus, "test", 0, speech)] == ["white-over-speech:0"]

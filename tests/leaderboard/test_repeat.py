@@ -20,6 +20,7 @@ from avsr_bench import evaluation
 from avsr_bench.cli import app
 from avsr_bench.leaderboard.repeat import Places, plan_rerun
 from avsr_bench.leaderboard.rows import Found, find_row
+from avsr_bench.noise.sound import KINDS
 from avsr_bench.records import Misused, Refused
 
 
@@ -107,6 +108,8 @@ def test_what_differs_is_said_beforehand(here):
     ("condition", "asked", "given"),
     [
         ("babble:-5", "babble:-5", ()),
+        ("voice:-5", "voice:-5", ()),
+        ("two-voices-synth:0", "two-voices:0", ("sound.babble=synth",)),
         ("babble-synth-over-speech:2.5", "babble:2.5", ("sound.snr_over=speech", "sound.babble=synth")),
         ("white-over-speech:0", "white:0", ("sound.snr_over=speech",)),
     ],
@@ -205,5 +208,5 @@ def test_whatever_the_fields_say_a_command_stays_among_ours(place, changes):
     assert Path(asked["run"]).resolve().is_relative_to(place / "runs") and asked["run"].startswith("runs/")
     assert asked["data"] == "data/small" and asked["split"] in ("test", "train", "valid")
     assert asked["root"] is None and not asked["as_json"]
-    assert (asked["sound"] or "white:0").partition(":")[0] in ("white", "pink", "babble")
+    assert (asked["sound"] or "white:0").partition(":")[0] in KINDS
     assert all(each.startswith("sound.") for each in asked["settings"] or ())

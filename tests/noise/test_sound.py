@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from sounds import SPEECH, SPEECH_INT, noise_at, power, reached
 
 from avsr_bench import media
+from avsr_bench.noise import babble
 from avsr_bench.noise.sound import (
+    KINDS,
+    OF_VOICES,
     Coloured,
     Recording,
     SoundNoise,
@@ -38,6 +41,9 @@ GRID = Path(__file__).parents[2] / "../shared/data/grid"
         ("babble", "not of the form KIND:DB"),
         ("", "not of the form"),
         (":5", "not of the form"),
+        ("voices:5", "unknown sound 'voices'. Did you mean voice?"),
+        ("four-voices:5", "unknown sound 'four-voices'"),
+        ("voice", "not of the form KIND:DB"),
         ("pink:", "not of the form"),
         ("babel:5", "unknown sound 'babel'. Did you mean babble? Or give a sound file"),
         ("White:5", "unknown sound"),
@@ -81,7 +87,7 @@ def test_a_ratio_that_is_none_is_refused(ratio):
 
 
 def test_silent_noise_and_noise_of_another_length_are_refused():
-    with pytest.raises(Refused, match=r"the noise is silent.*white, pink, babble or a sound file"):
+    with pytest.raises(Refused, match=r"the noise is silent.*white, pink, .* or a sound file"):
         add(SPEECH, np.zeros(len(SPEECH)), 5.0)
     with pytest.raises(Misused, match="16000 samples of speech and 99 of noise"):
         add(SPEECH, np.ones(99), 5.0)
@@ -96,9 +102,14 @@ def test_unknown_settings_are_refused():
         add(SPEECH, SPEECH, 5.0, over="words")
 
 
-def test_babble_says_where_its_voices_come_from():
-    with pytest.raises(Misused, match=r"avsr_bench\.babble_sources"):
-        source_of("babble")
+@pytest.mark.parametrize("kind", ["babble", "voice", "two-voices", "three-voices"])
+def test_what_is_made_of_voices_says_where_they_come_from(kind):
+    with pytest.raises(Misused, match=rf"{kind} is mixed from voices: .*avsr_bench\.babble_sources"):
+        source_of(kind)
+
+
+def test_every_kind_of_voices_has_a_number_of_them():
+    assert tuple(babble.KINDS) == OF_VOICES
 
 
 # The request
@@ -109,7 +120,7 @@ def test_a_request_may_name_several_ratios_and_a_path_with_colons():
     assert parse("a:b/cafe.wav:-0") == (SoundNoise("a:b/cafe.wav", 0.0),)
 
 
-@given(st.sampled_from(["white", "pink", "babble", "my noise.wav"]), st.floats(-100, 100))
+@given(st.sampled_from([*KINDS, "my noise.wav"]), st.floats(-100, 100))
 def test_a_condition_is_read_back_as_it_is_written(kind, ratio):
     condition = SoundNoise(kind, ratio + 0.0)
     assert parse(str(condition)) == (condition,)

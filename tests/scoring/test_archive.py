@@ -229,7 +229,7 @@ class TestOfOthers:
             ("hello", "not a record of"),
             ("", "not a record of"),
             ("[" * 5_000, "not a record of"),
-            ('{"key": "s1-a", "hypothesis": null, "score": 1}', "a score is a number, and everything else is text"),
+            ('{"key": "s1-a", "hypothesis": 3, "score": 1}', "a score is a number, and everything else is text"),
             ('{"key": "s1-a", "hypothesis": "x", "score": "1"}', "a score is a number"),
             ('{"key": "s1-a", "hypothesis": "x", "score": true}', "a score is a number"),
             ('{"key": "s1-a", "hypothesis": "x", "score": 1e999}', "not a record of"),
@@ -357,3 +357,18 @@ def test_a_metric_that_texts_do_not_tell(path, monkeypatch):
         put(path / "clean", "\n".join([head, changed, *rest]) + "\n", ".jsonl")
         with pytest.raises(Refused):
             read_archive(path).utterances("clean")
+
+
+def test_clips_that_nobody_read(path):
+    """Their sound was measured: there is no text in them, and no WER."""
+    heard = tuple(replace(each, hypothesis=None, parts={"si_sdr": Sums(-2.5, 1.0)}) for each in HEARD)
+    measures = {
+        name: Measure(parts, interval([tuple(map(score, heard))], name))
+        for name, parts in total(map(score, heard)).items()
+    }
+    assert set(measures) == {"si_sdr"} and measures["si_sdr"].value == -2.5
+    archive.write(path, "clean", replace(RESULT, metrics=measures, decoding={}), heard)
+    kept = read_archive(path)
+    assert [each.hypothesis for each in kept.utterances("clean")] == [None] * len(heard)
+    assert kept.result("clean").metrics == measures
+    assert total(map(score, kept.utterances("clean"))) == {"si_sdr": measures["si_sdr"].parts}

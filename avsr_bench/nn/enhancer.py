@@ -100,6 +100,9 @@ class Enhancer(nn.Module):
 
         At the beginning the state is none; what then comes out first lies before the stream.
         """
+        assert self.settings.enhancer is not None
+        if not self.settings.enhancer.causal:
+            raise ValueError("this enhancer sees whole clips, and no stream has them")
         frames = sound.shape[1] // SAMPLES_PER_FRAME
         return self._advance(video, sound, torch.full((len(sound),), frames, device=sound.device), state)
 

@@ -15,6 +15,7 @@ from .distil import Distil, DistilSettings
 from .objective import Batches, Objective
 from .recognise import Recognise, RecogniseSettings
 from .unified import UnifiedObjective, UnifiedSettings
+from .unified_prediction import UnifiedPrediction, UnifiedPredictionSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,14 @@ OBJECTIVES: dict[str, ObjectiveEntry] = {
     ),
     "braven": ObjectiveEntry(
         BravenSettings, Braven, reads="av", textless=("unlabelled",), compiles=False, recognises=False
+    ),
+    "unified-prediction": ObjectiveEntry(
+        UnifiedPredictionSettings,
+        UnifiedPrediction,
+        reads="unified",
+        textless=("unlabelled",),
+        compiles=False,
+        recognises=False,
     ),
 }
 
@@ -118,6 +127,7 @@ __all__ = [
     "ObjectiveEntry",
     "Recognise",
     "UnifiedObjective",
+    "UnifiedPrediction",
     "build",
     "check_recognises",
     "check_streams",

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import safetensors.torch
 import torch
@@ -170,6 +170,9 @@ def find_run(name: str, corpus: str | None = None, root: Path = ROOT) -> Path:
         return folder
     if Path(name).is_dir():
         raise Refused(f"{name} holds no {RECIPE}: it is not a run, or one that was never begun")
+    run, at, view = name.rpartition("@")
+    if at and view in get_args(Modality):
+        raise Misused(f"no run {name!r}: results call so what {run} reads as {view}: give {run}, and --modality {view}")
     places = (f"{corpus or '*'}/*/{RECIPE}", f"{corpus or '*'}/*/round-*/{RECIPE}")
     found = [path.parent for place in places for path in root.glob(place)]
     mine = [folder for folder in found if name in (folder.name, _system(folder))]

@@ -14,7 +14,7 @@ from annotated_types import Interval, Len
 
 from ..files import json_bytes
 from ..nn import Modality
-from ..records import FPS, Ancestor, Fraction, Refused, Seed, rng_for
+from ..records import FPS, Ancestor, Fraction, Misused, Refused, Seed, rng_for
 from .examples import Place, usable
 from .overlay import TRAIN, Label, read_labels
 from .plan import BatchSettings
@@ -30,7 +30,15 @@ class HideSettings:
     """Pretends that text is missing: for experiments in which the truth is known."""
 
     speakers: Fraction = 0.0  # fraction of the training speakers whose own text is hidden
-    seed: Seed = 0  # of which speakers these are
+    clips: Fraction = 0.0  # fraction of the training clips with a text of their own, for a corpus of few speakers
+    seed: Seed = 0  # of which these are
+
+    def __post_init__(self) -> None:
+        if self.speakers and self.clips:
+            raise Misused(
+                f"hide.speakers = {self.speakers:g} and hide.clips = {self.clips:g} are two ways to hide texts: give"
+                f" one of them, data.hide={{clips: {self.clips:g}}}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,7 @@ class Chosen:
     """All clips of the training split, and what decided about their texts."""
 
     clips: tuple[TrainingClip, ...]
-    fingerprint: str  # of overlay, threshold and hidden speakers; empty where clips have their own texts
+    fingerprint: str  # of overlay, threshold and hidden speakers or clips; empty where clips have their own texts
     labellers: tuple[Ancestor, ...] = ()  # whose labels some of the texts are, and what these were made of
     note: str = ""  # what became of the labels; empty without an overlay
     left_out: tuple[tuple[str, str], ...] = ()  # key and reason of clips without sound, or without a mouth
@@ -88,7 +96,7 @@ def choose(corpus: Prepared, modality: Modality, settings: DataSettings) -> Chos
     clips = []
     for place in found:
         own, label = place.entry.text or "", overlay.labels.get(place.entry.key) if overlay else None
-        if own.strip() and place.entry.speaker not in hidden:
+        if own.strip() and _hidden_by(place, settings.hide) not in hidden:
             clips.append(TrainingClip(place, own, "labelled"))
         elif label is not None and _sure_enough(label, settings):
             clips.append(TrainingClip(place, label.text, "automatic"))
@@ -121,12 +129,22 @@ def _sure_enough(label: Label, settings: DataSettings) -> bool:
 
 
 def _hidden(found: Iterable[Place], hide: HideSettings, corpus: Prepared) -> set[str]:
-    """The speakers whose own text is hidden: the same for every fraction below, so that experiments are nested."""
-    if not hide.speakers:
+    """The speakers, or clips, whose own text is hidden: with a larger fraction these too, so that experiments nest."""
+    fraction = hide.speakers or hide.clips
+    if not fraction:
         return set()
-    speakers = sorted({place.entry.speaker for place in found})
-    if "" in speakers:
-        raise Refused(f"data.hide.speakers: {corpus.location} does not say who speaks in every clip")
-    order = sorted(speakers, key=lambda speaker: rng_for(hide.seed, "hide", speaker).random())
-    most = len(speakers) - (hide.speakers < 1)  # of few speakers one keeps the text, unless all are meant
-    return set(order[: min(round(hide.speakers * len(speakers)), most)])
+    spoken = (place for place in found if hide.speakers or (place.entry.text or "").strip())
+    names = sorted({_hidden_by(place, hide) for place in spoken})
+    if "" in names:
+        raise Refused(
+            f"data.hide.speakers: {corpus.location} does not say who speaks in every clip; data.hide.clips needs no"
+            " speakers"
+        )
+    order = sorted(names, key=lambda name: rng_for(hide.seed, "hide", name).random())
+    most = len(names) - (fraction < 1)  # of few speakers one keeps the text, unless all are meant
+    return set(order[: max(min(round(fraction * len(names)), most), 0)])
+
+
+def _hidden_by(place: Place, hide: HideSettings) -> str:
+    """The name that decides whether the text of a clip is hidden."""
+    return place.entry.key if hide.clips else place.entry.speaker

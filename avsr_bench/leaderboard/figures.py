@@ -32,6 +32,7 @@ from .style import (
     styled,
 )
 from .table import Figure
+from .tables import SENSES
 from .trained import find_trained
 from .wer_figures import noise_figures, sparsity_figures
 
@@ -55,7 +56,9 @@ def board_figures(board: Board, out: Path) -> tuple[list[Figure], list[str]]:
     for size in sorted({model.about.size for model in board.models}):
         models = [model for model in board.models if model.about.size == size]
         name = (*board.words, size)
-        title = f"{board.title}{f', {size}' if size else ''}"
+        # Lips are what boards are of unless they say otherwise.
+        sense = "" if board.modality == "video" else SENSES.get(board.modality, board.modality)
+        title = ", ".join(filter(None, (board.title, sense, size)))
         with styled():
             ways = Counter(model.decoding for model in models).most_common()
             for decoding, _ in ways:

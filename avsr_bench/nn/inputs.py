@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..records import SAMPLES_PER_FRAME
 from .layers import length_mask
 from .settings import Modality
 
@@ -55,6 +56,13 @@ def shown(video: Tensor, lengths: Tensor, centre: bool) -> Tensor:
     """The pictures of a batch as a front-end takes them."""
     video = normalised(video, lengths)
     return centred(video, lengths) if centre else video
+
+
+def without(inputs: Tensor, hidden: Tensor) -> Tensor:
+    """Pictures as a front-end takes them (B, T, H, W) or samples (B, 640 T), 0 in the frames that are hidden (B, T)."""
+    if inputs.dim() == 2:
+        return inputs.masked_fill(hidden.repeat_interleave(SAMPLES_PER_FRAME, dim=1), 0)
+    return inputs.masked_fill(hidden[:, :, None, None], 0)
 
 
 def normalised(video: Tensor, lengths: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from ..records import Refused
 from .drawn import Network, make
 from .low_rank import factored, layers_of
+from .model import AVSR
 from .opened import tensors_in
 from .settings import NetworkSettings, Reads
 from .size import parameters_of
@@ -249,11 +250,14 @@ def network_of(weights: Weights, modality: Reads, settings: NetworkSettings, tok
 def load(network: nn.Module, weights: Weights, part: Part = "all") -> Report:
     """Copy weights into a network: all of it, or only its encoders or front-ends of the file's modality.
 
-    What is whole in the file and in two factors in the network is factored.
+    What is whole in the file and in two factors in the network is factored. Of a unified network, each encoder of one
+    that is not takes the shared blocks and its own way into them.
 
     Refused, by name, if the file lacks one of them or has another shape for it; the network is then untouched.
     """
     own = network.state_dict()
+    if weights.modality == "unified" and part != "all" and isinstance(network, AVSR):
+        weights = replace(weights, modality=network.modality, tensors=_apart(weights.tensors, network.senses))
     roots = roots_of(weights.modality, part)
     wanted = [name for name in own if name.startswith(roots)]
     tensors = factored(weights.tensors, network)
@@ -292,6 +296,18 @@ def load(network: nn.Module, weights: Weights, part: Part = "all") -> Report:
         factored=tuple(name for name in layers_of(network) if f"{name}.up.weight" in tensors.keys() - weights.tensors),
         parameters=sum(own[name].numel() for name in wanted if name in counted),
     )
+
+
+def _apart(tensors: Mapping[str, Tensor], senses: Iterable[str]) -> dict[str, Tensor]:
+    """The encoder of a unified network under the names of encoders of one sense each, which share nothing."""
+    found: dict[str, Tensor] = {}
+    for sense in senses:
+        places = {f"frontends.{sense}.": "frontend.", f"entrances.{sense}.": "project.", "blocks.": "blocks."}
+        places["norm."] = "norm."
+        for theirs, ours in places.items():
+            own = {name.removeprefix(theirs): value for name, value in tensors.items() if name.startswith(theirs)}
+            found |= {f"encoders.{sense}.{ours}{name}": value for name, value in own.items()}
+    return found
 
 
 def roots_of(modality: Reads, part: Part) -> tuple[str, ...]:

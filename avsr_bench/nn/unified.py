@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from .decoder import Decoder, HeadedDecoder
-from .encoder import make_blocks, through
+from .encoder import make_blocks, stages, through
 from .frontend import make_frontend
-from .inputs import Inputs, shown
+from .inputs import Inputs, shown, without
 from .layers import NORM_EPS
 from .recogniser import Recogniser
 from .settings import Modality, NetworkSettings
@@ -51,23 +51,40 @@ class Unified(nn.Module):
         self.outputs = nn.ModuleDict({view: nn.Linear(width, tokens) for view in VIEWS})
         self.ctc = nn.ModuleDict({view: nn.Linear(width, tokens) for view in VIEWS})
 
-    def encode(self, inputs: Inputs, lengths: Tensor, views: tuple[Modality, ...] = VIEWS) -> Tensor:
+    def encode(
+        self, inputs: Inputs, lengths: Tensor, views: tuple[Modality, ...] = VIEWS, hidden: Tensor | None = None
+    ) -> Tensor:
         """One vector a frame, the views one behind another: len(views) B, T, D.
 
-        `inputs` is (video, audio); for a single view what that view reads.
+        `inputs` is (video, audio); for a single view what that view reads. Frames that are `hidden` (B, T) are taken
+        out of all of it.
         """
+        x = self._entering(inputs, lengths, views, hidden)
+        of_views = lengths.repeat(len(views))
+        return self.norm(through(self.blocks, x, of_views, self.dropout, self.settings.checkpointing))
+
+    def block_outputs(self, inputs: Inputs, lengths: Tensor, views: tuple[Modality, ...] = VIEWS) -> tuple[Tensor, ...]:
+        """What each block leaves, before the norm behind the last one: len(views) B, T, D of each."""
+        x = self._entering(inputs, lengths, views, None)
+        of_views = lengths.repeat(len(views))
+        _, *found = stages(self.blocks, x, of_views, self.dropout, self.settings.checkpointing)
+        return tuple(found)
+
+    def _entering(self, inputs: Inputs, lengths: Tensor, views: tuple[Modality, ...], hidden: Tensor | None) -> Tensor:
         if isinstance(inputs, Tensor):
             (view,) = views
-            entered = [self.entrances[view](self._front(view, inputs, lengths))]
-        else:
-            seen, heard = (self._front(name, of, lengths) for name, of in zip(self.frontends, inputs, strict=True))
-            fronts = {"video": seen, "audio": heard, "av": torch.cat((seen, heard), dim=-1)}
-            entered = [self.entrances[view](fronts[view]) for view in views]
-        x, lengths = torch.cat(entered), lengths.repeat(len(views))
-        return self.norm(through(self.blocks, x, lengths, self.dropout, self.settings.checkpointing))
+            return self._entered(view, self._front(view, inputs, lengths, hidden))
+        seen, heard = (self._front(name, of, lengths, hidden) for name, of in zip(self.frontends, inputs, strict=True))
+        fronts = {"video": seen, "audio": heard, "av": torch.cat((seen, heard), dim=-1)}
+        return torch.cat([self._entered(view, fronts[view]) for view in views])
 
-    def _front(self, name: str, inputs: Tensor, lengths: Tensor) -> Tensor:
+    def _entered(self, view: str, front: Tensor) -> Tensor:
+        entered: Tensor = self.entrances[view](front)
+        return entered
+
+    def _front(self, name: str, inputs: Tensor, lengths: Tensor, hidden: Tensor | None) -> Tensor:
         inputs = shown(inputs, lengths, self.settings.centre) if name == "video" else inputs
+        inputs = inputs if hidden is None else without(inputs, hidden)
         frontend: Tensor = self.frontends[name](inputs, lengths)
         return frontend
 

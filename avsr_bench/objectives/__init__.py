@@ -16,6 +16,7 @@ from .enhance import Enhance, EnhanceSettings
 from .objective import Batches, Objective
 from .recognise import Recognise, RecogniseSettings
 from .unified import UnifiedObjective, UnifiedSettings
+from .unified_prediction import UnifiedPrediction, UnifiedPredictionSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,14 @@ OBJECTIVES: dict[str, ObjectiveEntry] = {
         compiles=False,
         leaves="enhancer",
         shown=("noisy", "clean"),
+    ),
+    "unified-prediction": ObjectiveEntry(
+        UnifiedPredictionSettings,
+        UnifiedPrediction,
+        reads=("unified",),
+        textless=("unlabelled",),
+        compiles=False,
+        leaves="encoder",
     ),
 }
 
@@ -143,6 +152,7 @@ __all__ = [
     "ObjectiveEntry",
     "Recognise",
     "UnifiedObjective",
+    "UnifiedPrediction",
     "build",
     "check_network",
     "check_recognises",

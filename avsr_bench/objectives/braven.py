@@ -15,7 +15,7 @@ own. Where clips have text, a probe on each teacher says how much of it could be
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Literal, cast
 
 import torch
@@ -23,17 +23,43 @@ from annotated_types import Interval
 from torch import Tensor, nn
 
 from ..data import StreamSettings
-from ..nn import AVSR, PADDING, Answers, Batch, Group, LossSettings, Modality, Recogniser, joint_loss
+from ..nn import AVSR, Batch, LossSettings, Modality, Recogniser
 from ..nn.encoder import Encoder
-from ..nn.inputs import Inputs, shown
+from ..nn.inputs import Inputs, shown, without
 from ..records import PartOfAll
 from .follower import decay, follow, follower, ready
-from .objective import Batches, Objective
-from .prediction import MaskSettings, Predictor, PredictorSettings, masks, over_time, spread, unlikeness, without
+from .prediction import (
+    Blocks,
+    MaskedPrediction,
+    MaskLength,
+    Predictor,
+    PredictorSettings,
+    Start,
+    masks,
+    over_time,
+    spread,
+    unlikeness,
+)
 
 Sense = Literal["video", "audio"]
 SENSES: tuple[Sense, ...] = ("video", "audio")
-ALIKE = 0.95  # a mean cosine of targets above it says that they have collapsed
+
+
+@dataclass(frozen=True, slots=True)
+class MaskSettings:
+    """What is hidden from a student: each frame begins a mask with a probability."""
+
+    video: Start = 0.2
+    audio: Start = 0.4
+    length: MaskLength = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TwoPredictorsSettings(PredictorSettings):
+    """The predictors, which differ in their depth."""
+
+    video: Blocks = 1  # behind the student that sees
+    audio: Blocks = 2  # behind the one that hears
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +78,7 @@ class BravenSettings:
         "all"  # of a teacher, whose mean is a target; last: what its encoder answers (RAVEn)
     )
     masks: MaskSettings = field(default_factory=MaskSettings)
-    predictor: PredictorSettings = field(default_factory=PredictorSettings)
+    predictor: TwoPredictorsSettings = field(default_factory=TwoPredictorsSettings)
     weights: HearingSettings = field(default_factory=HearingSettings)
     # How much of themselves the teachers keep in the first update; it rises to 1 as a cosine.
     decay: PartOfAll = 0.999
@@ -78,16 +104,14 @@ class Probe(Recogniser):
         return self.encoder(inputs, lengths), lengths
 
 
-class Braven(Objective):
+class Braven(MaskedPrediction):
     """The network whose encoders are the students, their averages, the predictors and the probes."""
 
     network: AVSR
-    figures = ("loss",)
 
     def __init__(self, network: AVSR, loss: LossSettings, settings: BravenSettings) -> None:
-        super().__init__()
-        # The network's own heads are not trained, and the probes are heads of CTC alone.
-        self.network, self.loss, self.settings = network, replace(loss, ctc=1.0), settings
+        super().__init__(network, loss)
+        self.settings = settings
         for part in (network.fusion, network.decoder, network.ctc):
             part.requires_grad_(False)
         self.teachers = follower(network.encoders)
@@ -105,8 +129,6 @@ class Braven(Objective):
             }
         )
         self.probes = nn.ModuleDict({sense: nn.Linear(network.settings.width, network.tokens) for sense in SENSES})
-        self.epoch: int | None = None  # of the newest update
-        self.newest = self.least = 1.0  # cosine of targets: in it, and the least of its epoch
 
     def train(self, mode: bool = True) -> Braven:
         """The teachers answer without dropout, whatever the students do."""
@@ -119,25 +141,9 @@ class Braven(Objective):
         """The teachers with their probes, lips first."""
         return {sense: Probe(self.network, sense, self._teacher(sense), self._probe(sense)) for sense in SENSES}
 
-    def groups(self) -> list[Group]:
-        """The probes are clipped by themselves: what is said in a clip changes nothing in the encoders."""
-        learners = (*self.network.parameters(), *self.predictors.parameters())
-        return [
-            Group("network", tuple(each for each in learners if each.requires_grad)),
-            Group("probes", tuple(self.probes.parameters())),
-        ]
-
-    def forward(self, batches: Batches) -> dict[str, Tensor]:
-        """What the students have not foreseen, what the probes misread, and how far targets are from a collapse."""
-        ((batch,),) = batches.values()
-        found = self.losses(batch, self.masks(batch))
-        self.newest = max(float(found[f"target_cosine/{sense}"]) for sense in SENSES)
-        return found
-
-    def validation_figures(self, views: tuple[Batch, ...]) -> dict[str, Tensor]:
-        """The loss of each clip behind holes that are the same whenever it is asked for."""
-        (batch,) = views
-        return {"loss": self.losses(batch, self.masks(batch, torch.Generator().manual_seed(0)))["clips"]}
+    def predict(self, batch: Batch, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """All losses, behind holes that are drawn now."""
+        return self.losses(batch, self.masks(batch, generator))
 
     def masks(self, batch: Batch, generator: torch.Generator | None = None) -> dict[Sense, Tensor]:
         """Which frames are hidden from each student: B, T."""
@@ -151,7 +157,8 @@ class Braven(Objective):
         assert batch.video is not None and batch.audio is not None
         lengths = batch.lengths
         inputs = {"video": shown(batch.video, lengths, self.network.settings.centre), "audio": batch.audio}
-        answers, targets, figures = {}, {}, {}
+        answers: dict[str, Tensor] = {}
+        targets, figures = {}, {}
         for sense in SENSES:
             raw, answers[sense] = self.taught(sense, inputs[sense], lengths)
             figures[f"target_deviation/{sense}"], figures[f"target_cosine/{sense}"] = spread(raw, lengths)
@@ -179,34 +186,9 @@ class Braven(Objective):
         answer: Tensor = teacher.norm(outputs[-1])
         return (answer if self.settings.blocks == "last" else torch.stack(outputs).mean(0)), answer
 
-    def misread(self, batch: Batch, answers: Mapping[Sense, Tensor]) -> dict[str, Tensor]:
-        """The CTC loss of each probe over the clips that have text; 0 of none."""
-        spoken = (batch.tokens != PADDING).any(1)
-        each = spoken * (len(spoken) / spoken.sum().clamp(min=1))  # `joint_loss` takes the mean over all
-        heard = {sense: Answers(self.probes[sense](answers[sense]), batch.lengths) for sense in SENSES}
-        return {f"probe/{sense}": joint_loss(heard[sense], batch.tokens, self.loss, each).total for sense in SENSES}
-
     def after_update(self, progress: float) -> None:
         """The teachers follow."""
         follow(self.teachers, self.network.encoders, decay(self.settings.decay, progress))
-
-    def remarks(self, epoch: int) -> list[str]:
-        """Whether targets were all alike in all of a pass that has ended."""
-        ended = None if epoch == self.epoch else self.epoch
-        collapsed = ended is not None and self.least > ALIKE
-        self.least = min(self.newest, self.least) if epoch == self.epoch else self.newest
-        self.epoch = epoch
-        if not collapsed:
-            return []
-        return [
-            f"any two frames of the targets had a cosine above {ALIKE:g} in all of pass {ended}: they have collapsed,"
-            " and predicting them teaches nothing; lower train.lr, or raise objective.decay"
-        ]
-
-    def frames(self, batches: Batches) -> tuple[Tensor, Tensor]:
-        """Each frame once, though both its picture and its sound go through an encoder; and through the teachers."""
-        trained, _ = super().frames(batches)
-        return trained, trained
 
     def _teacher(self, sense: Sense) -> Encoder:
         return cast(Encoder, self.teachers[sense])

@@ -1,7 +1,8 @@
-"""What masked prediction is made of: masks, inputs with holes, predictors, targets, and whether these collapse."""
+"""What masked prediction is made of: masks, predictors, targets, whether these collapse, and what probes read."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -10,35 +11,27 @@ from annotated_types import Interval
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..nn import NetworkSettings
+from ..nn import PADDING, Answers, Batch, Group, LossSettings, Network, NetworkSettings, joint_loss
 from ..nn.encoder import make_blocks, through
 from ..nn.layers import NORM_EPS, length_mask
 from ..nn.settings import LowRankSettings, Width
-from ..records import SAMPLES_PER_FRAME, Misused
+from ..records import Misused
+from .objective import Batches, Objective
 
 EPS = 1e-5  # added to the variance of a target, as torch's instance norm does
+ALIKE = 0.95  # a mean cosine of targets above it says that they have collapsed
 Blocks = Annotated[int, Interval(ge=1, le=200)]
 Start = Annotated[float, Interval(gt=0, lt=1)]
-
-
-@dataclass(frozen=True, slots=True)
-class MaskSettings:
-    """What is hidden from a student: each frame begins a mask with a probability."""
-
-    video: Start = 0.2
-    audio: Start = 0.4
-    length: Annotated[int, Interval(ge=1, le=1000)] = 3  # frames
+MaskLength = Annotated[int, Interval(ge=1, le=1000)]  # frames
 
 
 @dataclass(frozen=True, slots=True)
 class PredictorSettings:
-    """What stands between a student and the targets it predicts."""
+    """The form of what stands between a student and the targets it predicts."""
 
     width: Width = 512
     heads: Annotated[int, Interval(ge=1, le=512)] = 8
     feed_forward: Annotated[int, Interval(ge=1, le=131_072)] = 2048
-    video: Blocks = 1  # behind the student that sees
-    audio: Blocks = 2  # behind the one that hears
 
     def __post_init__(self) -> None:
         if self.width % self.heads or self.width // self.heads % 2:
@@ -53,13 +46,6 @@ def masks(lengths: Tensor, frames: int, start: float, length: int, generator: to
     starts = torch.rand(len(lengths), frames, generator=generator) < start
     hidden = F.pad(starts, (length - 1, 0)).unfold(1, length, 1).any(-1)
     return hidden.to(lengths.device) & length_mask(lengths, frames)
-
-
-def without(inputs: Tensor, hidden: Tensor) -> Tensor:
-    """Pictures (B, T, H, W) or samples (B, 640 T), 0 in the frames that are hidden (B, T)."""
-    if inputs.dim() == 2:
-        return inputs.masked_fill(hidden.repeat_interleave(SAMPLES_PER_FRAME, dim=1), 0)
-    return inputs.masked_fill(hidden[:, :, None, None], 0)
 
 
 def over_time(x: Tensor, lengths: Tensor) -> Tensor:
@@ -129,3 +115,68 @@ class Predictor(nn.Module):
             self.norm(through(self.blocks, entered, lengths, self.dropout, self.checkpointing))
         )
         return predicted
+
+
+class MaskedPrediction(Objective):
+    """What objectives share whose networks predict, behind holes, what averages of them make of the whole clip.
+
+    The heads of the network are not trained. Where clips have text, a probe on each average, a head of CTC alone, says
+    how much of it could be read: nothing else learns from that.
+    """
+
+    figures = ("loss",)
+    probes: nn.ModuleDict
+
+    def __init__(self, network: Network, loss: LossSettings) -> None:
+        super().__init__()
+        self.network, self.loss = network, replace(loss, ctc=1.0)
+        self.epoch: int | None = None  # of the newest update
+        self.newest = self.least = 1.0  # cosine of targets: in it, and the least of its epoch
+
+    def predict(self, batch: Batch, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """All losses, behind holes that are drawn now, and `target_cosine/...` of each kind of targets."""
+        raise NotImplementedError
+
+    def forward(self, batches: Batches) -> dict[str, Tensor]:
+        """What was not foreseen, what the probes misread, and how far targets are from a collapse."""
+        ((batch,),) = batches.values()
+        found = self.predict(batch)
+        self.newest = max(float(value) for name, value in found.items() if name.startswith("target_cosine/"))
+        return found
+
+    def validation_figures(self, views: tuple[Batch, ...]) -> dict[str, Tensor]:
+        """The loss of each clip behind holes that are the same whenever it is asked for."""
+        (batch,) = views
+        return {"loss": self.predict(batch, torch.Generator().manual_seed(0))["clips"]}
+
+    def groups(self) -> list[Group]:
+        """The probes are clipped by themselves: what is said in a clip changes nothing in the network."""
+        probes = tuple(self.probes.parameters())
+        own = set(probes)
+        learners = tuple(each for each in self.parameters() if each.requires_grad and each not in own)
+        return [Group("network", learners), Group("probes", probes)]
+
+    def misread(self, batch: Batch, answers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The CTC loss of each probe over the clips that have text; 0 of none."""
+        spoken = (batch.tokens != PADDING).any(1)
+        each = spoken * (len(spoken) / spoken.sum().clamp(min=1))  # `joint_loss` takes the mean over all
+        heard = {name: Answers(self.probes[name](answer), batch.lengths) for name, answer in answers.items()}
+        return {f"probe/{name}": joint_loss(of, batch.tokens, self.loss, each).total for name, of in heard.items()}
+
+    def remarks(self, epoch: int) -> list[str]:
+        """Whether targets were all alike in all of a pass that has ended."""
+        ended = None if epoch == self.epoch else self.epoch
+        collapsed = ended is not None and self.least > ALIKE
+        self.least = min(self.newest, self.least) if epoch == self.epoch else self.newest
+        self.epoch = epoch
+        if not collapsed:
+            return []
+        return [
+            f"any two frames of the targets had a cosine above {ALIKE:g} in all of pass {ended}: they have collapsed,"
+            " and predicting them teaches nothing; lower train.lr, or raise objective.decay"
+        ]
+
+    def frames(self, batches: Batches) -> tuple[Tensor, Tensor]:
+        """Each frame once, though it is seen and heard, or shown in several ways; and through what teaches."""
+        trained, _ = super().frames(batches)
+        return trained, trained

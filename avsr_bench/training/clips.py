@@ -146,7 +146,7 @@ def check_streams(run: PlannedRun, chosen: Chosen) -> None:
             if settings.take == "unlabelled":
                 advice = (
                     ": all clips have text, which is used; data.hide.speakers=0.8 pretends that four of five speakers"
-                    " have none"
+                    " have none, one at least keeps it; with few speakers, data.hide={clips: 0.8} four of five clips"
                 )
             raise Refused(
                 f"data.streams.{name}.take={settings.take}: {run.about.corpus}, {TRAIN} has no such clip{advice}"

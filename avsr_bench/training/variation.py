@@ -51,7 +51,8 @@ class Variation:
                 hook.remove()
 
     def _add(self, place: int, lengths: Tensor, module: nn.Module, inputs: object, stream: Tensor) -> None:
-        frames = stream[length_mask(lengths, stream.shape[1])].float()  # N, D
+        of_views = lengths.repeat(len(stream) // len(lengths))  # a unified network is shown clips one way after another
+        frames = stream[length_mask(of_views, stream.shape[1])].float()  # N, D
         sums = torch.cat((frames.new_tensor([len(frames)]), frames.square().sum()[None], frames.sum(0)))
         self.sums[place] += sums.cpu()
 

@@ -1,10 +1,12 @@
 """The whole board from one command: a corpus, trained systems, the sweep under noise, the pages.
 
-`settings` is what leaderboards/board.yaml says, `plan` makes stages of it, `schedule` says which of them may run now,
-`run` carries them out, each command a process of its own (`commands`). What is done is not done again.
+`settings` is what leaderboards/board.yaml says, `entries` the runs that it comes to, `kept` which of them need not be
+trained. `plan` makes stages of them, `schedule` says which may run now, `run` carries them out, each command a process
+of its own (`commands`). What is done is not done again.
 """
 
-from .plan import BoardPlan, BoardRequest, Stage, make_plan
+from .plan import BoardPlan, Stage, make_plan
+from .request import BoardRequest
 from .run import Announced, Made, Outcome, Stopped, View, make_board
 from .settings import BoardSettings, load_settings
 

@@ -6,7 +6,7 @@ committed, with the recipe of its run beside them, counts as done.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,36 @@ from ..records import Refused
 from ..scoring import SCORER_VERSION, Result, read_archive
 from ..text import TEXT_VERSION
 from ..training.recipe import differences, read_sections
+from .entries import Entry, Wanted
+from .request import BoardRequest
+from .settings import BoardSettings
 
 SOME = "-some"  # in the name of a split of which not all clips were read
+
+
+def kept_entries(entries: Iterable[Entry], request: BoardRequest, settings: BoardSettings) -> set[str]:
+    """The entries of a seed that need not be trained, because their results stand."""
+    entries = list(entries)
+    there = {each.name for each in entries if all(run.is_there() for run in each.wanted)}
+    measured = {
+        each.name
+        for each in entries
+        if all(not run.levels or measured_run(run, request, settings) for run in each.wanted)
+    }
+    left = to_train({each.name: each.needs for each in entries}, there, measured)
+    return {each.name for each in entries} - left - there
+
+
+def measured_run(run: Wanted, request: BoardRequest, settings: BoardSettings, fingerprint: str | None = None) -> bool:
+    """Whether the results of a run stand where the board keeps them."""
+    place = request.results / request.corpus
+    name = runs.name_of(run.folder).removeprefix(f"{request.corpus}/")
+    return all(
+        is_measured(
+            place / runs.seen_name(name, view), run.sections, levels, settings.noise, settings.limit, fingerprint
+        )
+        for view, levels in run.views.items()
+    )
 
 
 def is_measured(

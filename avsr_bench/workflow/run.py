@@ -17,7 +17,10 @@ from .. import leaderboard, recipes, runs
 from ..files import sweep_temporaries
 from ..records import Refused
 from .commands import Commands
-from .plan import LOCAL, BoardRequest, Stage, Wanted, make_plan, measured_run
+from .entries import Wanted
+from .kept import measured_run
+from .plan import Stage, make_plan
+from .request import LOCAL, BoardRequest
 from .schedule import expected, ready
 from .settings import BoardSettings, load_settings
 
@@ -98,7 +101,8 @@ def make_board(request: BoardRequest, view: View) -> Made:
                 at_work = [stage.name for stage in running.values()]
                 for stage in ready(plan.stages, outcomes, at_work, plan.jobs):
                     view.start(stage.name)
-                    running[pool.submit(_carry_out, stage, request, settings, view, commands)] = stage
+                    unmet = [outcomes[name] for name in stage.needs if outcomes[name].state in ("failed", "left out")]
+                    running[pool.submit(_carry_out, stage, unmet, request, settings, view, commands)] = stage
             if not running:
                 break
             if not any(future.done() for future in running):
@@ -123,29 +127,40 @@ def make_board(request: BoardRequest, view: View) -> Made:
     return Made((*ordered, pages.outcome), time.monotonic() - begin, request.pages, pages.rows)
 
 
-def _carry_out(stage: Stage, request: BoardRequest, settings: BoardSettings, view: View, commands: Commands) -> Outcome:
+def _carry_out(
+    stage: Stage,
+    unmet: Sequence[Outcome],
+    request: BoardRequest,
+    settings: BoardSettings,
+    view: View,
+    commands: Commands,
+) -> Outcome:
     begin = time.monotonic()
-    state, note = _state_of(stage, request, settings, view, commands)
+    state, note = _state_of(stage, unmet, request, settings, view, commands)
     return Outcome(stage.name, state, time.monotonic() - begin, note)
 
 
 def _state_of(
-    stage: Stage, request: BoardRequest, settings: BoardSettings, view: View, commands: Commands
+    stage: Stage,
+    unmet: Sequence[Outcome],
+    request: BoardRequest,
+    settings: BoardSettings,
+    view: View,
+    commands: Commands,
 ) -> tuple[State, str]:
-    runs_of_it = stage.trains if stage.kept else stage.reads
+    runs_of_it = stage.serves if stage.kept else stage.reads
     if runs_of_it and all(_is_kept(run, request, settings) for run in runs_of_it):
         return "done before", ""
-    missing = [runs.name_of(folder) for folder in stage.needs if not (folder / runs.WEIGHTS).is_file()]
-    if missing:
-        return "left out", f"it begins with {missing[0]}, which is not there"
     readable = [str(run.folder) for run in stage.reads if _may_be_read(run, request)]
     if stage.reads and not readable:
         return "left out", "there is no run to read with"
     try:
-        if stage.trains:
+        if stage.serves:
             fingerprint = request.data.fingerprint
-            if all(run.is_there(fingerprint) for run in stage.trains):
+            if all(run.is_there(fingerprint) for run in stage.serves):
                 return "done before", ""
+        if unmet:
+            return "left out", f"it needs what did not end well: {unmet[0].stage}"
         for words in stage.commands:
             command = (*words, "--models", ",".join(readable)) if readable else words
             log = LOGS / f"{_slug(stage.name)}.log"

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Interval, Len
 
 from .. import recipes
+from ..nn import Modality
 from ..records import Misused, Seed
 from ..robustness import parse_levels
 
@@ -26,7 +27,9 @@ class EntrySettings:
 
     system: str | None = None  # a recipe of models/; none: the one of the entry's name
     settings: Assignments = ()  # over those of its system and of all
-    read: bool = True  # false: it is trained for others to begin with, and has no row
+    read: bool = True  # false: it is trained for others to begin with or to be labelled by, and has no row
+    modality: Modality | None = None  # none: lips, or what its objective needs
+    labels_by: str | None = None  # an entry, whose run of the same seed labels the training clips before
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class SecondsSettings:
     corpus: Seconds = 0.0  # to prepare it
     update: Seconds = 0.0  # of training, with as many beside it as `jobs` says
     condition: Seconds = 0.0  # to read the test clips under one noise and level
+    label: Seconds = 0.0  # to label the training clips
     start: Seconds = 0.0  # of a command, before it does anything
 
 
@@ -75,27 +79,33 @@ class BoardSettings:
             if self.system_of(name) not in known:
                 hint = recipes.nearest(self.system_of(name), known)
                 raise Misused(f"entries.{name}: no system {self.system_of(name)!r} in models/.{hint}")
+            if entry.labels_by not in (None, *self.known):
+                hint = recipes.nearest(entry.labels_by or "", self.known)
+                raise Misused(f"entries.{name}.labels_by: no entry {entry.labels_by!r}.{hint}")
 
     @property
     def known(self) -> dict[str, None]:
         """Every entry by name: those of the file, and the recipes of models/ under their own names."""
         return dict.fromkeys([*self.entries, *recipes.names("models")])
 
+    def entry(self, name: str) -> EntrySettings:
+        """What is said of an entry; nothing of a recipe under its own name."""
+        return self.entries.get(name, EntrySettings())
+
     def system_of(self, name: str) -> str:
         """The recipe that an entry is trained by."""
-        entry = self.entries.get(name)
-        return (entry.system if entry else None) or name
+        return self.entry(name).system or name
 
     def assignments(self, name: str) -> tuple[str, ...]:
         """What is laid over the recipe of an entry: the settings of all, of its system, its own, those of its name."""
-        own = self.entries[name].settings if name in self.entries else ()
+        own = self.entry(name).settings
         of_name = self.settings.get(name, ()) if name != self.system_of(name) else ()
         every = (*self.settings.get(DEFAULT, ()), *self.settings.get(self.system_of(name), ()), *own, *of_name)
         return tuple({each.partition("=")[0]: each for each in every}.values())
 
     def levels_for(self, name: str, number: int | None) -> frozenset[int]:
         """The levels that the run of an entry, or a round of it, is read under."""
-        if name in self.entries and not self.entries[name].read:
+        if not self.entry(name).read:
             return frozenset()
         run = name if number is None else f"{name}/round-{number:02d}"
         fitting = [levels for pattern, levels in self.levels_of.items() if fnmatchcase(run, pattern)]

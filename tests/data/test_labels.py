@@ -63,8 +63,10 @@ def test_what_decides_about_texts_has_a_fingerprint(corpus):
         fingerprint(labels="one", hide=hide),
         fingerprint(hide=hide),
         fingerprint(hide=HideSettings(speakers=0.5, seed=1)),
+        fingerprint(hide=HideSettings(clips=0.5)),
+        fingerprint(hide=HideSettings(clips=0.5, seed=1)),
     ]
-    assert len(set(all_of_them)) == 6 and fingerprint(labels="one") == all_of_them[0]
+    assert len(set(all_of_them)) == 8 and fingerprint(labels="one") == all_of_them[0]
     assert fingerprint() == fingerprint(hide=HideSettings(speakers=0.1)) == ""  # 3 speakers: nobody is hidden
 
 
@@ -76,6 +78,38 @@ def test_hidden_speakers_are_whole_speakers_and_nested(corpus):
     assert len(hidden(1 / 3)) == 1 and len(hidden(2 / 3)) == 2 and len(hidden(1.0)) == 3
     assert hidden(1 / 3) < hidden(2 / 3) < hidden(1.0)
     assert len({frozenset(hidden(1 / 3, seed)) for seed in range(8)}) > 1
+
+
+def test_hidden_clips_have_a_text_of_their_own_and_are_nested(corpus):
+    def hidden(fraction, seed=0):
+        chosen = data.choose(corpus, "video", DataSettings(hide=HideSettings(clips=fraction, seed=seed)))
+        return {clip.place.entry.key for clip in chosen.clips if clip.text is None and clip.place.entry.text}
+
+    assert [len(hidden(fraction)) for fraction in (0.25, 0.5, 1.0)] == [4, 8, 16]  # of 20, 4 have no text
+    assert hidden(0.25) < hidden(0.5) < hidden(1.0)
+    assert len(hidden(0.99)) == 15  # below 1 one keeps it
+    assert len({frozenset(hidden(0.25, seed)) for seed in range(8)}) > 1
+
+
+def test_clips_of_one_speaker_can_be_hidden_and_clips_whose_speaker_is_unknown(tmp_path):
+    for speaker in ("s1", ""):
+        alone = make_shards(tmp_path / f"alone{speaker}", {"train": 10, "valid": 2, "test": 1})
+        index = next((Path(alone.location) / "train").glob("*.jsonl"))
+        index.write_text("".join(json.dumps(row | {"speaker": speaker}) + "\n" for row in lines(index)))
+        chosen = data.choose(data.Prepared(alone.location), "video", DataSettings(hide=HideSettings(clips=0.8)))
+        assert sorted(clip.kind for clip in chosen.clips) == ["labelled"] * 2 + ["unlabelled"] * 8
+
+
+def test_speakers_and_clips_are_not_hidden_at_once():
+    with pytest.raises(Misused, match=r"hide.speakers = 0.8 and hide.clips = 0.5 are two ways .*: give one of them"):
+        recipes.build(DataSettings, {"hide": {"speakers": 0.8, "clips": 0.5}}, "models/x.yaml: data")
+
+
+def test_nothing_is_hidden_of_clips_without_text(tmp_path):
+    mute = make_shards(tmp_path / "mute", {"train": 4, "valid": 2, "test": 1}, text=lambda number: None)
+    for hide in (HideSettings(clips=0.5), HideSettings(clips=1.0)):
+        chosen = data.choose(mute, "video", DataSettings(hide=hide))
+        assert [clip.kind for clip in chosen.clips] == ["unlabelled"] * 4
 
 
 def damaged(content, number, **changes):

@@ -103,3 +103,12 @@ def test_the_command_line_says_what_was_read(corpus, run_of, tmp_path):
     code, out, _ = avsr("evaluate", folder, "--modality", "audio", "--data", corpus.location, "--json")
     assert code == 0 and json.loads(out)["run"] == "small/usr-tiny-s0@audio"
     assert "--modality audio" in json.loads(out)["command"]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_run_is_not_found_by_the_name_that_results_have_for_a_view(view, tmp_path):
+    with pytest.raises(Misused, match=rf"no run 'usr@{view}': .*: give usr, and --modality {view}") as caught:
+        runs.find_run(f"usr@{view}", root=tmp_path)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(Refused, match=r"no run 'me@home'"):
+        runs.find_run("me@home", root=tmp_path)

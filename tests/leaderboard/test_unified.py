@@ -1,10 +1,13 @@
 """The views of a unified run on boards: each on that of its modality, seeds of one view in one row."""
 
+from dataclasses import replace
+
 import pytest
 
 from avsr_bench.leaderboard import Failed, keep_failure, read_rows, render
 from avsr_bench.leaderboard.boards import make_boards
 from avsr_bench.leaderboard.curves import group_of
+from avsr_bench.leaderboard.figures import board_figures
 
 
 @pytest.fixture
@@ -22,6 +25,27 @@ def test_each_view_is_a_row_with_its_seeds_on_the_board_of_its_modality(measured
     boards, _ = make_boards(read_rows([measured]).rows)
     found = {board.modality: [(model.label, len(model.runs)) for model in board.models] for board in boards}
     assert found == {"video": [("dense", 2), ("usr", 2)], "audio": [("usr", 2)], "av": [("usr", 2)]}
+
+
+def test_figures_say_what_is_read_where_it_is_not_lips(measured, tmp_path):
+    boards, _ = make_boards(read_rows([measured]).rows)
+    for board in boards:
+        usr = next(model for model in board.models if model.system == "usr")
+        sparse = replace(
+            usr,
+            runs=tuple(
+                tuple(replace(row, result=replace(row.result, sparsity=0.5)) for row in run) for run in usr.runs
+            ),
+        )
+        figures, _ = board_figures(replace(board, models=(sparse,)), tmp_path)
+        [figure] = [each for each in figures if each.name.startswith("sparsity-")]
+        said = {
+            "video": "synth, test, tiny",
+            "audio": "synth, test, sound, tiny",
+            "av": "synth, test, video and sound, tiny",
+        }
+        assert figure.title == f"WER against sparsity, {said[board.modality]}, clean clips"
+        assert f"on {said[board.modality]}, clean clips" in figure.caption
 
 
 def test_a_seed_that_failed_is_missing_from_every_view(measured, published, tmp_path):

@@ -66,9 +66,7 @@ def streamed(network: Enhancer, video: Tensor, sound: Tensor, pieces: list[int])
 def test_a_stream_gives_what_the_whole_clip_gives(pieces: list[int], modality: str) -> None:
     network = make(modality)
     video, sound = clips(sum(pieces))
-    torch.testing.assert_close(
-        streamed(network, video, sound, pieces), whole(network, video, sound), atol=1e-5, rtol=0
-    )
+    torch.testing.assert_close(streamed(network, video, sound, pieces), whole(network, video, sound), atol=1e-5, rtol=0)
 
 
 @settings(max_examples=20, deadline=None)
@@ -136,7 +134,9 @@ def test_gains_of_one_give_the_sound_back() -> None:
 @pytest.mark.parametrize("kind", ["plain", "resnet"])
 def test_its_parameters_are_counted_before_it_is_made(modality: Any, kind: Any) -> None:
     channels = (4, 8) if kind == "plain" else (4, 4, 8, 8)
-    said = replace(SMALL, video=FrontendSettings(kind, channels, blocks=2), audio=FrontendSettings(channels=(4, 4, 8, 8)))
+    said = replace(
+        SMALL, video=FrontendSettings(kind, channels, blocks=2), audio=FrontendSettings(channels=(4, 4, 8, 8))
+    )
     network = nn.make(modality, said, 0)
     assert isinstance(network, Enhancer)
     assert sum(each.numel() for each in network.parameters()) == nn.parameters_of(modality, said, 0)

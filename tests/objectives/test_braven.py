@@ -13,23 +13,15 @@ from torch.nn import functional as F
 from avsr_bench import objectives
 from avsr_bench.data import DataSettings, StreamSettings
 from avsr_bench.nn import AVSR, Batch
-from avsr_bench.nn.inputs import shown
+from avsr_bench.nn.inputs import shown, without
 from avsr_bench.objectives import Braven
-from avsr_bench.objectives.braven import BravenSettings, HearingSettings
+from avsr_bench.objectives.braven import BravenSettings, HearingSettings, MaskSettings, TwoPredictorsSettings
 from avsr_bench.objectives.follower import decay
-from avsr_bench.objectives.prediction import (
-    MaskSettings,
-    PredictorSettings,
-    masks,
-    over_time,
-    spread,
-    unlikeness,
-    without,
-)
+from avsr_bench.objectives.prediction import masks, over_time, spread, unlikeness
 from avsr_bench.records import Misused
 
 LENGTHS = torch.tensor([9, 6, 7])
-BRAVEN = BravenSettings(predictor=PredictorSettings(width=8, heads=2, feed_forward=16), decay=0.9)
+BRAVEN = BravenSettings(predictor=TwoPredictorsSettings(width=8, heads=2, feed_forward=16), decay=0.9)
 RAVEN = replace(
     BRAVEN,
     blocks="last",
@@ -216,7 +208,7 @@ def test_masks_come_from_torchs_generator_and_those_of_validation_are_always_the
     objective.eval()
     state = torch.get_rng_state()
     with torch.no_grad():
-        once, twice = (objective.validation_losses(batch) for _ in range(2))
+        once, twice = (objective.validation_figures((batch,))["loss"] for _ in range(2))
     assert torch.equal(once, twice) and torch.equal(torch.get_rng_state(), state)
 
 

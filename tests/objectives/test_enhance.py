@@ -122,7 +122,7 @@ def test_a_silent_clip_stays_silent() -> None:
 def test_settings_that_make_no_sense() -> None:
     with pytest.raises(Misused, match=r"lowest is 5 dB and highest -5: it must not be below lowest"):
         InterferenceSettings(lowest=5, highest=-5)
-    with pytest.raises(Misused, match="trains an enhancer: give network.enhancer"):
+    with pytest.raises(Misused, match="trains an enhancer: give network"):
         objectives.check_network({"name": "enhance"}, SETTINGS, "here")
     with pytest.raises(Misused, match=r"network.enhancer is for objective.name=enhance, not recognise"):
         objectives.check_network({}, ENHANCER, "here")

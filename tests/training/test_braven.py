@@ -154,7 +154,7 @@ def test_raven_differs_in_the_four_changes_alone(size):
     ]
 
 
-@pytest.mark.parametrize("modality", ["video", "audio", "av"])
+@pytest.mark.parametrize("modality", ["video", "audio"])
 def test_it_is_not_asked_for_one_modality(run, tmp_path, modality):
     with pytest.raises(Misused, match=f"--modality {modality}: braven learns from lips and sound at once: leave it"):
         run("braven", modality=modality, out=tmp_path / "run")

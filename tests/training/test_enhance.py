@@ -75,7 +75,7 @@ def test_what_is_refused(run, tmp_path, corpus):
         with pytest.raises((Misused, Refused), match=why) as caught:
             run("enhance", out=tmp_path / "refused", **given)
         assert "\n" not in str(caught.value)
-    with pytest.raises(Misused, match="network.enhancer is for objective.name=enhance"):
+    with pytest.raises(Misused, match=r"network\.enhancer is for objective.name=enhance"):
         run("dense", "network.enhancer.left=50", out=tmp_path / "refused")
     assert not (tmp_path / "refused").exists()
 

@@ -80,7 +80,7 @@ def test_every_recipe_trains(run, own_tiny, system):
     assert all(torch.isfinite(of).all() for of in weights(folder).values() if of.is_floating_point())
     needs = {"distilled", "dense-continued", "one-shot", "layer-wise", "sparsevsr", "int8", "usr"}
     assert bool(about.budget.ancestors) == (system in needs)
-    assert bool(about.budget.teacher_frames) == (system in {"distilled", "usr", "braven", "raven"})
+    assert bool(about.budget.teacher_frames) == (system in {"distilled", "usr", "usr-pretrained", "braven", "raven"})
 
 
 def test_the_budget_counts_valid_frames_and_every_ancestor_once(run, own_tiny, corpus):

@@ -104,6 +104,8 @@ def test_a_corpus_without_any_sound_is_refused(run, tmp_path):
     ("given", "error", "message"),
     [
         (["data.hide={speakers: 0}"], Refused, "take=unlabelled: small, train has no such clip: .*data.hide.speakers"),
+        (["data.hide={speakers: 0}"], Refused, r"one at least keeps it; with few speakers, data.hide=.clips: 0.8."),
+        (["data.hide.clips=0.8"], Misused, "hide.speakers = 0.8 and hide.clips = 0.8 are two ways"),
         (["data.streams.labelled.take=all"], Misused, "streams.labelled.take=all: unified learns from transcripts"),
         (
             ["data.streams.third.take=all"],

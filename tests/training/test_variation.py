@@ -1,10 +1,12 @@
 """How far the encoder tells frames apart, from a validation during training."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from lightning.fabric import Fabric
 
-from avsr_bench.nn import AVSR, FrontendSettings, NetworkSettings
+from avsr_bench.nn import AVSR, VIEWS, FrontendSettings, NetworkSettings, Unified
 from avsr_bench.training import report
 from avsr_bench.training.report import read_metrics
 from avsr_bench.training.variation import CONSTANT, Variation
@@ -46,6 +48,22 @@ def test_batches_add_up(network):
     whole = ratios(network, (video, lengths))
     halves = ratios(network, (video[:1], lengths[:1]), (video[1:], lengths[1:]))
     assert halves == pytest.approx(whole, rel=1e-4)
+
+
+def test_the_views_of_a_unified_network_add_up():
+    torch.manual_seed(0)
+    network, lengths = Unified(replace(SMALL, audio=NARROW), 12).eval(), torch.tensor([6, 4])
+    both = torch.randn(2, 6, 16, 16), torch.randn(2, 3840)
+    together, apart = Variation(network), Variation(network)
+    with torch.no_grad():
+        with together.watch(lengths):
+            network.encode(both, lengths)
+        for view in VIEWS:
+            with apart.watch(lengths):
+                network.encode(both if view == "av" else both[view == "audio"], lengths, (view,))
+    fabric = Fabric(accelerator="cpu", devices=1)
+    assert together.ratios(fabric) == pytest.approx(apart.ratios(fabric), rel=1e-4)
+    assert list(together.ratios(fabric)) == ["all/block-01", "all/block-02", "all/output"]
 
 
 def test_an_encoder_that_answers_the_same_to_everything_is_constant(network):

@@ -17,6 +17,8 @@ entries:
   one-shot-noise: {{system: one-shot, settings: [init.run=dense-noise, augment.noise=true]}}
   dense-half: {{system: dense, settings: [train.steps=2], read: false}}
   one-shot-half: {{system: one-shot, settings: [init.run=dense-half]}}
+  ear: {{system: dense, modality: audio, settings: ["data.hide={{speakers: 0.34}}"], read: false}}
+  dense-labels: {{system: dense, settings: ["data.hide={{speakers: 0.34}}"], labels_by: ear}}
 noise: blur
 levels: 0,5
 levels_of:

@@ -21,7 +21,7 @@ def option(words, name):
 
 
 def write_run(wanted, fingerprint="", weights=True, **changed):
-    """A run as training leaves it, without its weights in earnest."""
+    """A run of a network that sees as training leaves it, without its weights in earnest."""
     entry, _, rest = wanted.folder.name.partition("-tiny")
     assert rest == f"-s{wanted.seed}", wanted.folder
     about = runs.About(system=entry, corpus="mouths", size="tiny", seed=0, corpus_fingerprint=fingerprint)
@@ -50,12 +50,43 @@ class TestBadInput:
             ("../x: {system: rigl}", r"entries\.\.\./x: a name is letters"),
             ("all: {system: rigl}", r"entries\.all: .*--models all"),
             ("rigl-80: rigl", r"entries"),
+            ("more: {system: dense, labels_by: eer}", r"entries\.more\.labels_by: no entry 'eer'"),
+            ("more: {system: dense, modality: ear}", r"entries\.more\.modality = 'ear'"),
         ],
     )
     def test_an_entry_that_says_what_it_cannot(self, place, entry, said):
         (place / "leaderboards/board.yaml").write_text(f"models: [dense]\nentries:\n  {entry}\n")
         with pytest.raises(Misused, match=said):
             plan()
+
+    @pytest.mark.parametrize(
+        ("entries", "asked", "said"),
+        [
+            ("a: {system: dense, labels_by: a}", "a", r"a cannot be trained: it needs itself first \(a -> a\)"),
+            (
+                "a: {system: dense, labels_by: b}\n  b: {system: one-shot, settings: [init.run=a]}",
+                "b",
+                r"b cannot be trained: it needs itself first \(b -> a -> b\)",
+            ),
+            ("a: {system: dense, labels_by: braven}", "a", r"entries\.a\.labels_by: braven learns without text"),
+            (
+                "a: {system: dense, labels_by: rigl, settings: [data.labels=mine]}",
+                "a",
+                r"entries\.a has labels_by and data.labels",
+            ),
+            ("a: {system: usr, modality: audio}", "a", r"entries\.a\.modality: usr is never of audio: leave it out"),
+            (
+                "a: {system: one-shot, modality: audio}",
+                "a",
+                r"entries\.a: it is of the modality audio, and dense, .*, of video: name an entry of its modality",
+            ),
+        ],
+    )
+    def test_entries_that_do_not_go_together(self, place, entries, asked, said):
+        (place / "leaderboards/board.yaml").write_text(f"models: [dense]\nentries:\n  {entries}\n")
+        with pytest.raises(Misused, match=said) as caught:
+            plan(asked)
+        assert "\n" not in str(caught.value)
 
     def test_a_seed_twice(self, place):
         (place / "leaderboards/board.yaml").write_text("models: [dense]\nseeds: [0, 1, 0]\n")
@@ -169,11 +200,11 @@ class TestStages:
     def test_what_a_system_begins_with_is_trained_first(self, place):
         stages = plan("sparsevsr", "one-shot")
         assert [stage.name for stage in stages if stage.trains] == ["train dense", "train sparsevsr", "train one-shot"]
-        assert stages[3].needs == (stages[1].trains[0].folder,)
+        assert stages[3].needs == ("train dense",)
 
     def test_all_are_all(self, place):
         trained = [stage.name.removeprefix("train ") for stage in plan("all") if stage.trains]
-        mine = {"rigl-80", "dense-noise", "one-shot-noise", "dense-half", "one-shot-half"}
+        mine = {"rigl-80", "dense-noise", "one-shot-noise", "dense-half", "one-shot-half", "ear", "dense-labels"}
         assert sorted(trained) == sorted({*recipes.names("models"), *mine})
 
     def test_shards_without_a_source_are_used_as_they_are(self, place):
@@ -199,7 +230,7 @@ class TestStages:
         ]
         second = stages[5]
         assert option(second.commands[0], "--seed") == "2" and second.trains[0].folder.name == "one-shot-tiny-s2"
-        assert second.needs == (Path("runs/mouths/dense-tiny-s2"),)
+        assert second.needs == ("train dense, seed 2",)
         assert second.after == ("corpus", "train dense, seed 2")
         assert [run.folder.name for run in stages[3].reads] == ["dense-tiny-s0", "dense-tiny-s2"]
 
@@ -207,7 +238,8 @@ class TestStages:
         stages = plan("one-shot-noise", seeds=(1,))
         assert [stage.name for stage in stages if stage.trains] == ["train dense-noise", "train one-shot-noise"]
         first, second = (stage for stage in stages if stage.trains)
-        assert second.needs == (first.trains[0].folder,) == (Path("runs/mouths/dense-noise-tiny-s1"),)
+        assert second.needs == ("train dense-noise",)
+        assert first.trains[0].folder == Path("runs/mouths/dense-noise-tiny-s1")
         assert f"init.run={first.trains[0].folder}" in second.commands[0]
         assert second.trains[0].sections["init"]["run"] == str(first.trains[0].folder)
 
@@ -220,6 +252,61 @@ class TestStages:
     def test_published_and_local_results_have_folders_of_their_own(self, place):
         assert option(plan("dense")[2].commands[0], "--out") == "leaderboards/local/results"
         assert option(plan("dense", publish=True)[2].commands[0], "--out") == "leaderboards/results"
+
+
+class TestLabels:
+    def test_who_labels_is_trained_first_then_labels_then_the_others_train_on_its_labels(self, place):
+        stages = plan("dense-labels", "dense", seeds=(0, 2))
+        assert [stage.name for stage in stages[1:-1]] == [
+            *("train ear, seed 0", "label by ear, seed 0", "train ear, seed 2", "label by ear, seed 2"),
+            *("train dense-labels, seed 0", "train dense-labels, seed 2", "read dense-labels"),
+            *("train dense, seed 0", "train dense, seed 2", "read dense"),
+            "read, noise 5",
+        ]
+        ear, label, pupil = stages[3], stages[4], stages[6]
+        assert ear.trains[0].folder == Path("runs/mouths/ear-tiny-audio-s2")
+        assert option(ear.commands[0], "--modality") == "audio"
+        who = ("--with", "runs/mouths/ear-tiny-audio-s2", "--name", "ear-tiny-audio-s2")
+        assert label.commands == (("label", "data/mouths", *who, "--decode", "ctc"),)
+        assert label.needs == (ear.name,) and label.after == ("corpus", ear.name)
+        assert pupil.needs == (label.name,) and pupil.after == ("corpus", label.name)
+        assert pupil.commands[0][-1] == "data.labels=ear-tiny-audio-s2"
+        assert pupil.trains[0].sections["data"]["labels"] == "ear-tiny-audio-s2"
+        assert label.labels == pupil.trains == label.serves
+
+    def test_one_labelling_serves_all_that_are_labelled_by_an_entry(self, place):
+        board = place / "leaderboards/board.yaml"
+        more = "  rigl-labels: {system: rigl, labels_by: ear}\nnoise: blur"
+        board.write_text(board.read_text().replace("noise: blur", more))
+        stages = plan("dense-labels", "rigl-labels")
+        (label,) = (stage for stage in stages if stage.labels)
+        assert [run.folder.name for run in label.labels] == ["dense-labels-tiny-s0", "rigl-labels-tiny-s0"]
+
+    def test_a_unified_run_labels_what_it_sees_and_hears(self, place):
+        board = place / "leaderboards/board.yaml"
+        board.write_text(board.read_text().replace("labels_by: ear", "labels_by: usr-labelled"))
+        (label,) = (stage for stage in plan("dense-labels") if stage.labels)
+        assert option(label.commands[0], "--modality") == "av"
+
+    def test_who_hears_is_read_on_clean_clips_alone(self, place):
+        board = place / "leaderboards/board.yaml"
+        board.write_text(board.read_text().replace("], read: false}\n  dense-labels", "]}\n  dense-labels"))
+        stages = plan("ear", "dense")
+        (ear,) = (stage.trains[0] for stage in stages if stage.name == "train ear")
+        assert ear.levels == {0} and ear.views == {None: {0}}
+        sweeps = [stage for stage in stages if stage.name.startswith("read, noise")]
+        assert sweeps and all(run.folder.name == "dense-tiny-s0" for stage in sweeps for run in stage.reads)
+        assert plan("usr-labelled")[1].trains[0].views == {"video": {0, 5}, "audio": {0}, "av": {0, 5}}
+
+    def test_nothing_is_labelled_for_a_run_that_is_finished(self, place):
+        _, pupil = (stage.trains[0] for stage in plan("dense-labels") if stage.trains)
+        write_run(pupil)
+        stages = {stage.name: stage for stage in plan("dense-labels")}
+        assert stages["train ear"].kept  # nothing that has to be trained needs it
+        assert stages["label by ear"].seconds == 0.0
+        pupil.folder.rename(pupil.folder.with_name("elsewhere"))
+        stages = {stage.name: stage for stage in plan("dense-labels")}
+        assert not stages["train ear"].kept and stages["label by ear"].seconds is None
 
 
 class TestSkipping:
@@ -269,7 +356,7 @@ def test_a_run_lies_where_train_puts_it_whatever_it_reads(tmp_path, monkeypatch)
         "train usr": "usr-tiny-s0",
     }
     (begins,) = (stage for stage in stages if stage.name == "train dense-braven")
-    assert begins.needs == (Path("runs/synth/braven-tiny-av-s0"),)
+    assert begins.needs == ("train braven",)
 
 
 def test_the_default_board_takes_less_than_20_minutes_on_two_cores(tmp_path, monkeypatch):

@@ -16,8 +16,7 @@ from patience import PATIENCE
 from avsr_bench import runs
 from avsr_bench.nn import VIEWS
 from avsr_bench.workflow import BoardRequest, load_settings, make_plan
-from avsr_bench.workflow.kept import is_measured
-from avsr_bench.workflow.plan import measured_run
+from avsr_bench.workflow.kept import is_measured, measured_run
 
 COMMAND = [sys.executable, "-m", "avsr_bench", "leaderboard", "make", "--corpus", "mouths"]
 
@@ -111,6 +110,78 @@ def test_a_row_whose_results_are_kept_is_not_trained_again(place):
     board.write_text(board.read_text().replace(other, f"{other}method.sparsity=0.6, "))
     assert make(*models).returncode == 0  # of another recipe, results do not count
     assert (place / "runs/mouths/one-shot-half-tiny-s0").is_dir() and not (place / "runs/mouths/dense-tiny-s0").exists()
+
+
+def overlay(place):
+    return place / "data/mouths/labels/ear-tiny-audio-s0.jsonl"
+
+
+@pytest.mark.slow
+def test_one_entry_labels_for_another(place):
+    models = ("--models", "dense-labels")
+    done = make(*models)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert overlay(place).is_file()
+    about = runs.open_run(place / "runs/mouths/dense-labels-tiny-s0").about
+    ear = runs.open_run(place / "runs/mouths/ear-tiny-audio-s0")
+    assert about.labels and ear.about.modality == "audio"
+    assert 0 < ear.about.budget.labelled_hours <= about.budget.labelled_hours
+    head = json.loads(overlay(place).read_text().partition("\n")[0])
+    assert head["labeller"] == "mouths/ear-tiny-audio-s0" and head["modality"] == "audio"
+    assert not list(place.glob("leaderboards/local/results/mouths/ear*"))  # it has no row
+    assert len(names(place / "leaderboards/local/results/mouths/dense-labels-tiny-s0")) == 2
+
+    made = overlay(place).stat().st_mtime_ns
+    again = make(*models)
+    assert again.stdout.count("done before") == 3, again.stdout  # both trainings, and the labels
+    assert overlay(place).stat().st_mtime_ns == made
+
+    # Labels that are lost are not missed: who was trained on them is finished. Nor is who made them.
+    overlay(place).unlink()
+    shutil.rmtree(place / "runs/mouths/ear-tiny-audio-s0")
+    assert make(*models).stdout.count("done before") == 3
+    assert not overlay(place).exists() and not (place / "runs/mouths/ear-tiny-audio-s0").exists()
+
+    # Nor the run itself, whose results stand.
+    shutil.rmtree(place / "runs")
+    assert make(*models).returncode == 0 and not (place / "runs").exists()
+
+
+@pytest.mark.slow
+def test_labels_of_others_are_not_trained_on(place):
+    """A labelling that fails leaves out who would be trained on it, and says why; what is there is left as it is."""
+    overlay(place).parent.mkdir()
+    overlay(place).write_text('{"format": 1, "labeller": "somebody else"}\n')
+    done = make("--models", "dense-labels,dense")
+    assert done.returncode == 1
+    lines = {line.partition("  ")[0]: line for line in done.stdout.splitlines()}
+    assert "failed" in lines["label by ear"]
+    assert "is there already, of another labeller" in done.stdout.replace("\n", " ")
+    assert "left out" in lines["train dense-labels"] and "label by ear" in lines["train dense-labels"]
+    assert "somebody else" in overlay(place).read_text()
+    assert not (place / "runs/mouths/dense-labels-tiny-s0").exists()
+    assert (place / "runs/mouths/dense-tiny-s0/model.safetensors").is_file()  # who needs no labels is trained
+    failed = json.loads((place / "leaderboards/local/results/mouths/dense-labels-tiny-s0/failed.json").read_text())
+    assert "label by ear" in failed["reason"]
+
+
+@pytest.mark.slow
+def test_a_labelling_that_was_killed_resumes(place):
+    """As its command does: shards that are labelled already are not labelled again."""
+    models = ("--models", "dense-labels")
+    board = until("train ear: done", *models)
+    parts = overlay(place).with_suffix(".parts")
+    while not list(parts.glob("train-*.jsonl")) and not overlay(place).exists():
+        assert board.poll() is None
+        time.sleep(0.01)
+    board.kill()
+    board.communicate()
+    while (done := make(*models)).returncode:
+        assert "another leaderboard is being made here" in done.stderr  # its last command may still be at work
+        time.sleep(0.5)
+    assert "done before" in next(line for line in done.stdout.splitlines() if line.startswith("train ear"))
+    assert overlay(place).is_file() and not parts.exists()
+    assert runs.open_run(place / "runs/mouths/dense-labels-tiny-s0").about.labels
 
 
 COMMITTED = Path(__file__).parents[2] / "leaderboards/results/synth/dense-tiny-s0/test.zip"

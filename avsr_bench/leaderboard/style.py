@@ -40,7 +40,7 @@ ORDER = (  # who is drawn first where there is no room for all; each has its loo
     *("msrs", "sparsevsr", "msrs-sparse", "rigl", "dense-continued", "layerscale", "gmp", "one-shot"),
     *("msrs-layerscale", "set", "chase", "static-erk", "granet", "layer-wise", "distilled", "int8"),
     *("msrs-sparse-frozen", "msrs-frozen", "lr-sms", "ddp-asr", "usr", "usr-labelled", "braven", "raven"),
-    "usr-pretrained",
+    *("usr-pretrained", "enhance"),
 )
 
 PAGE = {

@@ -24,10 +24,11 @@ ALL = (
     "labels",
     "unified",
     "braven",
+    "enhance",
     "manifest_rows",
 )
 
-NEED_SYNTH = ("input_variance", "convergence", "low_rank", "selection", "labels", "unified", "braven")
+NEED_SYNTH = ("input_variance", "convergence", "low_rank", "selection", "labels", "unified", "braven", "enhance")
 NEED_GRID = ("crop_scale", "prep_speed", "corruption", "noise_speed")
 
 

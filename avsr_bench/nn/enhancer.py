@@ -89,7 +89,7 @@ class Enhancer(nn.Module):
         video = None if video is None else F.pad(video, (0, 0, 0, 0, 0, 1))
         pasts = Pasts()
         entered = self._enter(video, sound, lengths, pasts)
-        context, _ = self.context(entered, torch.full_like(lengths, entered.shape[1]))
+        context, _ = self.context(entered, (lengths + 1) * TOKENS)
         clean = self.head(self.norm(entered + context), sound, pasts)
         return clean[:, self.delay : self.delay + sound.shape[1] - SAMPLES_PER_FRAME]
 

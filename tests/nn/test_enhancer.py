@@ -112,8 +112,9 @@ def test_what_a_stream_keeps_is_of_one_size_however_long_it_is() -> None:
     assert all(size == sizes[0] for size in sizes)
 
 
-def test_a_shorter_clip_of_a_batch_is_as_if_it_were_alone() -> None:
-    network = make()
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_shorter_clip_of_a_batch_is_as_if_it_were_alone(causal: bool) -> None:
+    network = make(enhancer=EnhancerSettings(left=12, still=6, causal=causal))
     video, sound = clips()
     video[1, 13:], sound[1, 640 * 13 :] = 0, 0
     with torch.no_grad():

@@ -118,22 +118,30 @@ class Run:
 
     def load(self, device: torch.device | str = "cpu") -> Recogniser:
         """Its network, ready to read what is meant."""
-        if self.network.enhancer is not None:
-            raise Refused(f"{self.name} {nn.READS_NOTHING}")
+        self.check_reads()
         network = self.whole(device)
         assert not isinstance(network, Enhancer)
         return network.view(self.modality) if isinstance(network, Unified) else network
 
     def enhancer(self, device: torch.device | str = "cpu") -> Enhancer:
         """Its network, ready to clean sound."""
-        if self.network.enhancer is None:
-            raise Refused(
-                f"{self.name} is a recogniser, which reads and makes no sound: `avsr-bench train enhance` trains an"
-                " enhancer"
-            )
+        self.check_enhances()
         network = self.whole(device)
         assert isinstance(network, Enhancer)
         return network
+
+    def check_reads(self) -> None:
+        """Refuse an enhancer."""
+        if self.network.enhancer is not None:
+            raise Refused(f"{self.name} {nn.READS_NOTHING}")
+
+    def check_enhances(self) -> None:
+        """Refuse a recogniser."""
+        if self.network.enhancer is None:
+            raise Refused(
+                f"{self.name} is a recogniser, which reads and makes no sound: train an enhancer with `avsr-bench train"
+                " enhance`"
+            )
 
 
 def name_of(folder: Path) -> str:

@@ -30,10 +30,18 @@ def robustness(
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]...", help="Settings of the sound: sound.snr_over=speech."),
     ] = None,
-    noise: Annotated[str, typer.Option(metavar="all|none|FAMILY,...", help="Families of visual noise.")] = "all",
+    noise: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|none|FAMILY,...", help="Families of visual noise.  [default: all; with --enhance none]"
+        ),
+    ] = None,
     levels: Annotated[str, typer.Option(help="Such as 0-10 or 0,5,10; 0 are the clean clips.")] = "0-10",
     sound: Annotated[
         list[str] | None, typer.Option(metavar="KIND:DB,...", help="Noise for the ear too; may be given again.")
+    ] = None,
+    enhance: Annotated[
+        str | None, typer.Option(metavar="RUN", help="An enhancer that cleans the sound before the models read it.")
     ] = None,
     models: Annotated[
         str | None, typer.Option(metavar="A,B", help="Runs.  [default: all finished ones on the corpus]")
@@ -70,7 +78,7 @@ def robustness(
     from .progress import shown
 
     request = RobustnessRequest(
-        noise=noise,
+        noise=noise or ("none" if enhance else "all"),
         levels=levels,
         sounds=tuple(sound or ()),
         models=listed("--models", models),
@@ -89,6 +97,7 @@ def robustness(
         workers=len(os.sched_getaffinity(0)),
         out=out or OUT,
         assignments=tuple(settings or ()),
+        enhance=enhance,
     )
     try:
         with shown(quiet=as_json) as progress:
@@ -106,7 +115,13 @@ def robustness(
 def _as_json(swept: Swept, summary: Summary) -> str:
     results = [json.loads(each.result.to_json()) for each in swept.found.values()]
     rows = [asdict(row) for row in summary.rows]
-    content = {"reference": swept.reference, "notes": summary.notes, "means": rows, "results": results}
+    content = {
+        "reference": swept.reference,
+        "enhancer": swept.enhancer,
+        "notes": summary.notes,
+        "means": rows,
+        "results": results,
+    }
     return json.dumps(content, ensure_ascii=False, indent=1)
 
 
@@ -114,6 +129,9 @@ def _print(swept: Swept, summary: Summary) -> None:
     from .terminal import console as open_console
 
     console = open_console()
+    if swept.enhancer:
+        console.print(f"sound enhanced by {swept.enhancer} before it was read", style="bold", soft_wrap=True)
+        console.print()
     _print_levels(console, swept)
     _print_means(console, swept, summary.rows)
     for note in summary.notes:

@@ -24,9 +24,10 @@ class Clips:
     def __call__(self, place: Place) -> Example:
         """One clip."""
         key = place.entry.key
-        if key in self.kept:
+        members = self.members.get(key)
+        if members is None:  # another thread may have decoded it just now
             return self.kept[key]
-        example = decode(self.corpus, place, self.members[key])
+        example = decode(self.corpus, place, members)
         if self.keeps:
             self.kept[key] = example
             self.members.pop(key, None)

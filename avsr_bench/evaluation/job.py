@@ -22,6 +22,7 @@ from .clips import Clips
 from .conditions import CLEAN, Condition, corrupted, open_sound, visual
 from .device import pick_device
 from .engine import Show, Task, sweep
+from .enhancing import Cleaner
 from .frames import NoisyFrames
 from .reading import Reader, open_reader
 from .results import Provenance, make_result, result_name, weights_digest
@@ -50,6 +51,8 @@ class EvaluateRequest:
     workers: int = 1
     out: Path | None = None  # folder of the archive of results
     command: str = ""
+    read: str | None = None  # of an enhancer: the run that reads its output
+    lips: Literal["own", "other"] = "own"  # of an enhancer: whose lips it is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +66,12 @@ class Evaluated:
 
 def evaluate(request: EvaluateRequest, progress: Progress) -> Evaluated:
     """Read a split and score what was read; an earlier result of the same condition is replaced."""
-    _check_used(request)
-    corpus = find_corpus(request.data, (request.run,))
-    run = runs.open_run(runs.find_run(request.run, corpus.name)).seen_as(request.modality)
+    corpus, run = opened(request)
+    run.check_reads()
+    for option, given in (("--read", request.read is not None), ("--lips other", request.lips == "other")):
+        if given:
+            raise Misused(f"{option} is for enhancers, and {run.name} is a recogniser: leave it out")
+    run = run.seen_as(request.modality)
     modality = run.modality
     condition = _condition(request, corpus)
     check_met([modality], [condition])
@@ -90,6 +96,13 @@ def evaluate(request: EvaluateRequest, progress: Progress) -> Evaluated:
     return Evaluated(result, path / name, heard.utterances)
 
 
+def opened(request: EvaluateRequest) -> tuple[Prepared, Run]:
+    """The corpus and the run, a recogniser or an enhancer, of a request whose options fit one another."""
+    _check_used(request)
+    corpus = find_corpus(request.data, (request.run,))
+    return corpus, runs.open_run(runs.find_run(request.run, corpus.name))
+
+
 def find_corpus(place: str | None, names: Sequence[str]) -> Prepared:
     """The corpus at the place given; else that on which runs given by their folders were trained; else the only one."""
     if place is None:
@@ -103,7 +116,8 @@ def _check_used(request: EvaluateRequest) -> None:
     if request.noise is not None and request.sound is not None:
         raise Misused("--noise and --sound are two conditions, and a result is of one: ask for them one by one")
     seen, heard = request.noise is not None, request.sound is not None
-    check_used(seen, heard, request.assignments, request.apply_to, request.root, request.seed)
+    seed = request.seed if request.lips == "own" else 0  # it draws the lips of others too
+    check_used(seen, heard, request.assignments, request.apply_to, request.root, seed)
 
 
 def check_used(
@@ -157,7 +171,9 @@ def check_met(modalities: Sequence[Modality], conditions: Sequence[Condition]) -
             raise Misused(f"{condition.name} means nothing to a network that {what}: use {option}, or another run")
 
 
-def chosen(corpus: Prepared, split: str, modality: Modality, limit: int | None) -> tuple[list[Place], str]:
+def chosen(
+    corpus: Prepared, split: str, modality: Modality, limit: int | None, need_text: bool = True
+) -> tuple[list[Place], str]:
     """The clips of a split, or some, and what results call them: some are another test than all.
 
     Some are the first by key of every speaker in turn: of a test of several speakers, a few clips still have them all.
@@ -165,7 +181,7 @@ def chosen(corpus: Prepared, split: str, modality: Modality, limit: int | None) 
     known = corpus.prep["splits"]
     if split not in known:
         raise Misused(f"--split {split}: {corpus.location} has no such split.{recipes.nearest(split, known)}")
-    places = data.places(corpus, split, modality)
+    places = data.places(corpus, split, modality, need_text)
     if limit is None or limit >= len(places):
         return places, split
     turns: Counter[str] = Counter()
@@ -198,8 +214,9 @@ def showing(
     root: Path | None,
     seed: int,
     workers: int,
+    cleaner: Cleaner | None = None,
 ) -> Iterator[Show]:
-    """The clips of a split under any of the conditions, for `sweep`."""
+    """The clips of a split under any of the conditions, for `sweep`: with a cleaner, their sound enhanced then."""
     clips = Clips(corpus, places, modality)
     with ExitStack() as stack:
         frames: NoisyFrames | None = None
@@ -209,7 +226,8 @@ def showing(
         def show(place: Place, condition: Condition) -> data.Example:
             example = clips(place)
             if frames is None or condition.on != "frame" or condition.visual is None:
-                return corrupted(example, condition, seed)
+                noisy = corrupted(example, condition, seed)
+                return cleaner(noisy) if cleaner else noisy
             return replace(example, mouth=frames.mouth(place, *condition.visual))
 
         yield show

@@ -65,6 +65,7 @@ def open_reader(run: Run, device: torch.device, kind: Kind | None = None, beam: 
 
     A run that was trained by CTC alone is decoded by CTC: its decoder has the weights that it was initialised with.
     """
+    run.check_reads()
     if not (run.folder / runs.WEIGHTS).is_file():
         raise Refused(
             f"{run.folder} is not finished (no {runs.WEIGHTS}): resume it with its train command and --resume"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from .. import provenance, runs
 from ..data import Prepared
@@ -21,12 +24,24 @@ from ..scoring import (
     interval,
     merge,
     score,
+    sound,
     total,
 )
 from ..text import TEXT_VERSION
 from .conditions import Condition
 from .engine import Heard
 from .reading import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A run that takes part in the evaluation of another one; empty: there is none."""
+
+    name: str = ""
+    weights: str = ""  # digest
+
+
+NOBODY = Other()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +52,11 @@ class Provenance:
     weights: str  # digest
     corpus: Prepared
     split: str  # `test`, or `test-some20` of which only so many clips are read
-    seed: int  # of the noise
+    seed: int  # of the noise, and of the lips of others
     command: str = ""
+    enhancer: Other = NOBODY  # cleans the sound that the run reads
+    reader: Other = NOBODY  # reads the sound that the run cleans
+    other_lips: bool = False  # whether the run, an enhancer, is shown the lips of others
 
 
 def weights_digest(run: Run) -> str:
@@ -65,17 +83,29 @@ def lineage(run: Run, weights: str) -> tuple[Ancestor, ...]:
 
 def make_result(heard: Heard, about: Provenance) -> Result:
     """Score what was heard. Parts of a split that are joined before give the same as the split in one piece."""
-    scores = merge(map(score, heard.utterances))
+    found = result_of(heard.condition, heard.reader, heard.utterances, about, heard.reader.device, heard.seconds)
+    return replace(found, faces_lost=heard.lost)
+
+
+def result_of(
+    condition: Condition,
+    reader: Reader | None,
+    utterances: Iterable[Utterance],
+    about: Provenance,
+    device: torch.device,
+    seconds: float,
+) -> Result:
+    """Score utterances that were read, or whose sound was measured, under a condition."""
+    scores = merge(map(score, utterances))
     run, modality = about.run.about, about.run.modality
     return Result(
-        **_request(heard.condition, heard.reader, about),
+        **_request(condition, reader, about),
         utterances=len(scores),
         metrics={name: Measure(parts, interval([scores], name)) for name, parts in total(scores).items()},
-        faces_lost=heard.lost,
         command=inert(about.command),
         commit=provenance.commit(),
-        device=provenance.device_name(heard.reader.device),
-        seconds=round(heard.seconds, 2),
+        device=provenance.device_name(device),
+        seconds=round(seconds, 2),
         system=run.system,
         size=run.size,
         modality=modality,
@@ -95,7 +125,7 @@ def _trained_with_noise(run: Run) -> bool | None:
     return noise if isinstance(noise, bool) else None
 
 
-def _request(condition: Condition, reader: Reader, about: Provenance) -> dict[str, Any]:
+def _request(condition: Condition, reader: Reader | None, about: Provenance) -> dict[str, Any]:
     """What is asked for: a result that says the same of itself answers it."""
     noisy = condition.on is not None
     return {
@@ -104,26 +134,32 @@ def _request(condition: Condition, reader: Reader, about: Provenance) -> dict[st
         "split": about.split,
         "condition": condition.name,
         "corpus_fingerprint": about.corpus.fingerprint,
-        "decoding": asdict(reader.settings),
+        "decoding": asdict(reader.settings) if reader else {},
         "noise_seed": about.seed if noisy else None,
         "noise_on": condition.on,
         "noise_version": condition.version,
         "weights": about.weights,
+        "enhancer": about.enhancer.name,
+        "enhancer_weights": about.enhancer.weights,
+        "reader": about.reader.name,
+        "reader_weights": about.reader.weights,
+        "lips_seed": about.seed if about.other_lips else None,
     }
 
 
-def result_name(condition: Condition, seed: int) -> str:
+def result_name(condition: Condition, seed: int, other_lips: bool = False) -> str:
     """What the result of a condition is called in its archive."""
     on = ".frame" if condition.on == "frame" else ""
-    other = f".seed{seed}" if seed and condition.on else ""
-    return f"{condition.name.replace(':', '_')}{on}{other}"
+    lips = ".other-lips" if other_lips else ""
+    other = f".seed{seed}" if seed and (condition.on or other_lips) else ""
+    return f"{condition.name.replace(':', '_')}{on}{lips}{other}"
 
 
 def stored_result(
-    path: Path, condition: Condition, reader: Reader, about: Provenance, utterances: int
+    path: Path, condition: Condition, reader: Reader | None, about: Provenance, utterances: int
 ) -> tuple[Result, tuple[Utterance, ...]] | None:
     """The result in an archive, with what was heard, if it answers: same weights, clips, noise, decoding, versions."""
-    name = result_name(condition, about.seed)
+    name = result_name(condition, about.seed, about.other_lips)
     if not path.exists() or name not in (kept := archive.read_archive(path)).names:
         return None
     try:
@@ -137,4 +173,7 @@ def stored_result(
         "text_version": TEXT_VERSION,
     }
     fits = len(heard) == utterances and all(getattr(result, name) == value for name, value in asked.items())
+    # What was measured without PESQ does not answer where PESQ can be computed.
+    measured = set(sound.computable()) if about.run.network.enhancer else set()
+    fits &= all((each.hypothesis is None) == (reader is None) and measured <= each.parts.keys() for each in heard)
     return (result, heard) if fits else None

@@ -18,14 +18,24 @@ INTEGERS = (
     *("noise_seed", "noise_version", "train_seed", "parameters", "nonzero", "budget_frames", "own_frames"),
     *("teacher_frames", "updates", "utterances", "scorer_version", "text_version", "faces_lost"),
     *(metric.counts for metric in METRICS.values() if metric.parts is Edits),
+    "lips_seed",
+)
+OF_SOUND = tuple(name for name, metric in METRICS.items() if metric.parts is not Edits)
+# Of results that an enhancer has a part in; a table without any has no such columns.
+OF_ENHANCERS = (
+    *(f"{name}{end}" for name in OF_SOUND for end in ("", "_low", "_high", "_clips")),
+    *("enhancer", "enhancer_weights", "reader", "reader_weights", "lips_seed"),
 )
 COLUMNS = (
     *("row", "corpus", "split", "modality", "condition", "family", "strength", "noise_on", "noise_seed"),
     *("noise_version", "system", "size", "trained_with_noise", "sparsity", "parameters", "nonzero", "train_seed"),
-    *(f"{name}{end}" for name in METRICS for end in ("", "_low", "_high")),
+    *(f"{name}{end}" for name in METRICS if name not in OF_SOUND for end in ("", "_low", "_high")),
     *BUDGET,
-    *("utterances", *(metric.counts for metric in METRICS.values()), "decoding", "scorer_version", "text_version"),
-    *("corpus_fingerprint", "weights", "faces_lost", "commit", "command", "recipe_command", "apart"),
+    *("utterances", *(METRICS[name].counts for name in METRICS if name not in OF_SOUND)),
+    *("decoding", "scorer_version", "text_version"),
+    *("corpus_fingerprint", "weights", "faces_lost", "commit", "command", "recipe_command"),
+    *OF_ENHANCERS,
+    "apart",
 )
 
 
@@ -35,6 +45,7 @@ def to_frame(found: Found) -> pd.DataFrame:
     rows = sorted([*found.rows, *(each.row for each in found.apart)], key=lambda row: (row.name, row.path))
     records = [_values(row) | {"apart": reasons.get(row.path, "")} for row in rows]
     columns = {name: [record.get(name) for record in records] for name in COLUMNS}
+    columns = {name: of for name, of in columns.items() if name not in OF_ENHANCERS or set(of) - {None, ""}}
     return pd.DataFrame({name: pd.array(values, dtype=_type(name)) for name, values in columns.items()})
 
 
@@ -43,9 +54,8 @@ def _type(name: str) -> Any:
         return "UInt64"
     if name == "trained_with_noise":
         return "boolean"
-    sums = [metric.counts for metric in METRICS.values()]
-    numbers = ("strength", "sparsity", "train_seconds", *METRICS, *sums)
-    return "Float64" if name in numbers or name.endswith(("_low", "_high", "_hours")) else "string"
+    numbers = ("strength", "sparsity", "train_seconds", *METRICS)
+    return "Float64" if name in numbers or name.endswith(("_low", "_high", "_hours", "_clips")) else "string"
 
 
 def to_csv(frame: pd.DataFrame) -> str:
@@ -65,7 +75,7 @@ def _values(row: Row) -> dict[str, Any]:
     metrics: dict[str, Any] = {}
     for name, measure in result.metrics.items():
         metrics |= zip((name, f"{name}_low", f"{name}_high"), measure.values, strict=True)
-        metrics[METRICS[name].counts] = measure.parts.length
+        metrics[f"{name}_clips" if name in OF_SOUND else METRICS[name].counts] = measure.parts.length
     return {
         **{name: getattr(result, name) for name in COLUMNS if hasattr(result, name)},
         "row": row.name,

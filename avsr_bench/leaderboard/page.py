@@ -101,6 +101,9 @@ def about(row: Row) -> list[tuple[str, str]]:
         ("training seed", result.train_seed),
         ("noise", _noise(row)),
         ("faces lost", f"{result.faces_lost:,}" if result.faces_lost else ""),
+        ("sound enhanced by", f"{result.enhancer}, weights {result.enhancer_weights}" if result.enhancer else ""),
+        ("output read by", f"{result.reader}, weights {result.reader_weights}" if result.reader else ""),
+        ("lips", "" if result.lips_seed is None else f"of other speakers, seed {result.lips_seed}"),
         ("versions", f"scorer {result.scorer_version}, text rule {result.text_version}"),
         ("device", f"{result.device}, {result.seconds:,.1f} s"),
         ("file", row.path),
@@ -116,6 +119,8 @@ def _said(name: str, measure: Measure) -> str:
     if isinstance(parts, Edits):
         said += f": {parts.substitutions:,} replaced, {parts.deletions:,} left out, {parts.insertions:,} added"
         said += f" of {parts.length:,}"
+    else:
+        said += f": mean of {parts.length:,.0f} {METRICS[name].counts}"
     return f"{said}; drawn: {span.groups:,} {span.over}"
 
 

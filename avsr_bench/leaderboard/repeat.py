@@ -25,7 +25,7 @@ from ..noise import sound as ear
 from ..noise.sound import Babble, Over, SoundNoise, SoundSettings
 from ..records import Misused, Refused
 from ..runs import Run
-from ..scoring import Result
+from ..scoring import WER, Result
 from .rows import CLEAN, Row, parts_of, read_rows
 
 SOME = re.compile(r"(.+)-some([1-9][0-9]{0,8})")  # a split of which only so many clips were read
@@ -88,6 +88,10 @@ def rerun(row: Row, places: Places, say: Callable[[str], None]) -> Rerun:
 def plan_rerun(row: Row, places: Places) -> Plan:
     """The command of a row. What it cannot name, and was not given, is refused before anything starts."""
     result = row.result
+    if result.enhancer:
+        raise Refused(f"{row.name} was read behind an enhancer: `avsr-bench robustness --enhance` measures it again")
+    if result.reader or result.lips_seed is not None or WER not in result.metrics:
+        raise Refused(f"{row.name} is of an enhancer: `avsr-bench evaluate {result.run}` measures it again")
     run = _run(row, places.run)
     corpus = data.find_data(places.data or str(data.ROOT / result.corpus))
     split, limit = _split(result.split, corpus)

@@ -118,8 +118,11 @@ def row_name(result: Result) -> str:
     It opens with the corpus of the test, which is mostly the one that the run was trained on and named after.
     """
     run = result.run if result.run.startswith(f"{result.corpus}/") else f"{result.corpus}/{result.run}"
-    where = "@frame" if result.noise_on == "frame" else ""
-    return f"{run}/{result.split}/{result.condition}{where}"
+    ends = ["frame"] if result.noise_on == "frame" else []
+    ends += [f"behind-{result.enhancer.replace('/', '-')}"] if result.enhancer else []
+    ends += [f"read-by-{result.reader.replace('/', '-')}"] if result.reader else []
+    ends += ["other-lips"] if result.lips_seed is not None else []
+    return "@".join([f"{run}/{result.split}/{result.condition}", *ends])
 
 
 def find_row(name: str, found: Found) -> Row:
@@ -165,6 +168,10 @@ def why_apart(result: Result) -> str | None:
         return f"scored by version {result.scorer_version} of the scorer, not {SCORER_VERSION}"
     if result.text_version != TEXT_VERSION:
         return f"scored by version {result.text_version} of the text rule, not {TEXT_VERSION}"
+    if result.enhancer:
+        return f"its sound was enhanced by {result.enhancer} before it was read"
+    if result.reader:
+        return f"it is the output of an enhancer, read by {result.reader}"
     if WER not in result.metrics:
         return "it has no WER"
     if not result.utterances or not result.metrics[WER].parts.length:

@@ -15,7 +15,7 @@ from typing import Literal
 
 from .. import evaluation, noise, recipes, runs
 from ..data import Place, Prepared
-from ..evaluation import CLEAN, Condition, Provenance, Reader, Task
+from ..evaluation import CLEAN, Cleaner, Condition, Provenance, Reader, Task
 from ..evaluation.job import (
     Kind,
     Progress,
@@ -30,10 +30,11 @@ from ..evaluation.job import (
 )
 from ..files import make_folder
 from ..locks import hold_part
-from ..nn import VIEWS, Modality
-from ..records import Misused, Refused
+from ..nn import Modality
+from ..records import Misused
 from ..runs import Run
 from ..scoring import Result, Score, archive, merge, score
+from .models import open_runs, views, who_hear
 
 OUT = Path("leaderboards/local/results")
 
@@ -61,6 +62,7 @@ class RobustnessRequest:
     workers: int = 1
     out: Path = OUT
     assignments: tuple[str, ...] = ()
+    enhance: str | None = None  # the run that cleans the sound before the models read it
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Model:
     reader: Reader
     about: Provenance
     archive: Path  # of its results
+    cleaner: Cleaner | None = None  # of the sound that it reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class Swept:
     reference: str
     corpus: str
     folder: Path
+    enhancer: str = ""  # what cleaned the sound before it was read
 
 
 def robustness(request: RobustnessRequest, progress: Progress) -> Swept:
@@ -99,14 +103,21 @@ def robustness(request: RobustnessRequest, progress: Progress) -> Swept:
     check_used(
         request.noise != "none", bool(request.sounds), request.assignments, request.apply_to, request.root, request.seed
     )
+    _check_enhanced(request)
     corpus = find_corpus(request.data, request.models)
-    opened = [seen for run in open_runs(request.models, corpus) for seen in _views(run, request.modality)]
+    opened = [seen for run in open_runs(request.models, corpus) for seen in views(run, request.modality)]
+    cleaner = None
+    if request.enhance is not None:
+        opened = who_hear(opened, bool(request.models), progress)
+        enhancer = runs.open_run(runs.find_run(request.enhance, corpus.name))
+        cleaner = evaluation.open_cleaner(enhancer, evaluation.pick_device(request.device))
     modalities: list[Modality] = [run.modality for run in opened]
     conditions = asked_for(request, corpus)
     check_met(modalities, conditions)
-    union: Modality = modalities[0] if len(set(modalities)) == 1 else "av"
+    senses = {*modalities, *([cleaner.network.modality] if cleaner else [])}
+    union: Modality = modalities[0] if len(senses) == 1 else "av"
     places, split = chosen(corpus, request.split, union, request.limit)
-    models = [_model(run, request, corpus, split) for run in opened]
+    models = [_model(run, request, corpus, split, cleaner) for run in opened]
     reference = _reference(request.reference, opened, models)
     for model in models:
         for note in notes(model.about.run, corpus, model.reader, places):
@@ -125,8 +136,19 @@ def robustness(request: RobustnessRequest, progress: Progress) -> Swept:
             make_folder(folder)
             archive.check(model.archive)
             held.enter_context(hold_part(folder, *request.part, advice="or give each a --part of its own"))
-        _measure(request, mine, models, places, union, progress)
-    return _gather(models, conditions, request, places, reference, corpus.name)
+        _measure(request, mine, models, places, union, cleaner, progress)
+    swept = _gather(models, conditions, request, places, reference, corpus.name)
+    return replace(swept, enhancer=cleaner.run.name) if cleaner else swept
+
+
+def _check_enhanced(request: RobustnessRequest) -> None:
+    """Refuse --enhance where there is nothing that an enhancer would clean."""
+    if request.enhance is None:
+        return
+    if request.noise != "none":
+        raise Misused(f"--noise {request.noise} is for the eye, and --enhance cleans sound: leave one of them out")
+    if not request.sounds:
+        raise Misused("--enhance cleans sound, and no --sound is asked for: add --sound voice:5,0,-5, or leave it out")
 
 
 def _measure(
@@ -135,6 +157,7 @@ def _measure(
     models: Sequence[Model],
     places: Sequence[Place],
     union: Modality,
+    cleaner: Cleaner | None,
     progress: Progress,
 ) -> None:
     """Read what is missing of this part; each result is kept as soon as it is there."""
@@ -145,41 +168,13 @@ def _measure(
     ]
     _say_what_is_left(tasks, mine, models, progress)
     wanted = [task.condition for task in tasks if task.readers]
-    with showing(corpus, places, union, wanted, request.root, request.seed, request.workers) as show:
+    with showing(corpus, places, union, wanted, request.root, request.seed, request.workers, cleaner) as show:
         progress.begin("robustness", sum(len(task.readers) for task in tasks) * len(places), "utterances")
         for heard in evaluation.sweep(tasks, places, show, request.workers, lambda: progress.step(None)):
             model = by_reader[heard.reader]
             about = replace(model.about, command=command_of(request, model, heard.condition))
             name = evaluation.result_name(heard.condition, request.seed)
             archive.write(model.archive, name, evaluation.make_result(heard, about), heard.utterances)
-
-
-def open_runs(names: Sequence[str], corpus: Prepared) -> list[Run]:
-    """The runs named, or every finished one on the corpus; two of one name are refused."""
-    opened = [runs.open_run(runs.find_run(name, corpus.name)) for name in names or default_models(corpus.name)]
-    seen: dict[str, Run] = {}
-    for run in opened:
-        if run.name in seen:
-            raise Misused(f"--models names {run.name} twice ({seen[run.name].folder} and {run.folder}): give it once")
-        seen[run.name] = run
-    return opened
-
-
-def _views(run: Run, modality: Modality | None) -> list[Run]:
-    """A run in each of the ways in which it is read."""
-    if run.about.modality != "unified":
-        return [run]
-    return [run.seen_as(view) for view in ((modality,) if modality else VIEWS)]
-
-
-def default_models(corpus: str, root: Path = runs.ROOT) -> list[str]:
-    """Every finished run on a corpus, dense ones first; rounds of pruning have to be named."""
-    found = sorted(path.parent for path in root.glob(f"{corpus}/*/{runs.WEIGHTS}"))
-    if not found:
-        raise Refused(
-            f"no finished run is in {root}/{corpus}: train one with `avsr-bench train dense`, or give --models"
-        )
-    return [str(path) for path in sorted(found, key=lambda path: (not path.name.startswith("dense-"), path.name))]
 
 
 def asked_for(request: RobustnessRequest, corpus: Prepared) -> list[Condition]:
@@ -218,15 +213,23 @@ def parse_levels(text: str) -> list[int]:
     return sorted(found)
 
 
-def _model(run: Run, request: RobustnessRequest, corpus: Prepared, split: str) -> Model:
+def _model(run: Run, request: RobustnessRequest, corpus: Prepared, split: str, cleaner: Cleaner | None) -> Model:
     reader = open_reader(run, evaluation.pick_device(request.device), request.decode, request.beam)
-    about = Provenance(run=run, weights=evaluation.weights_digest(run), corpus=corpus, split=split, seed=request.seed)
+    about = Provenance(
+        run=run,
+        weights=evaluation.weights_digest(run),
+        corpus=corpus,
+        split=split,
+        seed=request.seed,
+        enhancer=cleaner.named if cleaner else evaluation.NOBODY,
+    )
     short = run.name.removeprefix(f"{corpus.name}/")
     how = "" if reader.settings == run.decode else f"-{reader.settings.kind}"
     if how and reader.settings.kind == "beam":
         how += str(reader.settings.beam)
-    path = request.out / corpus.name / short / f"{split}{how}{archive.SUFFIX}"
-    return Model(run.name, reader, about, path)
+    behind = f"-behind-{cleaner.run.name.replace('/', '-')}" if cleaner else ""
+    path = request.out / corpus.name / short / f"{split}{how}{behind}{archive.SUFFIX}"
+    return Model(run.name, reader, about, path, cleaner)
 
 
 def _reference(name: str | None, opened: Sequence[Run], models: Sequence[Model]) -> str:
@@ -263,8 +266,9 @@ def _say_what_is_left(
 
 
 def command_of(request: RobustnessRequest, model: Model, condition: Condition) -> str:
-    """The command that measures one result again, alone."""
-    words = ["avsr-bench", "evaluate", str(model.about.run.folder)]
+    """The command that measures one result again, alone: behind an enhancer, among what is measured of that."""
+    run = str(model.about.run.folder)
+    words = ["avsr-bench", "evaluate", *([str(model.cleaner.run.folder), "--read", run] if model.cleaner else [run])]
     words += request.assignments if condition.sound else ()
     words += ["--modality", model.about.run.modality] if model.about.run.view else []
     words += ["--data", model.about.corpus.location, "--split", request.split]

@@ -136,6 +136,13 @@ class Result:
     budget: Annotated[Budget | None, AfterValidator(_budget)] = None  # of its training; none where nobody kept it
     faces_lost: Count = 0  # clips in which noise on frames left no face to be found: nothing was read in them
 
+    # Other runs that took part, by name and a digest of their weights; empty where there was none.
+    enhancer: Word = ""  # cleaned the sound before the run read it
+    enhancer_weights: Word = ""
+    reader: Word = ""  # where the run is an enhancer itself: the recogniser whose WER on its output this is
+    reader_weights: Word = ""
+    lips_seed: Seed | None = None  # which drew the clips of others whose lips the enhancer was shown; none: its own
+
     @property
     def wer(self) -> float:
         """Word error rate, a fraction."""

@@ -183,3 +183,28 @@ def test_what_is_committed_stays_small():
     found = [path for path in folder.rglob("*") if path.is_file() and "local" not in path.relative_to(folder).parts]
     assert sum(path.stat().st_size for path in found) < 20e6
     assert not [path for path in found if path.suffix in (".json", ".jsonl")]
+
+
+@pytest.mark.parametrize(
+    ("more", "reason", "name"),
+    [
+        (
+            {"enhancer": "synth/enhance-tiny-s0", "enhancer_weights": "0f"},
+            "its sound was enhanced by synth/enhance-tiny-s0 before it was read",
+            "synth/dense-tiny-s0/test/babble:0@behind-synth-enhance-tiny-s0",
+        ),
+        (
+            {"reader": "synth/dense-tiny-s0", "lips_seed": 3, "run": "synth/enhance-tiny-s0"},
+            "it is the output of an enhancer, read by synth/dense-tiny-s0",
+            "synth/enhance-tiny-s0/test/babble:0@read-by-synth-dense-tiny-s0@other-lips",
+        ),
+    ],
+)
+def test_what_enhancers_have_a_part_in_is_no_row_among_others(results, make, more, reason, name):
+    make.measure(results, condition="babble:0", errors=0.5)
+    make.measure(results / "other", condition="babble:0", errors=0.2, **more)
+    found = read_rows([results])
+    assert [row.name for row in found.rows] == ["synth/dense-tiny-s0/test/babble:0"]
+    (apart,) = found.apart
+    assert apart.reason == reason and apart.row.name == name
+    assert find_row(name, found) == apart.row

@@ -1,3 +1,4 @@
+import csv
 import json
 import os
 import subprocess
@@ -8,6 +9,7 @@ from archives import put, text
 
 from avsr_bench.leaderboard import read_rows, verify
 from avsr_bench.records import Refused
+from avsr_bench.scoring import Measure, Result, Sums, Utterance, archive, interval, score, total
 
 
 def test_a_row_as_it_was_kept(results, make):
@@ -127,3 +129,91 @@ def test_a_name_is_looked_for_among_ones_own_results_first(make, tmp_path):
     done = command("verify", mine.name, cwd=tmp_path)
     assert done.returncode == 0 and f"WER {100 * mine.result.wer:.2f} %" in done.stdout, done.stderr
     assert command("verify", "synth/theirs/test/clean", cwd=tmp_path).returncode == 0
+
+
+@pytest.fixture
+def cleaned(tmp_path):
+    """The result of an enhancer, which nobody read."""
+    heard = [
+        Utterance(
+            f"c{n}",
+            "one",
+            None,
+            f"s{n % 5}",
+            parts={"si_sdr": Sums(n - 9.5, 1.0), "estoi": Sums(*((0.5, 1.0) if n > 3 else ()))},
+        )
+        for n in range(20)
+    ]
+    scores = [score(each) for each in heard]
+    result = Result(
+        *(),
+        run="synth/enhance-tiny-s0",
+        corpus="synth",
+        split="test",
+        condition="voice:-5",
+        corpus_fingerprint="4be1c07a9d2f",
+        utterances=20,
+        metrics={name: Measure(parts, interval([scores], name)) for name, parts in total(scores).items()},
+        decoding={},
+        noise_seed=0,
+        noise_on="sound",
+        noise_version=1,
+        command="avsr-bench evaluate runs/synth/enhance-tiny-s0 --sound voice:-5",
+        commit="3f9c2d1",
+        device="cpu",
+        seconds=1.0,
+        modality="av",
+    )
+    path = tmp_path / "leaderboards/local/results/enhance/test.zip"
+    archive.write(path, "voice_-5", result, heard)
+    return path / "voice_-5"
+
+
+def test_a_result_of_an_enhancer(cleaned):
+    (apart,) = read_rows([cleaned.parents[1]]).apart
+    assert apart.reason == "it has no WER"
+    done = verify(apart.row)
+    assert done.alike
+    assert done.said == "synth/enhance-tiny-s0/test/voice:-5: SI-SDR 0.00 dB, ESTOI 0.50 as its 20 clips say"
+    clips, first, *rest = text(cleaned, ".jsonl").splitlines()
+    changed = {**json.loads(first), "parts": {"si_sdr": {"errors": 50.5, "length": 1.0}, "estoi": {}}}
+    put(cleaned, "\n".join([clips, json.dumps(changed), *rest]) + "\n", ".jsonl")
+    os.utime(cleaned.parent, ns=(1, 1))
+    done = verify(apart.row)
+    assert not done.alike
+    assert "kept are SI-SDR 0.00 dB, ESTOI 0.50; its clips make SI-SDR 3.00 dB, ESTOI 0.50" in done.said
+
+
+def test_an_interval_of_sound_that_its_clips_do_not_make(cleaned):
+    content = json.loads(text(cleaned))
+    content["metrics"]["si_sdr"]["interval"]["low"] -= 1
+    put(cleaned, json.dumps(content))
+    (apart,) = read_rows([cleaned.parents[1]]).apart
+    done = verify(apart.row)
+    assert done.counted_alike and not done.alike
+    low, high = (content["metrics"]["si_sdr"]["interval"][end] for end in ("low", "high"))
+    assert f"kept is an interval of [{low:.2f}, {high:.2f}] over 5 speakers" in done.said
+
+
+def test_a_wer_that_nobody_read(results, make):
+    path = make.measure(results, texts=make.sentences(5, 2))
+    clips, *rest = text(path, ".jsonl").splitlines()
+    mute = [json.dumps({**json.loads(each), "hypothesis": None}) for each in rest]
+    put(path, "\n".join([clips, *mute]) + "\n", ".jsonl")
+    (row,) = read_rows([results]).rows
+    done = verify(row)
+    assert not done.alike and done.said.endswith("its clips make no metrics")
+
+
+def test_the_commands_take_results_of_enhancers(cleaned, tmp_path):
+    done = command("verify", cwd=tmp_path)
+    assert done.returncode == 0 and "SI-SDR 0.00 dB" in done.stdout
+    done = command("rerun", "synth/enhance-tiny-s0/test/voice:-5", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "is of an enhancer: `avsr-bench evaluate synth/enhance-tiny-s0` measures it again" in done.stderr
+    done = command("render", cwd=tmp_path)
+    assert done.returncode == 0 and "1 apart" in done.stdout
+    page = (tmp_path / "leaderboards/local/index.html").read_text()
+    assert "it has no WER" in page and "mean of 16 clips" in page
+    [row] = csv.DictReader((tmp_path / "leaderboards/local/results.csv").open())
+    assert (row["wer"], row["si_sdr"], row["estoi_clips"], row["apart"]) == ("", "0", "16", "it has no WER")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import pandas as pd
 
 from ..records import Budget
-from ..scoring import METRICS, Edits
+from ..scoring import METRICS, Edits, Result
 from .rows import CLEAN, Found, Row
 
 BUDGET = (
@@ -20,6 +21,7 @@ INTEGERS = (
     *(metric.counts for metric in METRICS.values() if metric.parts is Edits),
     "lips_seed",
 )
+FIELDS = {each.name for each in fields(Result)}
 OF_SOUND = tuple(name for name, metric in METRICS.items() if metric.parts is not Edits)
 # Of results that an enhancer has a part in; a table without any has no such columns.
 OF_ENHANCERS = (
@@ -77,7 +79,7 @@ def _values(row: Row) -> dict[str, Any]:
         metrics |= zip((name, f"{name}_low", f"{name}_high"), measure.values, strict=True)
         metrics[f"{name}_clips" if name in OF_SOUND else METRICS[name].counts] = measure.parts.length
     return {
-        **{name: getattr(result, name) for name in COLUMNS if hasattr(result, name)},
+        **{name: getattr(result, name) for name in COLUMNS if name in FIELDS},
         "row": row.name,
         "family": row.family,
         "strength": row.strength if row.family != CLEAN else None,

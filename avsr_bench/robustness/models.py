@@ -48,5 +48,5 @@ def who_hear(opened: Sequence[Run], named: bool, progress: Progress) -> list[Run
     if refused := [run.name for run in deaf if not hear or (named and run.view is None)]:
         raise Misused(f"{refused[0]} only sees, and --enhance cleans sound: give --models that hear")
     if deaf:
-        progress.say(f"{', '.join(run.name for run in deaf)} only see, and are left out: --enhance cleans sound")
+        progress.say(f"left out, as --enhance cleans sound and they only see: {', '.join(run.name for run in deaf)}")
     return hear

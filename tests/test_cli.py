@@ -24,6 +24,7 @@ VERBS = {  # and the options of each, or its own verbs: to be changed here when 
     " device out json",
     "noise": "list preview apply",
     "transcribe": "model format out preview all-faces face modality decode beam window device force",
+    "enhance": "model out face other-mouth stream device force",
     "import": "tokenizer units out",
     "export": "format out force modality",
     "label": "with name split modality decode beam device part force",

@@ -68,19 +68,16 @@ def _takes(people: People, causal: bool) -> Iterator[tuple[int, np.ndarray]]:
 
 @dataclass(slots=True)
 class Shown:
-    """What the network is shown in each frame: the mouth, or where none is seen the mean of those before.
+    """What the network is shown in each frame: the mouth, or where none is seen the mean of what was shown lately.
 
-    The network takes the running mean out of what it is shown (`nn.causal.RunningMean`), so that the mean itself is no
-    picture to it, as masked frames are in training. The last mouth held still would be lips at rest, which belong to
-    somebody who is silent; grey would be a leap, and would stay in the running mean for seconds after the face is back.
-    Before the first mouth it is that one.
+    It is the mean that the network takes out of every picture (`nn.causal.RunningMean`), which leaves nothing: as of
+    masked frames in training. The last mouth held still would be lips at rest, those of somebody who is silent. Grey
+    would be a leap, and stay in the mean for seconds after the face is back. Before the first mouth it is that one.
     """
 
-    side: int  # pixels
     memory: int  # frames that the mean is over
-    mean: np.ndarray  # float32 side, side
-    seen: int = 0
-    frames: int = 0
+    mean: np.ndarray  # float32 H, W
+    frames: int = 0  # so far
     gaps: list[tuple[int, int]] = field(default_factory=list)  # first frame without a mouth, and the one after the last
 
     @classmethod
@@ -88,19 +85,18 @@ class Shown:
         """Before anything was shown; `mouth` is the first that will come."""
         settings = enhancer.settings
         assert settings.enhancer is not None
-        return cls(settings.mouth, settings.enhancer.still, _scaled(mouth, settings.mouth).astype(np.float32))
+        return cls(settings.enhancer.still, _scaled(mouth, settings.mouth).astype(np.float32))
 
     def show(self, mouth: np.ndarray | None) -> np.ndarray:
-        """The picture of the next frame: uint8 side, side."""
-        t = self.frames
-        self.frames += 1
+        """The picture of the next frame, as large as the network reads it: uint8."""
         if mouth is None:
-            start = self.gaps.pop()[0] if self.gaps and self.gaps[-1][1] == t else t
-            self.gaps.append((start, t + 1))
-            return np.rint(self.mean).astype(np.uint8)
-        picture = _scaled(mouth, self.side)
-        self.seen = min(self.seen + 1, self.memory)
-        self.mean += (picture - self.mean) / self.seen
+            start = self.gaps.pop()[0] if self.gaps and self.gaps[-1][1] == self.frames else self.frames
+            self.gaps.append((start, self.frames + 1))
+            picture = np.rint(self.mean).astype(np.uint8)
+        else:
+            picture = _scaled(mouth, len(self.mean))
+        self.frames += 1
+        self.mean += (picture - self.mean) / min(self.frames, self.memory)
         return picture
 
 

@@ -142,7 +142,7 @@ def _write(
 ) -> Enhanced:
     """Run the network over the recording and write what it says."""
     origin = None if info is None else info.origin
-    length = 0 if info is None or info.seconds is None else frame_count(info.seconds)
+    length = 0 if info is None or info.seconds is None else frame_count(info.seconds)  # for the progress view
     sounds = media.counted(
         media.sound_by_frames(request.source, origin, fill=False), f"{request.source.name}: enhancing", length, progress
     )
@@ -161,8 +161,9 @@ def _write(
             out.add(levels.clip(-32768, 32767).astype(np.int16))
         if not stream.given:
             raise Refused(f"{request.source} has no sound: there is nothing to enhance")
+        # Before the file is there: whoever stops it here is told that nothing was written.
+        latency = _latency(run, stream, timed) if request.stream else None
     gaps = () if shown is None else tuple(Gap(first / FPS, end / FPS) for first, end in shown.gaps)
-    latency = _latency(run, stream, timed) if request.stream else None
     return Enhanced(stream.given, clipped, stream.silent, gaps, latency)
 
 

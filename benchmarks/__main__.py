@@ -11,6 +11,7 @@ from avsr_bench.recipes import nearest
 ALL = (
     "crops",
     "crop_scale",
+    "causal_crops",
     "prep_speed",
     "corruption",
     "noise_speed",
@@ -29,7 +30,7 @@ ALL = (
 )
 
 NEED_SYNTH = ("input_variance", "convergence", "low_rank", "selection", "labels", "unified", "braven", "enhance")
-NEED_GRID = ("crop_scale", "prep_speed", "corruption", "noise_speed")
+NEED_GRID = ("crop_scale", "causal_crops", "prep_speed", "corruption", "noise_speed")
 
 
 def main(arguments: list[str]) -> None:

@@ -27,7 +27,7 @@ def main(grid: Path) -> None:
     corpora: dict[str, Iterator[tuple[Path, np.ndarray]]] = {}
     if grid.is_dir():
         videos = sorted((grid / "s1").glob("*.mp4"))
-        corpora["GRID"] = ((video, _mesh_lips(video)) for video in videos[:: max(1, len(videos) // GRID_CLIPS)])
+        corpora["GRID"] = ((video, mesh_lips(video)) for video in videos[:: max(1, len(videos) // GRID_CLIPS)])
     synth = Path("data/raw/synth")
     if synth.is_dir():
         clips = sorted((synth / "test").rglob("*.mp4"))
@@ -43,7 +43,7 @@ def main(grid: Path) -> None:
         for video, lips in clips:
             for way, settings in ways.items():
                 track = faces.find_track(media.Video(video), settings)
-                errors[way].append(_error(track.points, lips))
+                errors[way].append(distance(faces.crop_matrices(track.points), lips))
                 looks[way].append(~np.isnan(track.scores))
         for way in ways:
             error = np.concatenate(errors[way])
@@ -57,13 +57,14 @@ def main(grid: Path) -> None:
     )
 
 
-def _error(points: np.ndarray, lips: np.ndarray) -> np.ndarray:
-    matrices = faces.crop_matrices(points)
+def distance(matrices: np.ndarray, lips: np.ndarray) -> np.ndarray:
+    """How far true mouths lie in their crops from where they lie on average."""
     place = np.einsum("tij,tj->ti", matrices[:, :, :2], lips) + matrices[:, :, 2]
     return np.hypot(*(place - place.mean(axis=0)).T)
 
 
-def _mesh_lips(video: Path) -> np.ndarray:
+def mesh_lips(video: Path) -> np.ndarray:
+    """The middle of the outer lips in every frame, by mediapipe's face mesh."""
     from mediapipe.python.solutions.face_mesh import FaceMesh
 
     centres = []

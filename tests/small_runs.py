@@ -8,10 +8,20 @@ import torch
 
 from avsr_bench import runs
 from avsr_bench.decoding import DecodeSettings
-from avsr_bench.nn import AVSR, FrontendSettings, Modality, Network, NetworkSettings, Unified, prunable
+from avsr_bench.nn import (
+    AVSR,
+    Enhancer,
+    EnhancerSettings,
+    FrontendSettings,
+    Modality,
+    Network,
+    NetworkSettings,
+    Unified,
+    prunable,
+)
 from avsr_bench.text import Tokenizer, TokenizerSettings, learn_tokenizer
 
-N = TypeVar("N", AVSR, Unified)
+N = TypeVar("N", AVSR, Unified, Enhancer)
 
 NARROW = FrontendSettings(channels=(4, 6, 8, 10), blocks=1, stem=(3, 3, 3))
 SMALL = NetworkSettings(
@@ -46,6 +56,21 @@ def small_unified(tokens: int | None = None, seed: int = 1, **changes: object) -
     return with_statistics(Unified(replace(SMALL, **changes), tokens or len(small_tokenizer())))  # type: ignore[arg-type]
 
 
+def small_enhancer(modality: Modality = "av", seed: int = 1, **changes: object) -> Enhancer:
+    """An enhancer of the same kind; `changes` are of its own settings."""
+    torch.manual_seed(seed)
+    own = EnhancerSettings(**changes)  # type: ignore[arg-type]
+    return with_statistics(Enhancer(modality, replace(SMALL, centre=True, enhancer=own)))
+
+
+@torch.no_grad()
+def open_wide(network: Enhancer) -> Enhancer:
+    """A network whose gains are 1 everywhere: what goes in comes out."""
+    network.head.gains.weight.zero_()
+    network.head.gains.bias.fill_(20.0)
+    return network
+
+
 @torch.no_grad()
 def with_statistics(network: N) -> N:
     """A network as it is used, with batch statistics that are not those it was made with."""
@@ -68,9 +93,10 @@ def small_run(folder: Path, network: Network) -> Path:
     """A finished run of a network."""
     about = runs.About(system="dense", corpus="synth", size="tiny", modality=network.modality, seed=0)
     folder.mkdir(parents=True, exist_ok=True)
-    small_tokenizer().save(folder)
-    runs.write_recipe(
-        folder, about, {"network": asdict(network.settings), "decode": asdict(DecodeSettings(kind="ctc"))}
-    )
+    sections: dict[str, object] = {"network": asdict(network.settings)}
+    if not isinstance(network, Enhancer):
+        small_tokenizer().save(folder)
+        sections["decode"] = asdict(DecodeSettings(kind="ctc"))
+    runs.write_recipe(folder, about, sections)
     runs.write_weights(folder, network.state_dict())
     return folder

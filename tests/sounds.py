@@ -38,3 +38,11 @@ def write_wave(path, samples, rate=16_000):
         file.setframerate(rate)
         file.writeframes(samples.astype("<i2").tobytes())
     return path
+
+
+def carried(seconds: float, rate: int = 16_000, seed: int = 0, level: float = 2500) -> np.ndarray:
+    """Sound in which every sample is told from its neighbours, and which 16 kHz can carry."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.normal(size=round(seconds * rate) + 64)
+    smooth = np.convolve(coarse, np.hanning(16), "valid")[: round(seconds * rate)]
+    return (level * smooth / max(smooth.std(), 1.0)).clip(-30_000, 30_000).astype(np.int16)

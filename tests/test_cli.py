@@ -24,6 +24,7 @@ VERBS = {  # and the options of each, or its own verbs: to be changed here when 
     " seed device out json",
     "noise": "list preview apply",
     "transcribe": "model format out preview all-faces face modality decode beam window device force",
+    "enhance": "model out face other-mouth stream device force",
     "import": "tokenizer units out",
     "export": "format out force modality",
     "label": "with name split modality decode beam device part force",
@@ -131,6 +132,10 @@ def test_reading_with_a_network_does_not_import_the_compiler():
         (("leaderboard", "make", "--models", "dense,,msrs"), 2, "a name is missing"),
         (("leaderboard", "make", "--models", "dnse"), 2, "Did you mean dense?"),
         (("transcribe", "a.mp4", "--model", "x", "--all-faces", "--face", "center"), 2, "give one of the two"),
+        (("enhance", "a.mp4", "--model", "x", "--out", "a.ogg"), 2, "must end in one of .wav, .mp4"),
+        (("enhance", "a.mp4", "--model", "x", "--out", "b.wav", "--face", "leftmost"), 2, "largest, center or X,Y"),
+        (("enhance", "a.mp4", "--model", "x", "--out", "b.wav"), 1, "avsr-bench train"),
+        (("enhance", "a.mp4", "--model", "x"), 2, "--out"),
         (("fly",), 2, "fly"),
     ],
 )

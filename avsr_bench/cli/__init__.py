@@ -9,6 +9,7 @@ from types import FrameType
 from ..inert import line
 from ..records import Misused, Refused
 from . import (
+    enhance,
     evaluate,
     export,
     importing,
@@ -36,6 +37,7 @@ evaluate.add_to(app)
 robustness.add_to(app)
 noise.add_to(app)
 transcribe.add_to(app)
+enhance.add_to(app)
 importing.add_to(app)
 export.add_to(app)
 leaderboard.add_to(app)

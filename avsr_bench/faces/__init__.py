@@ -8,7 +8,7 @@ mouths = [picture.warp(matrix, 96, "grey") for picture, matrix in zip(video, fac
 from .crop import MOUTH, centre_matrix, check_in_picture, crop_matrices, fit_mouths
 from .detector import Faces, load_detector
 from .landmarks import Landmarks, find_landmarks, load_landmarks, track_from_landmarks
-from .people import People, Person, Stretch, find_people
+from .people import People, Person, Stretch, find_people, visible_mouths
 from .track import FaceSettings, choose, complete, find_track, link
 from .watch import Sighting, watch
 
@@ -34,5 +34,6 @@ __all__ = [
     "load_detector",
     "load_landmarks",
     "track_from_landmarks",
+    "visible_mouths",
     "watch",
 ]

@@ -31,16 +31,18 @@ LIPS_68 = slice(48, 68)
 REFERENCE_4 = np.array([(102.07, 94.27), (156.36, 93.58), (129.00, 127.70), (129.31, 157.82)])
 
 
-def smooth(points: np.ndarray) -> np.ndarray:
+def smooth(points: np.ndarray, causal: bool = False) -> np.ndarray:
     """Average each frame's shape over its neighbours but keep the frame's own centre. T, K, 2 -> T, K, 2.
 
-    The window shrinks to nothing at both ends, so that it stays centred.
+    The window shrinks to nothing at both ends, so that it stays centred. A `causal` one ends at the frame itself.
     """
     frames = len(points)
     index = np.arange(frames)
-    reach = np.minimum(HALF_WINDOW, np.minimum(index, frames - 1 - index))
+    before = np.minimum(HALF_WINDOW, index)
+    after = np.zeros_like(index) if causal else np.minimum(before, frames - 1 - index)
+    before = before if causal else after
     total = np.concatenate([np.zeros((1, *points.shape[1:])), np.cumsum(points, axis=0, dtype=np.float64)])
-    mean = (total[index + reach + 1] - total[index - reach]) / (2 * reach + 1)[:, None, None]
+    mean = (total[index + after + 1] - total[index - before]) / (before + 1 + after)[:, None, None]
     return mean + points.mean(axis=1, keepdims=True) - mean.mean(axis=1, keepdims=True)
 
 
@@ -76,9 +78,12 @@ def check_in_picture(track: FaceTrack) -> None:
         raise Unusable("mouth-outside", f"the mouth lies outside the picture in {outside.sum()} of {len(track)} frames")
 
 
-def fit_mouths(points: np.ndarray, size: int = MOUTH) -> tuple[np.ndarray, np.ndarray]:
-    """The matrices of `crop_matrices`, and in which frames the mouth lies where the mouth of a face does: bool T."""
-    points = smooth(points.astype(np.float64))
+def fit_mouths(points: np.ndarray, size: int = MOUTH, causal: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """The matrices of `crop_matrices`, and in which frames the mouth lies where the mouth of a face does: bool T.
+
+    Where `causal`, the matrix of a frame follows from its points and those of the frames before it.
+    """
+    points = smooth(points.astype(np.float64), causal)
     if points.shape[1] == 4:
         matrices = similarity(points, REFERENCE_4)
     else:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..media import Picture
 from ..records import FaceTrack, Unusable
+from .crop import fit_mouths
 from .detector import load_detector
 from .track import SAME_LOOK, FaceSettings, Trail, absences, choose, fill, link
 from .watch import Sighting, alike, watch
@@ -106,6 +107,20 @@ def _runs(trail: Trail, sighting: Sighting, max_gap: int) -> Iterator[Trail]:
         first = end
     if first < len(trail.at):
         yield trail.part(first, len(trail.at))
+
+
+def visible_mouths(stretch: Stretch, least: int, causal: bool = False) -> Iterator[tuple[int, np.ndarray]]:
+    """Where the mouth is where a face has it for `least` frames on end: the frame of the video at which that begins,
+    and its crop matrices; `causal` as in `fit_mouths`.
+    """
+    try:
+        matrices, inside = fit_mouths(stretch.track.points, causal=causal)
+    except Unusable:  # points that coincide: no face
+        return
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], inside, [False]]))).reshape(-1, 2)
+    for first, end in edges:
+        if end - first >= least:
+            yield stretch.start + int(first), matrices[first:end]
 
 
 def rejoin(runs: Iterable[Trail]) -> list[list[Trail]]:

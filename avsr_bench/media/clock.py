@@ -1,4 +1,4 @@
-"""From frames at any times to a constant 25 a second."""
+"""From frames at any times to a constant 25 a second; and times for people."""
 
 from __future__ import annotations
 
@@ -57,3 +57,14 @@ def constant_rate(
     while given < total:
         yield chosen.popleft() if chosen else before[2]
         given += 1
+
+
+def in_words(seconds: float) -> str:
+    """A time of a video for people: hours, minutes, seconds.
+
+    >>> in_words(3723.44), in_words(123.44)
+    ('1:02:03.4', '2:03.4')
+    """
+    tenths = round(seconds * 10)
+    hours, minutes, rest = tenths // 36_000, tenths // 600 % 60, f"{tenths % 600 // 10:02d}.{tenths % 10}"
+    return f"{hours}:{minutes:02d}:{rest}" if hours else f"{minutes}:{rest}"

@@ -90,11 +90,11 @@ def read_sound(
     )
 
 
-def sound_by_frames(path: Path, video: float | None = None) -> Iterator[np.ndarray]:
+def sound_by_frames(path: Path, video: float | None = None, fill: bool = True) -> Iterator[np.ndarray]:
     """The sound of a whole file, 640 samples a frame, in memory that does not grow with its length.
 
-    The samples and `video` are those of `read_sound`; the last frame is filled with silence. Nothing comes where the
-    file has no sound.
+    The samples and `video` are those of `read_sound`. The last frame is filled with silence, or where `fill` is false
+    it has the samples that there are. Nothing comes where the file has no sound.
     """
     with open_media(Path(path)) as container:
         if not container.streams.audio:
@@ -112,8 +112,9 @@ def sound_by_frames(path: Path, video: float | None = None) -> Iterator[np.ndarr
             yield from held[:whole].reshape(-1, SAMPLES_PER_FRAME)
             held, first = held[whole:], first + whole
         reader.check()
-        held = np.pad(held, (0, -len(held) % SAMPLES_PER_FRAME))
-        yield from held.reshape(-1, SAMPLES_PER_FRAME)
+        held = np.pad(held, (0, -len(held) % SAMPLES_PER_FRAME)) if fill else held
+        for place in range(0, len(held), SAMPLES_PER_FRAME):
+            yield held[place : place + SAMPLES_PER_FRAME]
 
 
 def _beginning(container: InputContainer, stream: AudioStream, video: float | None) -> float:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, dropwhile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from av.error import FFmpegError
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
+T = TypeVar("T")
 MIN_SIDE = 8  # pixels; nothing smaller shows a face
 END_SLACK = 0.5  # seconds by which a clip may end after the video: word times are rounded, and run over
 _SEEK_FROM = 3.0  # seconds into a video from which seeking costs less than decoding up to there
@@ -188,14 +189,19 @@ class Counted:
     def __iter__(self) -> Iterator[Picture]:
         announced = self.video.info.seconds
         frames = self.video.frames or (0 if announced is None else frame_count(announced))
-        if frames:
-            self.progress.begin(f"{self.video.path.name}: {self.what}", max(frames // FPS, 1), "s")
-        started = time.monotonic()
-        for done, picture in enumerate(self.video, 1):
-            yield picture
-            if done % FPS == 0 and done <= frames:
-                speed = done / FPS / max(time.monotonic() - started, 1e-3)
-                self.progress.step(None, f"{speed:.0f}x real time")
+        yield from counted(self.video, f"{self.video.path.name}: {self.what}", frames, self.progress)
+
+
+def counted(items: Iterable[T], what: str, frames: int, progress: Progress) -> Iterator[T]:
+    """Items, one a frame, while their seconds are shown as progress; nothing is shown of 0 `frames`: nobody knows."""
+    if frames:
+        progress.begin(what, max(frames // FPS, 1), "s")
+    started = time.monotonic()
+    for done, item in enumerate(items, 1):
+        yield item
+        if done % FPS == 0 and done <= frames:
+            speed = done / FPS / max(time.monotonic() - started, 1e-3)
+            progress.step(None, f"{speed:.0f}x real time")
 
 
 def _describe(container: InputContainer, stream: VideoStream, first: VideoFrame) -> tuple[VideoInfo, Upright]:

@@ -19,7 +19,7 @@ import numpy as np
 from .. import faces, media
 from ..evaluation import Reader
 from ..faces import FaceSettings, People, Stretch
-from ..media import Counted, Picture, Video
+from ..media import Counted, Picture, Video, in_words
 from ..prepare_clip import ClipSettings, face_facts
 from ..records import FPS, SAMPLES_PER_FRAME, SILENCE, Progress, Refused, Unusable
 from ..text import TEXT_VERSION
@@ -104,16 +104,11 @@ def _takes(people: People, chosen: list[int]) -> tuple[tuple[Take, ...], np.ndar
 
 def _takes_of(face: int, stretch: Stretch) -> Iterator[Take]:
     """A stretch without the frames in which the mouth is not where a face has it."""
-    try:
-        matrices, inside = faces.fit_mouths(stretch.track.points)
-    except Unusable:  # points that coincide: no face
-        return
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], inside, [False]]))).reshape(-1, 2)
-    for first, end in edges:
-        if end - first >= MIN_FRAMES:
-            box = np.median(stretch.track.boxes[first:end], axis=0)
-            facts = {"box": [round(float(side), 1) for side in box], **face_facts(stretch.track)}
-            yield Take(face, stretch.start + int(first), matrices[first:end], facts)
+    for start, matrices in faces.visible_mouths(stretch, MIN_FRAMES):
+        first = start - stretch.start
+        box = np.median(stretch.track.boxes[first : first + len(matrices)], axis=0)
+        facts = {"box": [round(float(side), 1) for side in box], **face_facts(stretch.track)}
+        yield Take(face, start, matrices, facts)
 
 
 def _read(
@@ -177,16 +172,9 @@ def _gaps(content: np.ndarray) -> Iterator[Gap]:
 
 def _gap_note(gaps: tuple[Gap, ...], frames: int) -> str:
     away = sum(gap.end - gap.start for gap in gaps)
-    named = ", ".join(f"{clock(gap.start)}-{clock(gap.end)} {gap.why}" for gap in gaps[:3])
+    named = ", ".join(f"{in_words(gap.start)}-{in_words(gap.end)} {gap.why}" for gap in gaps[:3])
     more = f", and {len(gaps) - 3} more" if len(gaps) > 3 else ""
     return f"nothing is read in {away:.1f} of {frames / FPS:.1f} s: {named}{more}"
-
-
-def clock(seconds: float) -> str:
-    """A time of a video for people: 1:02:03.4, or 2:03.4."""
-    tenths = round(seconds * 10)
-    hours, minutes, rest = tenths // 36_000, tenths // 600 % 60, f"{tenths % 600 // 10:02d}.{tenths % 10}"
-    return f"{hours}:{minutes:02d}:{rest}" if hours else f"{minutes}:{rest}"
 
 
 def _about(reader: Reader, settings: TranscribeSettings) -> dict[str, Any]:

@@ -7,12 +7,14 @@ import sys
 import pytest
 from mouths import make_shards
 from people import talking
-from small_runs import small_network, small_run
+from small_runs import small_enhancer, small_network, small_run
 from videos import tone, write_video
 
 COMMANDS = {
     "text": "transcribe VIDEO --model RUN --out DISK/out.json --force --device cpu",
     "preview": "transcribe VIDEO --model RUN --preview DISK/out.mp4 --force --device cpu",
+    "clean sound": "enhance VIDEO --model ENHANCER --out DISK/out.wav --force --device cpu",
+    "clean video": "enhance VIDEO --model ENHANCER --out DISK/out.mp4 --force --device cpu",
     "noisy video": "noise apply VIDEO DISK/out.mkv --noise jpeg:3 --force",
     "noise sheet": "noise preview --out DISK/out.png --force",
     "contact sheet": "inspect DATA --out DISK/out.png --force",
@@ -67,6 +69,7 @@ def places(tmp_path_factory):
         "VIDEO": video,
         "VIDEOS": video.parent,
         "RUN": small_run(folder / "run", small_network()),
+        "ENHANCER": small_run(folder / "enhancer", small_enhancer()),
         "DATA": folder / "data",
         "RESULTS": folder / "results",
         "DISK": folder / "disk",

@@ -13,7 +13,7 @@ from archives import write
 from mouths import make_shards
 from people import talking
 from PIL import Image
-from small_runs import small_network, small_run
+from small_runs import small_enhancer, small_network, small_run
 from typer.testing import CliRunner
 from videos import tone, write_video
 
@@ -26,6 +26,8 @@ COMMANDS = {
     "subtitles": ("transcribe VIDEO --model RUN --out OUT --device cpu", ".srt", False),
     "transcript": ("transcribe VIDEO --model RUN --out OUT --device cpu", ".json", True),
     "preview": ("transcribe VIDEO --model RUN --preview OUT --device cpu", ".mp4", False),
+    "clean sound": ("enhance VIDEO --model ENHANCER --out OUT --device cpu", ".wav", False),
+    "clean video": ("enhance VIDEO --model ENHANCER --out OUT --device cpu", ".mp4", False),
     "noisy video": ("noise apply VIDEO OUT --noise jpeg:3", ".mkv", False),
     "noise sheet": ("noise preview --out OUT", ".png", True),
     "contact sheet": ("inspect DATA --out OUT", ".png", True),
@@ -33,7 +35,7 @@ COMMANDS = {
     "packed": ("export RUN --format sparse --out OUT", ".safetensors", True),
 }
 SOME = [pytest.param(name, marks=pytest.mark.slow) if name == "onnx" else name for name in COMMANDS]  # 15 s each
-STREAMS = [name for name in COMMANDS if name not in ("preview", "noisy video")]
+STREAMS = [name for name in COMMANDS if name not in ("preview", "noisy video", "clean video")]
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,7 @@ def places(tmp_path_factory):
     return {
         "VIDEO": write_video(folder / "talk.mp4", talking(12), sound=tone(0.48)),
         "RUN": small_run(folder / "run", small_network()),
+        "ENHANCER": small_run(folder / "enhancer", small_enhancer()),
         "DATA": folder / "data",
     }
 
@@ -73,6 +76,9 @@ def opens(name, path):
     if suffix in (".mp4", ".mkv"):
         with av.open(str(path)) as container:
             assert container.streams.video[0].average_rate == 25
+    elif suffix == ".wav":
+        with av.open(str(path)) as container:
+            assert container.streams.audio[0].rate == 16_000
     elif suffix == ".png":
         Image.open(path).load()
     elif suffix == ".onnx":

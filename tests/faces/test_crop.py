@@ -11,6 +11,7 @@ from avsr_bench.faces.crop import (
     centre_matrix,
     check_in_picture,
     crop_matrices,
+    fit_mouths,
     similarity,
     smooth,
 )
@@ -44,6 +45,21 @@ def smooth_straightforward(points):
 def test_smoothing_is_the_published_algorithm(frames, seed):
     points = track_of(frames, seed)
     np.testing.assert_allclose(smooth(points), smooth_straightforward(points), atol=1e-9)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 60), st.integers(0, 59), st.integers(0, 1000))
+def test_a_causal_crop_depends_on_no_later_frame(frames, cut, seed):
+    points = track_of(frames, seed)
+    cut = min(cut, frames - 1)
+    later = points.copy()
+    later[cut + 1 :] += np.random.default_rng(seed).normal(0, 50, later[cut + 1 :].shape)
+    whole, short, changed = (fit_mouths(each, causal=True)[0] for each in (points, points[: cut + 1], later))
+    np.testing.assert_allclose(whole[: cut + 1], short, atol=1e-9)
+    np.testing.assert_allclose(changed[: cut + 1], short, atol=1e-9)
+    shape = points[max(0, cut - 6) : cut + 1].mean(axis=0)  # the usual window, as far as it lies behind
+    own = shape + points[cut].mean(axis=0) - shape.mean(axis=0)
+    np.testing.assert_allclose(smooth(points, causal=True)[cut], own, atol=1e-9)
 
 
 @settings(max_examples=50, deadline=None)

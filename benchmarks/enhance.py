@@ -91,7 +91,7 @@ def _of(folder: Path, other: bool = False) -> dict[str, Result]:
     (path,) = folder.glob("results/test-some60-read-by-*.zip")
     kept = read_archive(path)
     results = [kept.result(name) for name in kept.names]
-    return {each.condition: each for each in results if (each.lips == "other") == other}
+    return {each.condition: each for each in results if (each.lips_seed is not None) == other}
 
 
 def _noisy() -> dict[str, Result]:

@@ -19,7 +19,7 @@ VERBS = {  # and the options of each, or its own verbs: to be changed here when 
     "inspect": "out json force",
     "validate": "json",
     "train": "data size modality seed out resume dry-run figures",
-    "evaluate": "data split modality decode beam noise sound read lips apply-to root seed device limit out json",
+    "evaluate": "data split modality decode beam noise sound read lips apply-to root seed device limit out sheet json",
     "robustness": "noise levels sound enhance models reference data split apply-to root modality decode beam part limit"
     " seed device out json",
     "noise": "list preview apply",

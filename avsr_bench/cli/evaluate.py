@@ -63,6 +63,12 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Of the result.  [default: RUN/results/SPLIT]")
     ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="For an enhancer: spectrograms and sound files of four clips, and nothing else."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """WER and CER of a run on a split, clean or under noise, with what was heard beside it.
@@ -98,6 +104,9 @@ def evaluate(
     enhances = evaluation.opened(request)[1].network.enhancer is not None
     try:
         with shown(quiet=as_json) as progress:
+            if sheet is not None:
+                evaluation.write_sheet(request, sheet, progress)
+                return
             if enhances:
                 cleaned = evaluation.evaluate_enhancer(request, progress)
             else:

@@ -29,6 +29,7 @@ from .stream import Frame, Speed, Stream, algorithmic_ms, enhanced, speed_on_one
 AT_ONCE = 25  # frames a call of the network where nobody waits for them: a third of the time of one by one (docs)
 TIMED = 10 * FPS  # frames that are gone through again on one thread, to time it
 NEEDS_NO_FACE = "a run of --modality audio needs no face"
+SHORT = 0.1  # seconds: sound often ends a frame after the picture, which nobody needs to be told
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def enhance(request: EnhanceRequest, progress: Progress = SILENCE) -> Enhanced:
         gc.collect(1)  # PyAV's containers refer to one another: see prepare_clip.make_sample
     if found.silent:
         progress.say(f"{request.source}: its sound is silence")
-    if found.gaps:
+    if any(gap.end - gap.start > SHORT for gap in found.gaps):
         progress.say(f"{request.source}: {_gap_note(found)}")
     return found
 

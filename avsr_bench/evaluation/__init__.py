@@ -16,6 +16,7 @@ from .conditions import CLEAN, Condition, corrupted, open_sound, visual
 from .device import pick_device, ran_out_of_memory
 from .engine import Heard, Task, sweep
 from .enhancer_job import evaluate_enhancer
+from .enhancer_sheet import write_sheet
 from .enhancing import Cleaner, draw_lips, open_cleaner
 from .job import Evaluated, EvaluateRequest, evaluate, opened
 from .reading import (
@@ -74,4 +75,5 @@ __all__ = [
     "view_of",
     "visual",
     "weights_digest",
+    "write_sheet",
 ]

@@ -1,7 +1,9 @@
 """Enhancers measured: bad input first, then what is measured, of whom, and that it is measured once."""
 
+import dataclasses
 import json
 import shutil
+import wave
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from avsr_bench.evaluation import (
     open_sound,
     read_clips,
     view_of,
+    write_sheet,
 )
 from avsr_bench.evaluation.enhancing import as_long
 from avsr_bench.records import Misused, Refused
@@ -310,3 +313,37 @@ class TestCommandLine:
     def test_one_line_of_error(self, avsr, corpus, enhancers):
         code, out, err = avsr("evaluate", enhancers["audio"], "--data", corpus.location, "--lips", "other")
         assert (code, out) == (2, "") and err.startswith("avsr-bench: ") and err.count("\n") == 1
+
+
+# The sheet
+
+
+def test_the_sheet_shows_four_clips_and_their_sounds_can_be_played(corpus, enhancers, tmp_path):
+    request = EvaluateRequest(run=str(enhancers["av"]), data=corpus.location, sound="white:0", limit=2)
+    path = write_sheet(request, tmp_path / "sheet", Silence())
+    assert path.read_bytes().startswith(b"\x89PNG")
+    sounds = sorted((tmp_path / "sheet").glob("*.wav"))
+    assert {each.stem.rpartition("-")[2] for each in sounds} == {"noisy", "enhanced", "clean"} and len(sounds) == 6
+    waves = {}
+    for each in sounds:
+        with wave.open(str(each)) as file:
+            assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16000, 1, 2)
+            waves[each.stem] = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(float)
+    key = sounds[0].stem.rpartition("-")[0]
+    noisy, clean = waves[f"{key}-noisy"], waves[f"{key}-clean"]
+    added = noisy - clean
+    assert 10 * np.log10((clean @ clean) / (added @ added)) == pytest.approx(0, abs=0.2)  # one loudness for all
+    assert max(np.abs(each).max() for each in waves.values()) < 32767
+    write_sheet(request, tmp_path / "sheet", Silence())  # ours may be replaced
+
+
+def test_what_a_sheet_is_not_made_of(corpus, enhancers, tmp_path):
+    asked = EvaluateRequest(run=str(enhancers["av"]), data=corpus.location)
+    with pytest.raises(Misused, match="--sheet shows clips under noise: say which with --sound, such as voice:-5"):
+        write_sheet(asked, tmp_path / "sheet", Silence())
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "sheet.png").write_bytes(b"somebody's")
+    with pytest.raises(Refused):
+        write_sheet(dataclasses.replace(asked, sound="white:0"), tmp_path / "others", Silence())
+    assert (tmp_path / "others" / "sheet.png").read_bytes() == b"somebody's"
+    assert len(list((tmp_path / "others").iterdir())) == 1

@@ -70,8 +70,8 @@ def _takes(people: People, causal: bool) -> Iterator[tuple[int, np.ndarray]]:
 class Shown:
     """What the network is shown in each frame: the mouth, or where none is seen the mean of what was shown lately.
 
-    It is the mean that the network takes out of every picture (`nn.causal.RunningMean`), which leaves nothing: as of
-    masked frames in training. The last mouth held still would be lips at rest, those of somebody who is silent. Grey
+    It is the mean that the network takes out of every picture (`nn.causal.RunningMean`), which leaves nothing. The
+    last mouth held still would be lips at rest, those of somebody who is silent. Grey
     would be a leap, and stay in the mean for seconds after the face is back. Before the first mouth it is that one.
     """
 

@@ -78,7 +78,9 @@ def test_a_file_that_is_no_recording(tmp_path, passing, content, says):
 
 def test_runs_of_other_kinds(tmp_path, talk, passing):
     recogniser = small_run(tmp_path / "reads", small_network())
-    with refused("reads is a recogniser, which reads and makes no sound: train one with `avsr-bench train enhance`"):
+    with refused(
+        "reads is a recogniser, which reads and makes no sound: train an enhancer with `avsr-bench train enhance`"
+    ):
         ask(talk, recogniser, tmp_path / "out.wav")
     control = small_run(tmp_path / "control", small_enhancer("av", causal=False))
     with refused("control takes whole clips alone (network.enhancer.causal=false): use a causal run"):

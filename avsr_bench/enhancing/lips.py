@@ -71,8 +71,8 @@ class Shown:
     """What the network is shown in each frame: the mouth, or where none is seen the mean of what was shown lately.
 
     It is the mean that the network takes out of every picture (`nn.causal.RunningMean`), which leaves nothing. The
-    last mouth held still would be lips at rest, those of somebody who is silent. Grey
-    would be a leap, and stay in the mean for seconds after the face is back. Before the first mouth it is that one.
+    last mouth held still would be lips at rest, those of somebody who is silent. Grey would be a leap, and stay in the
+    mean for seconds after the face is back. Before the first mouth it is that one.
     """
 
     memory: int  # frames that the mean is over

@@ -11,12 +11,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
 from avsr_bench import runs
+from avsr_bench.files import MARK, marked, whole
 from avsr_bench.scoring import Result, read_archive
 
 from .results import record, table
 from .seeds import DATA, SEEDS, Job, run, train_all
 
+FIGURE = Path("docs/enhance.png")
 COMMAND = "make bench ONLY=enhance"
 OUT = Path("runs/synth-enhance")
 READER = OUT / "hears-s0"  # trained with babble, as every network that hears
@@ -80,7 +85,34 @@ def main(grid: Path | None = None) -> None:
         " of the test and validation clips. Means of three training seeds, in brackets the least and the most. Each"
         f" enhancer took its recipe's updates, of the same clips and noise. WER is that of one recogniser, {_name()}."
     )
+    _draw(found, heard)
     record("enhance: clean sound of who is seen to speak", COMMAND, "\n\n".join([about, *parts]))
+
+
+def _draw(found: Found, heard: Mapping[str, Result]) -> None:
+    """The same as a picture: under each noise the distance to clean sound and what is read; bands are the seeds."""
+    figure = Figure(figsize=(10, 6), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(2, len(NOISES), sharex=True, sharey="row")
+    drawn = {who: of for who, of in found.items() if len(of) > 1}
+    for row, (metric, label) in zip(grid, {"estoi": "ESTOI", "wer": "WER, %"}.items(), strict=True):
+        scale = 100 if metric == "wer" else 1
+        for axes, noise in zip(row, NOISES, strict=True):
+            names = [f"{noise}:{ratio}" for ratio in RATIOS]
+            noisy = [float(_of_noisy(metric, found, heard, name)) for name in names]
+            axes.plot(RATIOS, noisy, color="#888888", linestyle="--", label="the noisy sound")
+            for (who, seeds), colour in zip(drawn.items(), ("#0072b2", "#d55e00", "#009e73"), strict=True):
+                values = [[scale * of[name].metrics[metric].value for of in seeds] for name in names]
+                axes.plot(RATIOS, [fmean(each) for each in values], color=colour, marker="o", ms=4, label=who)
+                axes.fill_between(RATIOS, [min(v) for v in values], [max(v) for v in values], color=colour, alpha=0.15)
+            axes.grid(alpha=0.25, linewidth=0.6)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.set_title({"voice": "one other voice", "pink": "pink noise"}[noise], loc="left", fontsize=10)
+            axes.set_xlabel("dB between speech and it")
+        row[0].set_ylabel(label)
+    grid[0][0].legend(frameon=False, fontsize=8)
+    with whole(FIGURE, marked) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=110, metadata={"Software": MARK})
 
 
 def _name() -> str:

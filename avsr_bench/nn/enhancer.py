@@ -28,7 +28,8 @@ HOP = SAMPLES_PER_FRAME // TOKENS  # samples between two tokens: 10 ms
 WINDOW = 2 * HOP  # of the spectra that gains act on: the shortest that overlap by half, so that least has to be awaited
 BINS = WINDOW // 2 + 1  # frequencies of a spectrum
 READS_NOTHING = (  # behind its name
-    "is an enhancer, which makes sound and reads nothing: `avsr-bench enhance VIDEO --model RUN --out clean.wav` uses it"
+    "is an enhancer, which makes sound and reads nothing: `avsr-bench enhance VIDEO --model RUN --out clean.wav`"
+    " uses it"
 )
 WHOLE_CLIP = 10**6  # tokens: a segment that no clip fills
 

@@ -36,6 +36,21 @@ def open_source(kind: str, settings: SoundSettings, data: Path, split: str, seed
     return synth_voices(seed, kind) if settings.babble == "synth" else corpus_voices(data, split, seed, kind)
 
 
+def open_sources(
+    kinds: Sequence[str], settings: SoundSettings, data: Path, split: str, seed: int
+) -> tuple[Source, ...]:
+    """A source for each of some kinds; voices are read once, however many kinds are made of them."""
+    voices: Voices | None = None
+    found: dict[str, Source] = {}
+    for kind in dict.fromkeys(kinds):
+        if kind in OF_VOICES and voices is not None:
+            found[kind] = voices.of_kind(kind)
+            continue
+        found[kind] = source = open_source(kind, settings, data, split, seed)
+        voices = source if isinstance(source, Voices) else voices
+    return tuple(found[kind] for kind in kinds)
+
+
 def babble_splits(split: str, known: Sequence[str]) -> tuple[str, ...]:
     """The splits whose voices the utterances of `split` hear.
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mouths import make_shards
 from videos import tone, write_sound
 
 from avsr_bench import media
-from avsr_bench.babble_sources import corpus_voices, open_source, synth_voices
+from avsr_bench.babble_sources import corpus_voices, open_source, open_sources, synth_voices
 from avsr_bench.locks import hold_part
 from avsr_bench.noise.sound import SoundSettings, mix
 from avsr_bench.records import Clip, Reason, Refused, Sample, Skipped, make_key, rng_for
@@ -235,3 +236,18 @@ def test_the_examples_of_the_page_run(corpus, tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out.splitlines()
     assert printed[:2] == ["12.5 12.5", "-7.5 -7.5"]
     assert len(printed) == 8 and all(line.endswith("babble:0") for line in printed[2:])
+
+
+def test_kinds_of_voices_share_the_voices(tmp_path):
+    place = make_shards(tmp_path / "data" / "small", {"train": 9})
+    opened = open_sources(
+        ("white", "voice", "three-voices", "voice"), SoundSettings(), Path(place.location), "train", 0
+    )
+    alone = [
+        open_source(kind, SoundSettings(), Path(place.location), "train", 0)
+        for kind in ("white", "voice", "three-voices")
+    ]
+    assert [each.name for each in opened] == [each.name for each in (*alone, alone[1])]
+    for one, other in zip(opened, alone, strict=False):
+        drawn = [each.draw(8000, np.random.default_rng(3), "train-0") for each in (one, other)]
+        assert np.array_equal(*drawn)

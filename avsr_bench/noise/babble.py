@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -34,6 +35,12 @@ class Voices:
         contents = "\0".join(f"{speaker} {voice.name}" for speaker, voice in self._voices.items())
         digest = blake2b(contents.encode(errors="surrogatepass"), digest_size=4)
         self.name = f"{kind}-{digest.hexdigest()}"
+
+    def of_kind(self, kind: str) -> Voices:
+        """The same voices, in memory once, as another kind has them."""
+        other = copy.copy(self)
+        other.together, other.name = KINDS[kind], f"{kind}-{self.name.rpartition('-')[2]}"
+        return other
 
     @property
     def speakers(self) -> tuple[str, ...]:

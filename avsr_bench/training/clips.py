@@ -32,7 +32,7 @@ from ..data import (
 )
 from ..files import write_whole
 from ..nn import Batch, Modality
-from ..noise.sound import SoundSettings, Source
+from ..noise.sound import OF_VOICES, SoundSettings, Source
 from ..objectives import Batches
 from ..records import Refused
 from ..text import Tokenizer, check_coverage
@@ -233,11 +233,11 @@ def _beside_noise(
     if "noisy" not in recipe.entry.shown:
         return {}
     settings: InterferenceSettings = objectives.settings_of(recipe.objective, "objective").interference
-    if corpus.is_remote:
-        raise Refused("voices are those of a local corpus: copy the corpus here to train an enhancer")
-    place = Path(corpus.location)
-    known = {kind: babble_sources.open_source(kind, SoundSettings(), place, split, seed) for kind in settings.kinds}
-    sources = tuple(known[kind] for kind in settings.kinds)
+    if corpus.is_remote and set(OF_VOICES) & set(settings.kinds):
+        raise Refused(
+            "voices are those of a local corpus: copy it here, or leave them out of objective.interference.kinds"
+        )
+    sources = babble_sources.open_sources(settings.kinds, SoundSettings(), Path(corpus.location), split, seed)
     show = partial(_beside, side=recipe.network.mouth, augment=augment, settings=settings, seed=seed, sources=sources)
     return {"noisy": partial(show, noisy=True), "clean": partial(show, noisy=False)}
 

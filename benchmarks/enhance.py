@@ -44,7 +44,19 @@ def main(grid: Path | None = None) -> None:
     train_all(jobs)
     for noise in NOISES:
         said = f"{noise}:{','.join(map(str, RATIOS))}"
-        words = ("robustness", "--data", DATA, "--models", str(READER), "--sound", said, "--decode", "ctc")
+        words = (
+            "robustness",
+            "--data",
+            DATA,
+            "--models",
+            str(READER),
+            "--noise",
+            "none",
+            "--sound",
+            said,
+            "--decode",
+            "ctc",
+        )
         run(*words, "--out", str(OUT / "noisy"), *SOME)
         for folder in sorted(OUT.glob("*-s*")):
             if folder == READER:

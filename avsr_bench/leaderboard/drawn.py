@@ -35,7 +35,7 @@ class Drawn:
         of_budget = self.board.dense(model)
         if isinstance(of_budget, Model):
             return of_budget
-        known = [each for each in self.models if each.system == DENSE and not each.noisy_training]
+        known = [each for each in self.models if self.board.is_plain(each) and not each.noisy_training]
         return min(known, key=lambda each: (each.home != self.board.test.corpus, each.run), default=None)
 
     def clean(self) -> dict[Model, Mean]:

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from .. import noise
 from ..records import Refused
 from ..scoring import Comparison, Interval
-from .boards import CLEAN_KEY, DENSE, Board, Key, Model
+from .boards import CLEAN_KEY, Board, Key, Model
 from .comparisons import NOTHING_LEFT, Mean, compare_models, level_sets, mean_of
 from .table import points, said_levels
 
@@ -92,7 +92,7 @@ def find(board: Board) -> Findings:
     return Findings(
         networks=len(ranked),
         lowest=_rate(names[best], means[best]) if best else None,
-        dense=best is not None and best.system == DENSE,
+        dense=best is not None and board.is_plain(best),
         level=tuple(names[each] for each in ranked[1:] if best and means[each].value == means[best].value),
         against=_of_best(board, ranked, means, names),
         sparse=len(pairs),
@@ -111,7 +111,7 @@ def _of_best(
     if not ranked:
         return None
     best = ranked[0]
-    if best.system == DENSE:
+    if board.is_plain(best):
         rivals = [model for model in ranked[1:] if board.dense(model) is best]
         return _difference(best, rivals[0], names) if rivals else None
     dense = board.dense(best)
@@ -132,7 +132,7 @@ def _against_dense(board: Board, sparse: Sequence[Model], names: dict[Model, str
 
 def _under_noise(board: Board, ranked: Sequence[Model]) -> tuple[Model | None, Mean | None, str]:
     """Dense under noise, else the lowest network that was read so: over all families, and most of the levels."""
-    for model in sorted(ranked, key=lambda each: each.system != DENSE or each.noisy_training):
+    for model in sorted(ranked, key=lambda each: not board.is_plain(each) or each.noisy_training):
         for where in board.noises:
             for levels in level_sets(board, where) if where.on != "sound" else ():
                 keys: list[Key] = [(where, family, level) for family in noise.FAMILIES for level in levels]

@@ -74,9 +74,9 @@ def noise_figures(drawn: Drawn) -> Iterator[Figure]:
 def _by_system(drawn: Drawn, met: Sequence[Model], where: Where) -> Iterator[Figure]:
     curves = {model: curve for model in met if (curve := _of_levels(model, where, tuple(noise.FAMILIES))).x}
     systems = [(name, _near_half(mine)) for name, mine in drawn.by_system(curves)]
-    if dense := [model for model in curves if model.system == DENSE and model.noisy_training]:
+    if dense := [model for model in curves if drawn.board.is_plain(model) and model.noisy_training]:
         systems.insert(0, (DENSE, dense[:1]))
-    systems = systems or [(DENSE, [model for model in curves if model.system == DENSE][:1])]
+    systems = systems or [(DENSE, [model for model in curves if drawn.board.is_plain(model)][:1])]
     if not curves:
         return
     drawing, grid = panels(len(systems))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from archives import put
@@ -73,6 +75,26 @@ def test_dense_is_that_of_the_same_reading_and_training_corpus(results, make):
         assert (found.run, found.decoding) == (dense, reading)
     assert compared["synth/dense-tiny-s0", "beam 40"] == ""
     assert compared["lrs/set-tiny-s0", "greedy CTC"] == "no dense run of this budget"  # none was trained on lrs
+
+
+def test_dense_that_began_elsewhere_or_lacks_texts_is_no_reference(results, make):
+    few = make.sentences(5, 2)
+    whole = Budget(frames=8_000_000, updates=800, labelled_hours=0.5)
+    runs = {
+        "dense-tiny-s0": whole,
+        "dense-fifth-tiny-s0": replace(whole, labelled_hours=0.1),
+        "dense-labels-tiny-s0": replace(whole, labelled_hours=0.1, automatic_hours=0.4),
+        "dense-begun-tiny-s0": replace(whole, ancestors=(Ancestor("synth/braven-tiny-av-s0", 1000, "ab"),)),
+        "set-tiny-s0": whole,
+    }
+    for run, budget in runs.items():
+        make.measure(results, f"synth/{run}", texts=few, budget=budget, system=run.partition("-")[0])
+    ((board,), _) = make_boards(read_rows([results]).rows)
+    compared = {model.run: board.dense(model) for model in board.models}
+    assert compared.pop("synth/dense-tiny-s0") == ""
+    assert {run: dense.run for run, dense in compared.items()} == {
+        f"synth/{run}": "synth/dense-tiny-s0" for run in runs if run != "dense-tiny-s0"
+    }
 
 
 def test_what_may_not_share_a_table_does_not(results, make):

@@ -166,7 +166,7 @@ def _print_cleaned(found: Sequence[Evaluated]) -> None:
         soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("sound", overflow="fold")
+    table.add_column("sound", no_wrap=True)
     names = [name for name in METRICS if any(name in result.metrics for result in results)]
     for name in names:
         table.add_column(f"{METRICS[name].label} {METRICS[name].unit}".rstrip(), justify="right")

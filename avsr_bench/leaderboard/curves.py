@@ -52,13 +52,13 @@ class Group:
 
 def gather(rows: Iterable[Row], runs: Path) -> list[str]:
     """Keep what figures need of every run that has results, and say which runs are gone or cannot be read."""
-    notes = []
+    notes, gone = [], list[Path]()
     for run, weights, folder in sorted(
         {(row.result.folder, row.result.weights, row.path.parent.parent) for row in rows}
     ):
         here = runs / run
         if not here.is_dir():
-            notes.append(f"{here} is gone: its results stand, `rerun` needs it trained again")
+            gone.append(here)
             continue
         try:
             curve, table = _newer(here / METRICS, folder / GRADIENTS), _newer(here / WEIGHTS, folder / LAYERS)

@@ -23,6 +23,7 @@ from .rows import Row
 METRICS, WEIGHTS, RECIPE, PASSES = "metrics.csv", "model.safetensors", "recipe.yaml", "passes.csv"  # of a run
 GRADIENTS, VALIDATION, LAYERS = "gradients.csv", "validation.csv", "layers.csv"  # what is kept of them
 STEP, GRADIENT, LOSS = "update", "grad/first", "valid/loss"  # columns of metrics.csv
+FEW = 3  # runs that are gone, each with a line of its own
 POINTS = 200  # of a curve: more cannot be told apart in a figure
 
 GROUPS = ("front-end", "attention", "feed-forward", "convolution", "decoder", "output")
@@ -52,13 +53,14 @@ class Group:
 
 def gather(rows: Iterable[Row], runs: Path) -> list[str]:
     """Keep what figures need of every run that has results, and say which runs are gone or cannot be read."""
-    notes, gone = [], list[Path]()
+    notes: list[str] = []
+    gone: dict[Path, None] = {}  # a unified network has results by view
     for run, weights, folder in sorted(
         {(row.result.folder, row.result.weights, row.path.parent.parent) for row in rows}
     ):
         here = runs / run
         if not here.is_dir():
-            gone.append(here)
+            gone[here] = None
             continue
         try:
             curve, table = _newer(here / METRICS, folder / GRADIENTS), _newer(here / WEIGHTS, folder / LAYERS)
@@ -83,7 +85,12 @@ def gather(rows: Iterable[Row], runs: Path) -> list[str]:
             notes.append(f"no figures of {run}: {refused}")
         except OSError as error:
             notes.append(f"no figures of {run}: cannot write {kept}: {error.strerror}")
-    return list(dict.fromkeys(notes))
+    lines = [f"{each} is gone: its results stand, `rerun` needs it trained again" for each in gone]
+    if len(gone) > FEW:  # another machine trained them: lines would hide all others
+        lines = [
+            f"{next(iter(gone))} and {len(gone) - 1} more are gone: results stand, `rerun` needs them trained again"
+        ]
+    return [*lines, *dict.fromkeys(notes)]
 
 
 def _newer(source: Path, kept: Path) -> bool:

@@ -85,3 +85,11 @@ def test_runs_that_are_gone_are_named_by_their_folder(measured, published, tmp_p
 )
 def test_weights_belong_to_the_same_parts_as_those_of_other_networks(weight, group):
     assert group_of(weight) == group
+
+
+def test_many_runs_that_are_gone_are_one_line(results, make, published, tmp_path):
+    for number in range(5):
+        make.measure(results, f"synth/set{number}-tiny-s0", texts=make.sentences(5, 2), system=f"set{number}")
+    notes = render([results], published, tmp_path / "out", tmp_path / "runs").notes
+    (note,) = (note for note in notes if "gone" in note)
+    assert note.startswith(f"{tmp_path}/runs/synth/set0-tiny-s0 and 4 more are gone: results stand")

@@ -65,7 +65,7 @@ def test_a_system_that_nobody_named_is_called_after_its_run_without_the_view(res
 
 
 def test_runs_that_are_gone_are_named_by_their_folder(measured, published, tmp_path):
-    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/synth/dense-tiny-s0").mkdir(parents=True)
     notes = render([measured], published, tmp_path / "out", tmp_path / "runs").notes
     assert sum(f"{tmp_path}/runs/synth/usr-tiny-s0 is gone" in note for note in notes) == 1
     assert not any("@" in note for note in notes)

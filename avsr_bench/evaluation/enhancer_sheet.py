@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import wave
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,13 +74,10 @@ def write_sheet(request: EvaluateRequest, folder: Path, progress: Progress) -> P
 
 
 def _wav(samples: np.ndarray) -> bytes:
-    found = io.BytesIO()
-    with wave.open(found, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes((samples * 32767).round().astype("<i2").tobytes())
-    return found.getvalue()
+    content = (samples * 32767).round().astype("<i2").tobytes()
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, RATE, 2 * RATE, 2, 16)  # PCM, one channel, 16 bits
+    chunks = b"WAVE" + form + struct.pack("<4sI", b"data", len(content)) + content
+    return struct.pack("<4sI", b"RIFF", len(chunks)) + chunks
 
 
 def spectrogram(samples: np.ndarray) -> np.ndarray:

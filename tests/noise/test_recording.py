@@ -49,7 +49,8 @@ def test_a_file_without_noise_is_refused_by_name(tmp_path, kind, says):
     with pytest.raises(Refused) as refusal:
         source_of(str(path))
     line = str(refusal.value)
-    assert says in line and "noise.wav" in line and "white, pink, babble or a sound file" in line and "\n" not in line
+    assert says in line and "noise.wav" in line and "\n" not in line
+    assert "white, pink, babble, voice, two-voices, three-voices or a sound file" in line
 
 
 def test_a_file_of_any_rate_and_channels_is_heard(tmp_path):

@@ -162,7 +162,7 @@ def _write(
             out.add(levels.clip(-32768, 32767).astype(np.int16))
         if not stream.given:
             raise Refused(f"{request.source} has no sound: there is nothing to enhance")
-        # Before the file is there: whoever stops it here is told that nothing was written.
+        # Inside, so that Ctrl-C during the timing leaves no file, as its message says.
         latency = _latency(run, stream, timed) if request.stream else None
     gaps = () if shown is None else tuple(Gap(first / FPS, end / FPS) for first, end in shown.gaps)
     return Enhanced(stream.given, clipped, stream.silent, gaps, latency)

@@ -60,7 +60,10 @@ class Enhance(Objective):
         """The loss, and by how many dB the output is nearer to the clean sound than the noisy sound was."""
         noisy, clean = views
         assert noisy.audio is not None and clean.audio is not None
+        from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio as si_sdr
+
         output = self.enhanced(noisy)
+        # Means are not taken out, as `scoring.sound` does of single clips: they would put sound into the padding.
         gain = si_sdr(output, clean.audio) - si_sdr(noisy.audio, clean.audio)
         return {"loss": self.losses(output, clean), "si_sdr_gain": gain}
 
@@ -81,11 +84,3 @@ class Enhance(Objective):
         """Each frame once, though clips come noisy and clean."""
         ((noisy, _),) = batches.values()
         return noisy.lengths.sum(), torch.zeros_like(noisy.lengths.sum())
-
-
-def si_sdr(output: Tensor, clean: Tensor) -> Tensor:
-    """The scale-invariant ratio of signal to distortion of each clip, in dB (arXiv 1811.02508): B, N to B."""
-    scale = (output * clean).sum(1) / (clean.square().sum(1) + SILENT)
-    wanted = scale[:, None] * clean
-    off = (output - wanted).square().mean(1) + SILENT
-    return 10 * torch.log10((wanted.square().mean(1) + SILENT) / off)

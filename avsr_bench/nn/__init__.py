@@ -1,6 +1,7 @@
 """The recogniser: one network for lips, sound or both, from tiny to the published sizes, and the published weights."""
 
 from .decoder import DecoderState
+from .discriminators import Contest, Discriminators, DiscriminatorSettings, persuaded
 from .drawn import Network, draw, make
 from .enhancer import READS_NOTHING, Enhancer, EnhancerState
 from .groups import Group
@@ -19,10 +20,12 @@ from .settings import (
     Modality,
     NetworkSettings,
     Reads,
+    VocoderSettings,
 )
 from .settings_from_weights import settings_of, tokens_of
 from .size import check_size, parameters_of
 from .unified import VIEWS, Unified, View
+from .vocoder import VocoderHead
 
 __all__ = [
     "AVSR",
@@ -34,7 +37,10 @@ __all__ = [
     "VIEWS",
     "Answers",
     "Batch",
+    "Contest",
     "DecoderState",
+    "DiscriminatorSettings",
+    "Discriminators",
     "Enhancer",
     "EnhancerSettings",
     "EnhancerState",
@@ -51,6 +57,8 @@ __all__ = [
     "Report",
     "Unified",
     "View",
+    "VocoderHead",
+    "VocoderSettings",
     "Weights",
     "check_size",
     "draw",
@@ -63,6 +71,7 @@ __all__ = [
     "network_of",
     "our_name",
     "parameters_of",
+    "persuaded",
     "prunable",
     "published_name",
     "read",

@@ -19,6 +19,7 @@ from .frontend import SAMPLES_PER_FRAME, AudioFrontend, ResidualBlock, make_fron
 from .settings import FrontendSettings, NetworkSettings
 
 TOKENS = 4  # that the front-end for sound gives for a frame: one every 10 ms (RT-LA-VocE)
+HOP = SAMPLES_PER_FRAME // TOKENS  # samples of a token
 
 
 class Pasts:

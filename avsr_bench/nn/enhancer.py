@@ -4,7 +4,9 @@ RT-LA-VocE (arXiv 2407.07825): a visual stem over past frames, a waveform front-
 without right context (torchaudio's).
 
 pictures ─► running mean ─► stem, front-end ──(each four times)──┐
-sound ────► front-end of 10 ms steps ────────────────────────────┴─► Emformer ─► gains ─► sound
+sound ────► front-end of 10 ms steps ────────────────────────────┴─► Emformer ─► head ─► sound
+
+The head is a gain for each frequency, or log-mels and a vocoder (`nn.vocoder`).
 
     clean = enhancer(video, sound, lengths)            # whole clips
     piece, state = enhancer.step(video, sound, state)  # any number of frames, then the next
@@ -18,13 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .causal import TOKENS, CausalAudioFrontend, CausalVideoFrontend, Pasts, RunningMean
+from .causal import HOP, TOKENS, CausalAudioFrontend, CausalVideoFrontend, Pasts, RunningMean
 from .frontend import SAMPLES_PER_FRAME
 from .inputs import STRETCH, normalised
 from .layers import length_mask
 from .settings import NetworkSettings, Reads
+from .vocoder import VocoderHead
 
-HOP = SAMPLES_PER_FRAME // TOKENS  # samples between two tokens: 10 ms
 WINDOW = 2 * HOP  # of the spectra that gains act on: the shortest that overlap by half, so that least has to be awaited
 BINS = WINDOW // 2 + 1  # frequencies of a spectrum
 READS_NOTHING = (  # behind its name
@@ -78,7 +80,7 @@ class Enhancer(nn.Module):
         # Ours: a way past the Emformer, and its weights not drawn smaller. After 200 updates sound alone is 4.2 dB (the
         # first) and 5.0 (the second) nearer to speech in pink noise at -5 dB; without both 2.7 (one run each).
         self.norm = nn.LayerNorm(settings.width)
-        self.head = MaskHead(settings.width)
+        self.head = MaskHead(settings.width) if own.head == "mask" else VocoderHead(settings.width, own.vocoder)
 
     @property
     def delay(self) -> int:
@@ -91,10 +93,14 @@ class Enhancer(nn.Module):
         sound = F.pad(sound, (0, SAMPLES_PER_FRAME))
         video = None if video is None else F.pad(video, (0, 0, 0, 0, 0, 1))
         pasts = Pasts()
-        entered = self._enter(video, sound, lengths, pasts)
-        context, _ = self.context(entered, (lengths + 1) * TOKENS)
-        clean = self.head(self.norm(entered + context), sound, pasts)
+        clean = self.head(self._tokens(video, sound, lengths, pasts, behind=1), sound, pasts)
         return clean[:, self.delay : self.delay + sound.shape[1] - SAMPLES_PER_FRAME]
+
+    def mels(self, video: Tensor | None, sound: Tensor, lengths: Tensor) -> Tensor:
+        """What the vocoder is given of whole clips: B, 4 T, 80."""
+        assert isinstance(self.head, VocoderHead)
+        pasts = Pasts()
+        return self.head.mels(self._tokens(video, sound, lengths, pasts), sound, pasts)
 
     def step(
         self, video: Tensor | None, sound: Tensor, state: EnhancerState | None = None
@@ -133,6 +139,13 @@ class Enhancer(nn.Module):
             contexts.append(context)
         assert kept is not None
         return self.head(self.norm(entered + torch.cat(contexts, dim=1)), sound, pasts), EnhancerState(pasts.kept, kept)
+
+    def _tokens(self, video: Tensor | None, sound: Tensor, lengths: Tensor, pasts: Pasts, behind: int = 0) -> Tensor:
+        """What the head is given of whole clips, and of so many frames behind their ends: B, 4 T, D."""
+        entered = self._enter(video, sound, lengths, pasts)
+        context, _ = self.context(entered, (lengths + behind) * TOKENS)
+        tokens: Tensor = self.norm(entered + context)
+        return tokens
 
     def _enter(self, video: Tensor | None, sound: Tensor, lengths: Tensor, pasts: Pasts) -> Tensor:
         """What the Emformer sees: B, 4 T, D."""

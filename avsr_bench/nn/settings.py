@@ -54,12 +54,28 @@ class LowRankSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class VocoderSettings:
+    """What makes sound of log-mels: with the sizes of HiFi-GAN V1 (arXiv 2010.05646)."""
+
+    channels: Annotated[int, Interval(ge=16, le=16_384)] = 512  # of the first; four stages halve them
+    kernels: Annotated[tuple[Side, ...], Len(1, 8)] = (3, 7, 11)
+    dilations: Annotated[tuple[Side, ...], Len(1, 8)] = (1, 3, 5)
+    # Tokens of 10 ms that it waits for before it makes the sound of one, ours: the newest samples hardly count in a
+    # log-mel, whose window has its middle 20 ms before its end. On synth, clean speech made anew by 144,000 weights and
+    # 400 updates has ESTOI 0.53 without waiting and 0.64 with 2 (one run each, tried by hand).
+    wait: Annotated[int, Interval(ge=0, le=4)] = 2
+
+
+@dataclass(frozen=True, slots=True)
 class EnhancerSettings:
     """What makes a network an enhancer: noisy sound, and lips, become clean sound. All numbers are ours."""
 
     left: Annotated[int, Interval(ge=0, le=100_000)] = 120  # tokens of 10 ms that it looks back, beside its own frame
     still: Annotated[int, Interval(ge=1, le=100_000)] = 75  # frames over which the mean picture is followed
     causal: bool = True  # false is a control: attention over the whole clip, which no stream could have
+    # mask: a gain for each frequency of the noisy sound; vocoder: log-mels, of which new sound is made.
+    head: Literal["mask", "vocoder"] = "mask"
+    vocoder: VocoderSettings = field(default_factory=VocoderSettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from ..records import Refused
 from .enhancer import BINS
 from .frontend import plain_width
 from .low_rank import Ranks, rank_of, stack
-from .settings import FrontendSettings, NetworkSettings, Reads
+from .settings import FrontendSettings, NetworkSettings, Reads, VocoderSettings
+from .vocoder import BANDS, EDGE, RATES
 
 MOST_PARAMETERS = 20 * 10**9  # 80 times BASE-L; 80 GB in float32
 
@@ -60,7 +61,22 @@ def _enhancer(modality: Reads, settings: NetworkSettings) -> int:
     (seen, video), (heard, audio) = _frontend(settings, "video"), _frontend(settings, "audio")
     entering, frontends = (seen + heard, video + audio) if modality == "av" else (heard, audio)
     block = 4 * (width**2 + width) + 3 * norm + 2 * width * hidden + hidden + width
-    return frontends + (entering + 1) * width + settings.encoder_blocks * block + norm + (width + 1) * BINS
+    body = frontends + (entering + 1) * width + settings.encoder_blocks * block + norm
+    assert settings.enhancer is not None
+    if settings.enhancer.head == "mask":
+        return body + (width + 1) * BINS
+    return body + (width + 1) * BANDS + _vocoder(settings.enhancer.vocoder)
+
+
+def _vocoder(settings: VocoderSettings) -> int:
+    channels = settings.channels
+    total = (BANDS * EDGE + 1) * channels
+    for rate in RATES:
+        half = channels // 2
+        blocks = sum(2 * len(settings.dilations) * (kernel * half + 1) * half for kernel in settings.kernels)
+        total += (channels * 2 * rate + 1) * half + blocks
+        channels = half
+    return total + EDGE * channels + 1
 
 
 def _block(settings: NetworkSettings, ranks: Ranks) -> int:

@@ -17,6 +17,7 @@ from .objective import Batches, Objective
 from .recognise import Recognise, RecogniseSettings
 from .unified import UnifiedObjective, UnifiedSettings
 from .unified_prediction import UnifiedPrediction, UnifiedPredictionSettings
+from .vocode import Vocode, taught
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ OBJECTIVES: dict[str, ObjectiveEntry] = {
     ),
     "enhance": ObjectiveEntry(
         EnhanceSettings,
-        Enhance,
+        taught,
         reads=("av", "audio"),
         textless=("clips",),
         compiles=False,
@@ -153,6 +154,7 @@ __all__ = [
     "Recognise",
     "UnifiedObjective",
     "UnifiedPrediction",
+    "Vocode",
     "build",
     "check_network",
     "check_recognises",

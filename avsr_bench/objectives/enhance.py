@@ -6,31 +6,48 @@ sound to what the output is off by:
     loss = - 10 log10(|clean|^2 / (|output - clean|^2 + |clean|^2 / 1000))
 
 so that more than 30 dB is worth nothing, as in MixIT (arXiv 2006.12701). The level is learnt too: it is not the
-scale-invariant ratio that results are given in.
+scale-invariant ratio that results are given in. A head with a vocoder is taught in `objectives.vocode`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import torch
+from annotated_types import Interval
 from torch import Tensor
 
 from ..data import InterferenceSettings, StreamSettings
-from ..nn import Batch, Enhancer, LossSettings
+from ..nn import Batch, DiscriminatorSettings, Enhancer, LossSettings
 from ..nn.layers import length_mask
-from ..records import SAMPLES_PER_FRAME
+from ..records import SAMPLES_PER_FRAME, Fraction
 from .objective import Batches, Objective
 
 ENOUGH = 1e-3  # of the power of the clean sound: what is off by less is good enough
 SILENT = 1e-8  # added to mean squares, -80 dB of full scale: of silence there is no ratio
+Weight = Annotated[float, Interval(ge=0, le=10_000)]  # of a loss
+
+
+@dataclass(frozen=True, slots=True)
+class VocodeSettings:
+    """How a vocoder learns. Rate, weights of losses and discriminators are those of HiFi-GAN V1; the rest is ours."""
+
+    clean: Fraction = 0.6  # of the updates, the first, in which it is given log-mels of clean sound
+    segment: Annotated[int, Interval(ge=4, le=1000)] = 24  # frames cut out of each clip, of which it makes sound
+    lr: Annotated[float, Interval(gt=0, le=1000)] = 2e-4
+    mel: Weight = 45.0
+    features: Weight = 2.0
+    spectra: Weight = 0.0  # of the distance of spectra at three resolutions, where there are no discriminators
+    discriminators: DiscriminatorSettings | None = field(default_factory=DiscriminatorSettings)
 
 
 @dataclass(frozen=True, slots=True)
 class EnhanceSettings:
-    """What is taken away."""
+    """What is taken away, and how a vocoder learns where the network has one."""
 
     interference: InterferenceSettings = field(default_factory=InterferenceSettings)
+    vocoder: VocodeSettings = field(default_factory=VocodeSettings)
 
     def streams(self) -> dict[str, StreamSettings]:
         """One, of all clips, whether they have text or not."""
@@ -38,7 +55,7 @@ class EnhanceSettings:
 
 
 class Enhance(Objective):
-    """The enhancer alone."""
+    """The enhancer alone, with a head of gains."""
 
     network: Enhancer
     metrics = ("si_sdr_gain",)

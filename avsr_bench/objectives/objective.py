@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ..nn import Batch, Group, LossSettings, Network, Recogniser
+from ..nn import Batch, Discriminators, Group, LossSettings, Network, Recogniser
 
 Batches = Mapping[str, tuple[Batch, ...]]  # of each stream one batch a view
 
@@ -23,7 +23,8 @@ class Objective(nn.Module):
     loss: LossSettings
     metrics: tuple[str, ...] = ("wer",)  # what it is judged by, the first above all
     figures: tuple[str, ...] = ()  # of validation clips, beside those of the recognisers on transcripts
-    frozen: tuple[str, ...] = ()  # names of submodules that training leaves as they are
+    frozen: tuple[str, ...] = ()  # names of submodules that an update of the network leaves as they are
+    contest: tuple[Tensor, Tensor]  # what the network made last, without gradient, and what is real: for an opponent
 
     def forward(self, batches: Batches) -> dict[str, Tensor]:
         """Losses by name: `total` is what gradients are taken of; `clips` has the loss of each clip, without gradient.
@@ -44,6 +45,13 @@ class Objective(nn.Module):
         """What is trained."""
         return [Group("network", tuple(p for p in self.network.parameters() if p.requires_grad))]
 
+    def opponent(self) -> tuple[Discriminators, float] | None:
+        """What learns to tell that which the network makes from what is real, at its highest rate.
+
+        It is frozen in an update of the network, and has a step of its own after each (`training.adversary`).
+        """
+        return None
+
     def after_update(self, progress: float) -> None:
         """Let moving averages follow the update that was just taken; `progress` goes from 0 to 1 with the last one."""
 
@@ -57,7 +65,7 @@ class Objective(nn.Module):
         return trained, torch.zeros_like(trained)
 
     def kept(self) -> dict[str, Tensor]:
-        """The state that a checkpoint holds: all but what is frozen, which is loaded from where it came from."""
+        """The state that a checkpoint holds: all but what is frozen, which comes from elsewhere."""
         return {name: of for name, of in self.state_dict().items() if not self.is_frozen(name)}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:

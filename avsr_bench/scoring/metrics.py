@@ -54,6 +54,9 @@ METRICS = {
     # Of sound that was enhanced, against the clean sound (`scoring.sound`), and over what the noisy sound had.
     "si_sdr": Metric("SI-SDR", "scale-invariant signal-to-distortion ratio", "clips", Sums, "dB", False),
     "si_sdr_gain": Metric("SI-SDR gain", "SI-SDR above that of the noisy sound", "clips", Sums, "dB", False),
+    "mel_gain": Metric(
+        "mel gain", "how much nearer log-mels are than those of the noisy sound", "clips", Sums, "dB", False
+    ),
     "estoi": Metric("ESTOI", "extended short-time objective intelligibility", "clips", Sums, "", False),
     "estoi_gain": Metric("ESTOI gain", "ESTOI above that of the noisy sound", "clips", Sums, "", False),
     "pesq": Metric("PESQ", "perceptual evaluation of speech quality, wideband", "clips", Sums, "", False),

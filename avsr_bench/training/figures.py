@@ -28,6 +28,7 @@ def draw(folder: Path) -> tuple[Path, ...]:
         ("losses", "loss of a clip", "", curves(rows, ["loss", "ctc", "attention", "valid/loss"]), False),
         ("wer", "WER on validation clips, %", "", curves(rows, ["valid/wer"], 100), False),
         ("si-sdr-gain", "SI-SDR gain on validation clips, dB", "", curves(rows, ["valid/si_sdr_gain"]), False),
+        ("mel-gain", "gain of log-mels on validation clips, dB", "", curves(rows, ["valid/mel_gain"]), False),
         (
             "gradient-first",
             "L2 norm of the gradient",

@@ -1,7 +1,8 @@
 """The training loop, in the order in which it happens.
 
 An update: batches, forward and backward of each, the method's turn, clipping, the step, the method's and the
-objective's turn, then average, validation, the line, the checkpoint, and the end where a signal asked for it.
+objective's turn, the step of discriminators where there are any, then average, validation, the line, the checkpoint,
+and the end where a signal asked for it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ..methods import Method
 from ..objectives import Batches, Objective, Recognise
 from ..records import Progress, Refused
 from ..text import Tokenizer
+from .adversary import Adversary
 from .average import Average
 from .checkpoint import CHECKPOINT, random_state, set_random_state, write_checkpoint
 from .clips import TrainingData
@@ -90,6 +92,7 @@ def fit(work: Work, fabric: Fabric, view: Progress) -> Trained:
     objective.train()
     model = fabric.setup_module(Learner(objective, method))
     optimizer = make_optimizer([*objective.groups(), *method.groups()], settings)
+    adversary = Adversary(objective, settings, fabric)
     average = Average(steps, settings.average, settings.average_fraction)
     cycles = Cycles(
         work.clips.stream, steps * settings.accumulate, settings.accumulate, ranks, work.folder if own == 0 else None
@@ -100,6 +103,7 @@ def fit(work: Work, fabric: Fabric, view: Progress) -> Trained:
     if work.state:
         done = work.state["update"]
         optimizer.load_state_dict(work.state["optimizer"])
+        adversary.load_state_dict(work.state.get("adversary", {}))
         average.load_state_dict(work.state["average"], device)
         report.load_state_dict(work.state["report"])
         mine = work.state["ranks"][own]
@@ -117,16 +121,19 @@ def fit(work: Work, fabric: Fabric, view: Progress) -> Trained:
         for update in range(done, steps):
             if method.before_update(update, optimizer):
                 model = fabric.setup_module(Learner(objective, method))
-            set_rates(optimizer, rate(update, steps, settings.warmup))
+            fraction = rate(update, steps, settings.warmup)
+            set_rates(optimizer, fraction)
 
             losses: list[dict[str, Tensor]] = []
             for turn in range(settings.accumulate):
+                last = turn + 1 == settings.accumulate
                 batches = {name: tuple(each.to(device) for each in views) for name, views in next(feed).items()}
-                with fabric.no_backward_sync(model, enabled=turn + 1 < settings.accumulate):
+                with fabric.no_backward_sync(model, enabled=not last):
                     with in_precision(device, settings.precision == "bf16"):
                         found = model(batches)
                     check_finite(found, batches, update)
                     fabric.backward(found["total"] / settings.accumulate)
+                found |= adversary.backward(last)
                 counted = objective.frames(batches)
                 frames += torch.stack(counted)
                 cycles.add(batches, found["clips"])
@@ -139,6 +146,7 @@ def fit(work: Work, fabric: Fabric, view: Progress) -> Trained:
             method.after_step(optimizer)
             objective.after_update((update + 1) / steps)
             optimizer.zero_grad()
+            adversary.step(fraction)
 
             average.add(update + 1, objective.network)
             if (update + 1) % every == 0 or update + 1 == steps:
@@ -163,6 +171,7 @@ def fit(work: Work, fabric: Fabric, view: Progress) -> Trained:
                             "objective": objective.kept(),
                             "method": method.state_dict(),
                             "optimizer": optimizer.state_dict(),
+                            "adversary": adversary.state_dict(),
                             "average": average.state_dict(),
                             "report": report.state_dict(),
                             "cycles": cycles.state_dict(),

@@ -23,6 +23,9 @@ from avsr_bench.records import SILENCE, Misused, Refused
 from avsr_bench.training.signals import Stopped
 
 PLAIN = "network.video={kind: plain, channels: [4, 6], stem: [3, 3, 3]}"
+VOCODER = "network.enhancer={head: vocoder, vocoder: {channels: 16, kernels: [3], dilations: [1]}}"
+AGAINST = "objective.vocoder={discriminators: {channels: 4}, features: 2, mel: 45, spectra: 0}"
+HEADS = {"mask": (PLAIN,), "vocoder": (PLAIN, VOCODER), "adversarial": (PLAIN, VOCODER, AGAINST)}
 
 
 def rows(folder):
@@ -70,6 +73,10 @@ def test_what_is_refused(run, tmp_path, corpus):
         ({"assignments": small("objective.interference.kinds=[]")}, "kinds"),
         ({"assignments": small("objective.interference.lowest=20")}, "must not be below lowest"),
         ({"assignments": small("network.low_rank.attention=[0.5, 0.5]")}, "means nothing to an enhancer"),
+        ({"assignments": small("network.enhancer.head=wave")}, "head"),
+        ({"assignments": small("network.enhancer.vocoder.channels=8")}, "channels"),
+        ({"assignments": small("network.enhancer.vocoder.kernels=[]")}, "kernels"),
+        ({"assignments": small("objective.vocoder.discriminators={channels: 6}")}, "channels"),
         ({"assignments": small("data.streams.clips.take=labelled", "data.streams.other.take=all")}, "no other"),
     ):
         with pytest.raises((Misused, Refused), match=why) as caught:
@@ -87,21 +94,38 @@ def test_clips_without_sound_are_left_out_with_the_reason(run, tmp_path):
     assert "it has no flac" in (out / "left_out.jsonl").read_text()
 
 
-def test_resumed_in_the_middle_it_is_bit_equal(run, tmp_path):
-    whole = run("enhance", PLAIN, steps=6, out=tmp_path / "whole")
+@pytest.mark.parametrize("head", HEADS)
+def test_resumed_in_the_middle_it_is_bit_equal(run, tmp_path, head):
+    """The vocoder is given other log-mels from its fourth update on."""
+    whole = run("enhance", *HEADS[head], steps=6, out=tmp_path / "whole")
     stop = lambda now: os.kill(os.getpid(), signal.SIGTERM) if now == 3 else None  # noqa: E731
     with pytest.raises(Stopped):
-        run("enhance", PLAIN, steps=6, out=tmp_path / "cut", act=stop)
-    cut = run("enhance", PLAIN, steps=6, out=tmp_path / "cut", resume=True)
+        run("enhance", *HEADS[head], steps=6, out=tmp_path / "cut", act=stop)
+    cut = run("enhance", *HEADS[head], steps=6, out=tmp_path / "cut", resume=True)
     one, other = weights(whole), weights(cut)
     assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
     assert rows(whole) == rows(cut)
 
 
+@pytest.mark.parametrize("head", ["vocoder", "adversarial"])
+def test_one_with_a_vocoder_is_trained_and_opened(run, tmp_path, head):
+    out = run("enhance", *HEADS[head], steps=4, out=tmp_path / "run")
+    last = rows(out)[-1]
+    assert float(last["valid/loss"]) and abs(float(last["valid/mel_gain"])) < 100
+    assert "mel gain" in run.view.status[-1] and "valid/si_sdr_gain" not in last
+    others = {"vocoder": ["spectra"], "adversarial": ["adversarial", "features", "discriminators"]}
+    assert all(float(last[name]) > 0 for name in ("loss", "vocoder", *others[head]))
+    opened = runs.open_run(out)
+    enhancer = opened.enhancer()
+    assert opened.about.parameters == sum(each.numel() for each in enhancer.parameters())
+    assert not [name for name in weights(out) if "discriminators" in name] and enhancer.delay == 320
+
+
 @pytest.mark.slow
-def test_two_ranks_train_together(corpus, tmp_path):
+@pytest.mark.parametrize("head", ["mask", "adversarial"])
+def test_two_ranks_train_together(corpus, tmp_path, head):
     out = tmp_path / "run"
-    settings = small(PLAIN, "train.steps=3", "train.device=cpu")
+    settings = small(*HEADS[head], "train.steps=3", "train.device=cpu")
     code = Path(__file__).parent / "two_ranks.py"
     words = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29641"]
     done = subprocess.run(

@@ -80,7 +80,7 @@ def _lines(latency: Latency) -> list[str]:
     rest = latency.algorithmic - 1000 / FPS
     lines = [
         f"latency  {latency.algorithmic:.0f} ms by construction: a frame of {1000 / FPS:.0f} ms, and"
-        f" {rest:.0f} ms until its last window is whole",
+        f" {rest:.0f} ms that the network waits for",
         f"compute  {_in_words(latency.speed)}; the network on {latency.device}",
     ]
     if latency.one_thread is not None:

@@ -43,7 +43,7 @@ def test_a_file_is_written_and_a_stream_says_what_it_takes(place):
     assert code == 0, err
     first, latency, compute, rest = out.decode().splitlines()
     assert re.fullmatch(r"clean\.mp4: 1\.\d\d s of sound at 16 kHz, no sample clipped", first)
-    assert latency == "latency  50 ms by construction: a frame of 40 ms, and 10 ms until its last window is whole"
+    assert latency == "latency  50 ms by construction: a frame of 40 ms, and 10 ms that the network waits for"
     number = r"\d+\.\d"
     assert re.fullmatch(
         rf"compute  {number} ms a frame \(median\), {number} ms \(99th percentile\), real-time factor {number}\d over"

@@ -7,6 +7,8 @@ from small_runs import open_wide, small_enhancer, small_run
 from sounds import carried
 from videos import write_video
 
+from avsr_bench.nn import VocoderSettings
+
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
@@ -28,6 +30,14 @@ def passing(tmp_path_factory):
 def drawn(tmp_path_factory):
     """A run of random weights, which watches lips."""
     return small_run(tmp_path_factory.mktemp("runs") / "drawn", small_enhancer("av"))
+
+
+@pytest.fixture(scope="session")
+def vocoding(tmp_path_factory):
+    """Another, whose head is a vocoder."""
+    vocoder = VocoderSettings(16, (3,), (1, 3), wait=3)
+    network = small_enhancer("av", head="vocoder", vocoder=vocoder)
+    return small_run(tmp_path_factory.mktemp("runs") / "vocoding", network)
 
 
 @pytest.fixture(scope="session")

@@ -277,6 +277,13 @@ def test_frame_by_frame_is_what_many_at_once_are_and_is_timed(tmp_path, talk, dr
     assert ask(talk, drawn, tmp_path / "file.wav")[0].latency is None
 
 
+def test_a_vocoder_waits_as_long_as_it_says_and_its_sound_is_as_long_and_in_its_place(tmp_path, talk, vocoding):
+    streamed, _ = ask(talk, vocoding, tmp_path / "stream.wav", stream=True)
+    whole, _ = ask(talk, vocoding, tmp_path / "file.wav")
+    assert streamed.latency.algorithmic == 40 + 3 * 10
+    assert streamed.samples == whole.samples == 60 * 640 == len(samples(tmp_path / "file.wav"))
+
+
 def test_progress_is_told_second_by_second(tmp_path, talk, drawn):
     _, heard = ask(talk, drawn, tmp_path / "out.wav")
     assert heard.begun == [("talk.mkv: faces", 2, "s"), ("talk.mkv: enhancing", 2, "s")] and heard.steps == 4

@@ -15,9 +15,10 @@ from avsr_bench.nn.causal import Pasts, RunningMean
 from avsr_bench.records import SILENCE
 
 
+@pytest.mark.parametrize("head", ["drawn", "vocoding"])
 @pytest.mark.parametrize("at_once", [1, 7, 25, 100])
-def test_a_real_video_in_pieces_is_what_it_is_as_a_whole(talk, drawn, at_once):
-    enhancer = runs.open_run(drawn).enhancer()
+def test_a_real_video_in_pieces_is_what_it_is_as_a_whole(talk, request, head, at_once):
+    enhancer = runs.open_run(request.getfixturevalue(head)).enhancer()
     track = find_track(media.Video(talk), FaceSettings())
     mouths = [
         picture.warp(matrix, 96) for picture, matrix in zip(media.Video(talk), crop_matrices(track.points), strict=True)

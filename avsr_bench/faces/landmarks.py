@@ -58,7 +58,8 @@ def load_landmarks(path: Path) -> Landmarks:
 
 def _stack(frames: Any) -> np.ndarray:
     """Frames of K points, some of them None -> float32 T, K, 2."""
-    given = [None if frame is None else np.asarray(frame, np.float32) for frame in frames]
+    # `same_kind` refuses complex numbers, of which numpy would drop a part with a warning.
+    given = [None if frame is None else np.asarray(frame).astype(np.float32, casting="same_kind") for frame in frames]
     shapes = {frame.shape for frame in given if frame is not None}
     if len(shapes) != 1 or (shape := shapes.pop()) not in ((68, 2), (4, 2)):
         raise ValueError(f"expected frames of 68 or 4 points with x and y, found shapes {sorted(shapes)}")

@@ -88,6 +88,11 @@ def test_a_damaged_file_is_refused(tmp_path, name, content):
     assert name in reason.detail
 
 
+def test_complex_points_are_refused_and_not_halved(tmp_path, points):
+    np.save(tmp_path / "a.npy", np.asarray(points) * (1 + 1j))
+    assert code_of(load_landmarks, tmp_path / "a.npy").code == "bad-landmarks"
+
+
 def test_another_length_is_refused(points):
     reason = code_of(track_from_landmarks, Landmarks(points[:-1]), pictures(FRAMES), 0, None, 20, 12)
     assert reason.code == "landmarks-mismatch"

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from avsr_bench import runs
 from avsr_bench.files import MARK, marked, whole
-from avsr_bench.scoring import Result, read_archive
+from avsr_bench.scoring import Result, WhoseLips, read_archive
 
 from .results import record, table
 from .seeds import DATA, SEEDS, Job, run, train_all
@@ -77,10 +77,12 @@ def main(grid: Path | None = None) -> None:
             run(*own)
             if folder.name.startswith("av-"):
                 run(*own, "--lips", "other")
+                run(*own, "--lips", "none")
     found: Found = {
         "lips and sound": [_of(OUT / f"av-s{seed}") for seed in SEEDS],
-        "another's lips": [_of(OUT / f"av-s{seed}", other=True) for seed in SEEDS],
+        "another's lips": [_of(OUT / f"av-s{seed}", "other") for seed in SEEDS],
         "sound only": [_of(OUT / f"audio-s{seed}") for seed in SEEDS],
+        "lips and sound, lips hidden": [_of(OUT / f"av-s{seed}", "none") for seed in SEEDS],
         "lips and sound, whole clip (one seed)": [_of(OUT / "whole-s0")],
     }
     heard = _noisy()
@@ -113,7 +115,7 @@ def _draw(found: Found, heard: Mapping[str, Result]) -> None:
             names = [f"{noise}:{ratio}" for ratio in RATIOS]
             noisy = [float(_of_noisy(metric, found, heard, name)) for name in names]
             axes.plot(RATIOS, noisy, color="#888888", linestyle="--", label="the noisy sound")
-            for (who, seeds), colour in zip(drawn.items(), ("#0072b2", "#d55e00", "#009e73"), strict=True):
+            for (who, seeds), colour in zip(drawn.items(), ("#0072b2", "#d55e00", "#009e73", "#cc79a7"), strict=True):
                 values = [[scale * of[name].metrics[metric].value for of in seeds] for name in names]
                 axes.plot(RATIOS, [fmean(each) for each in values], color=colour, marker="o", ms=4, label=who)
                 axes.fill_between(RATIOS, [min(v) for v in values], [max(v) for v in values], color=colour, alpha=0.15)
@@ -131,11 +133,11 @@ def _name() -> str:
     return runs.open_run(READER).name
 
 
-def _of(folder: Path, other: bool = False) -> dict[str, Result]:
+def _of(folder: Path, lips: WhoseLips = "own") -> dict[str, Result]:
     (path,) = folder.glob("results/test-some60-read-by-*.zip")
     kept = read_archive(path)
     results = [kept.result(name) for name in kept.names]
-    return {each.condition: each for each in results if (each.lips_seed is not None) == other}
+    return {each.condition: each for each in results if each.lips == lips}
 
 
 def _noisy() -> dict[str, Result]:

@@ -13,7 +13,8 @@ from avsr_bench.nn import Enhancer, EnhancerSettings, Modality
 def small_enhancer(modality: Modality = "av", seed: int = 1, causal: bool = True) -> Enhancer:
     """A network whose gains depend on what it is shown."""
     torch.manual_seed(seed)
-    network = Enhancer(modality, replace(SMALL, enhancer=EnhancerSettings(left=20, still=10, causal=causal)))
+    own = EnhancerSettings(left=20, still=10, causal=causal)
+    network = Enhancer(modality, replace(SMALL, centre=True, enhancer=own))
     with torch.no_grad():
         network.head.gains.weight.mul_(3)
         network.enter.weight.mul_(3)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..evaluation import Evaluated
     from ..scoring import Measure
 
-Lips = Literal["own", "other"]
+Lips = Literal["own", "other", "none"]  # scoring.WhoseLips, without torch
 
 SHOWN = 3  # utterances, the worst
 
@@ -53,7 +53,10 @@ def evaluate(
         str | None, typer.Option(metavar="RUN", help="For an enhancer: the recogniser that reads its output.")
     ] = None,
     lips: Annotated[
-        Lips, typer.Option(help="For an enhancer: whose lips it is shown; other, of another speaker, is a control.")
+        Lips,
+        typer.Option(
+            help="For an enhancer: whose lips it is shown; other, of another speaker, is a control; none hides them."
+        ),
     ] = "own",
     apply_to: Annotated[ApplyTo, typer.Option(help="Visual noise on mouths, or on frames: detects anew.")] = "mouth",
     root: Annotated[Path | None, typer.Option(metavar="DIR", help="Source videos, for noise on frames.")] = None,
@@ -160,9 +163,10 @@ def _print_cleaned(found: Sequence[Evaluated]) -> None:
     console = open_console()
     results = [each.result for each in found]
     first = results[0]
-    lips = "" if first.lips_seed is None else f", with the lips of other speakers (seed {first.lips_seed})"
+    shown = {"own": "", "other": f", with the lips of other speakers (seed {first.lips_seed})", "none": ", lips hidden"}
     console.print(
-        f"{first.run} on {first.corpus} {first.split}: {first.utterances:,} clips{lips}; ± half of the 95 % interval",
+        f"{first.run} on {first.corpus} {first.split}: {first.utterances:,} clips{shown[first.lips]};"
+        " ± half of the 95 % interval",
         soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False, header_style="bold")

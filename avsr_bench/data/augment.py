@@ -29,6 +29,7 @@ class AugmentSettings:
     crop: bool = True  # at a random place, else in the middle
     flip: Fraction = 0.0  # fraction of clips mirrored
     video_mask: Fraction = 0.4  # seconds: up to so much is masked, at random, in each second of a clip
+    video_dropout: Fraction = 0.0  # fraction of clips of which every frame is masked (AV-HuBERT's modality dropout)
     audio_mask: Fraction = 0.4
     mask_fill: Literal["black", "mean"] = "black"  # what a masked frame shows: nothing, or the clip's mean picture
     noise: bool = (
@@ -59,6 +60,8 @@ def augmented(
         mouth = np.ascontiguousarray(mouth[:, :, ::-1]) if mirrored else mouth
         fill = mouth.mean(0).round().astype(np.uint8) if settings.mask_fill == "mean" else 0
         video = masked(mouth, round(settings.video_mask * FPS), FPS, rng, fill)
+        if rng.random() < settings.video_dropout:
+            video = np.full_like(mouth, fill)
     if example.sound is not None:
         rng = rng_for(seed, example.key, str(epoch), "sound")
         audio = _heard(example, masked(example.sound, round(settings.audio_mask * RATE), RATE, rng), crowd, rng)

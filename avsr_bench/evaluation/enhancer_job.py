@@ -10,8 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from .. import runs
 from ..data import Place, Prepared
 from ..nn import Modality
@@ -21,7 +19,7 @@ from ..scoring import Utterance, archive, sound
 from .clips import Clips
 from .conditions import CLEAN, Condition, corrupted, open_sound
 from .device import pick_device
-from .enhancing import FULL_SCALE, Cleaner, as_long, draw_lips, open_cleaner
+from .enhancing import FULL_SCALE, Cleaner, ShownLips, open_cleaner
 from .job import RESULTS, Evaluated, EvaluateRequest, chosen, notes, opened, sound_settings
 from .reading import Reader, check_lengths, open_reader, read_clips, utterance, view_of
 from .results import Other, Provenance, result_name, result_of, stored_result, weights_digest
@@ -37,7 +35,7 @@ class _Ears:
     cleaner: Cleaner
     clips: Clips
     seed: int
-    lips: dict[str, Place]  # by key; empty: each clip's own
+    lips: ShownLips
     reader: Reader | None
 
     def __call__(self, job: tuple[Place, Condition]) -> tuple[Utterance, float]:
@@ -46,7 +44,7 @@ class _Ears:
         place, condition = job
         clean = self.clips(place)
         noisy = corrupted(clean, condition, self.seed)
-        done = self.cleaner(noisy, self._lips(place))
+        done = self.cleaner(noisy, self.lips(place))
         assert clean.sound is not None and noisy.sound is not None and done.sound is not None
         before = noisy.sound / FULL_SCALE if condition.sound else None
         parts = sound.measure(done.sound / FULL_SCALE, clean.sound / FULL_SCALE, before)
@@ -57,13 +55,6 @@ class _Ears:
                 [heard] = read_clips(self.reader, [view_of(done, self.reader.view)])
             found = replace(utterance(clean, heard), parts=parts)
         return found, time.perf_counter() - start
-
-    def _lips(self, place: Place) -> np.ndarray | None:
-        if not self.lips:
-            return None
-        mouth = self.clips(self.lips[place.entry.key]).mouth
-        assert mouth is not None
-        return as_long(mouth, place.entry.frames)
 
 
 def evaluate_enhancer(request: EvaluateRequest, progress: Progress) -> tuple[Evaluated, ...]:
@@ -81,7 +72,8 @@ def evaluate_enhancer(request: EvaluateRequest, progress: Progress) -> tuple[Eva
     senses: Modality = "av" if "av" in modalities else "audio"
     places, split = chosen(corpus, request.split, senses, request.limit, need_text=reader is not None)
     check_lengths([(place.entry.key, place.entry.frames) for place in places])
-    lips = draw_lips(places, request.seed) if request.lips == "other" else {}
+    clips = Clips(corpus, places, senses)
+    lips = ShownLips.of(request.lips, clips, places, request.seed)
     for note in _notes(run, corpus, reading, reader, places):
         progress.say(note)
     read_by = Other(reading.name, weights_digest(reading)) if reading else Other()
@@ -93,7 +85,7 @@ def evaluate_enhancer(request: EvaluateRequest, progress: Progress) -> tuple[Eva
         seed=request.seed,
         command=request.command,
         reader=read_by,
-        other_lips=bool(lips),
+        lips=request.lips,
     )
     by = f"-read-by-{reading.name.replace('/', '-')}" if reading else ""
     path = (request.out or run.folder / RESULTS) / f"{split}{by}{archive.SUFFIX}"
@@ -106,7 +98,7 @@ def evaluate_enhancer(request: EvaluateRequest, progress: Progress) -> tuple[Eva
     if found:
         progress.say(f"{len(found):,} of {len(conditions):,} results are there already")
     jobs = [(place, condition) for condition in conditions if condition not in found for place in places]
-    ears = _Ears(cleaner, Clips(corpus, places, senses), request.seed, lips, reader)
+    ears = _Ears(cleaner, clips, request.seed, lips, reader)
     done: dict[Condition, list[tuple[Utterance, float]]] = defaultdict(list)
     progress.begin(f"{run.name} on {corpus.name} {split}", len(jobs), "clips")
     for (_, condition), measured in in_threads(ears, jobs, request.workers):
@@ -123,15 +115,15 @@ def evaluate_enhancer(request: EvaluateRequest, progress: Progress) -> tuple[Eva
 
 
 def _name(condition: Condition, about: Provenance) -> str:
-    return result_name(condition, about.seed, about.other_lips)
+    return result_name(condition, about.seed, about.lips)
 
 
 def _check_asked(request: EvaluateRequest, run: Run) -> None:
     """Refuse what means nothing to an enhancer."""
     if request.noise is not None:
         raise Misused(f"--noise is for the eye, and {run.name} is an enhancer, which cleans sound: use --sound")
-    if request.lips == "other" and run.about.modality == "audio":
-        raise Misused(f"--lips other: {run.name} only hears, whatever lips there are; leave it out")
+    if request.lips != "own" and run.about.modality == "audio":
+        raise Misused(f"--lips {request.lips}: {run.name} only hears, whatever lips there are; leave it out")
     if request.read is None:
         for option, value in (("--decode", request.decode), ("--beam", request.beam), ("--modality", request.modality)):
             if value is not None:

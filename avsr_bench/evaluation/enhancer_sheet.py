@@ -18,11 +18,12 @@ from ..scoring import sound
 from .clips import Clips
 from .conditions import corrupted, open_sound
 from .device import pick_device
-from .enhancing import FULL_SCALE, as_long, draw_lips, open_cleaner
+from .enhancing import FULL_SCALE, ShownLips, open_cleaner
 from .job import EvaluateRequest, chosen, opened, sound_settings
 
 CLIPS = 4  # of as many speakers
 FACES = ("noisy", "enhanced", "clean")
+TITLES = {"own": "", "other": ", another's lips", "none": ", lips hidden"}
 WINDOW, HOP = 512, 128  # samples of a spectrum, and from one to the next
 RANGE = 70  # dB below the loudest place of the clean sound that is still drawn
 
@@ -49,16 +50,15 @@ def write_sheet(request: EvaluateRequest, folder: Path, progress: Progress) -> P
     modality = cleaner.network.modality
     assert modality in ("audio", "av")
     places, _ = chosen(corpus, request.split, modality, request.limit or CLIPS, need_text=False)
-    lips = draw_lips(places, request.seed) if request.lips == "other" else {}
     clips = Clips(corpus, places, modality)
+    lips = ShownLips.of(request.lips, clips, places, request.seed)
     make_folder(folder)
     check_target(folder / "sheet.png", marked)
     strips = []
     for place in places:
         clean = clips(place)
         noisy = corrupted(clean, condition, request.seed)
-        other = clips(lips[place.entry.key]).mouth if lips else None
-        done = cleaner(noisy, None if other is None else as_long(other, place.entry.frames))
+        done = cleaner(noisy, lips(place))
         heard = (each.sound for each in (noisy, done, clean) if each.sound is not None)
         sounds = {name: of / FULL_SCALE for name, of in zip(FACES, heard, strict=True)}
         parts = sound.measure(sounds["enhanced"], sounds["clean"], sounds["noisy"])
@@ -68,7 +68,7 @@ def write_sheet(request: EvaluateRequest, folder: Path, progress: Progress) -> P
         for name, samples in sounds.items():
             path = folder / f"{Path(unquote(place.entry.key)).name}-{name}.wav"
             write_whole(path, _wav(samples * (0.9 / max(loudest, 1e-6))))
-    _draw(strips, f"{run.name}, {condition.name}" + (", another's lips" if lips else ""), folder / "sheet.png")
+    _draw(strips, f"{run.name}, {condition.name}{TITLES[request.lips]}", folder / "sheet.png")
     progress.say(f"{folder}/sheet.png, and {len(FACES) * len(strips)} sound files beside it")
     return folder / "sheet.png"
 

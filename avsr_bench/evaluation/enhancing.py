@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Lock
 
@@ -15,6 +15,8 @@ from ..data import Example, Place
 from ..nn import Enhancer
 from ..records import SAMPLES_PER_FRAME, Refused, rng_for
 from ..runs import Run
+from ..scoring import WhoseLips
+from .clips import Clips
 from .device import ran_out_of_memory
 from .results import Other, weights_digest
 
@@ -75,6 +77,28 @@ def open_cleaner(run: Run, device: torch.device) -> Cleaner:
     return Cleaner(run, weights_digest(run), run.enhancer(device), device, turn)
 
 
+@dataclass(frozen=True, slots=True)
+class ShownLips:
+    """The mouths that an enhancer is shown in place of a clip's own."""
+
+    whose: WhoseLips
+    clips: Clips
+    drawn: Mapping[str, Place]  # of others, by key
+
+    @classmethod
+    def of(cls, whose: WhoseLips, clips: Clips, places: Sequence[Place], seed: int) -> ShownLips:
+        """Draw clips where they are those of others."""
+        return cls(whose, clips, draw_lips(places, seed) if whose == "other" else {})
+
+    def __call__(self, place: Place) -> np.ndarray | None:
+        """The mouths shown with a clip; none: its own."""
+        if self.whose == "own":
+            return None
+        mouth = self.clips(self.drawn.get(place.entry.key, place)).mouth
+        assert mouth is not None
+        return hidden(mouth) if self.whose == "none" else as_long(mouth, place.entry.frames)
+
+
 def draw_lips(places: Sequence[Place], seed: int) -> dict[str, Place]:
     """For each clip, by key, the clip of another speaker whose lips are shown with it: drawn from (seed, key)."""
     ordered = sorted(places, key=lambda place: place.entry.key)
@@ -94,3 +118,12 @@ def draw_lips(places: Sequence[Place], seed: int) -> dict[str, Place]:
 def as_long(mouth: np.ndarray, frames: int) -> np.ndarray:
     """So many frames of a mouth: cut at the end, or from the beginning again."""
     return mouth[np.arange(frames) % len(mouth)]
+
+
+def hidden(mouth: np.ndarray) -> np.ndarray:
+    """As many frames of the clip's mean picture, as training masks them (`augment.mask_fill: mean`).
+
+    `nn.causal.RunningMean` leaves nothing of a picture that never changes, as where `enhance` finds no mouth.
+    """
+    mean = mouth.mean(0).round().astype(np.uint8)
+    return np.broadcast_to(mean, mouth.shape)

@@ -16,7 +16,7 @@ from ..nn import Modality
 from ..noise.sound import SoundSettings
 from ..records import Misused, Progress, Refused
 from ..runs import Run
-from ..scoring import Result, Utterance, archive
+from ..scoring import Result, Utterance, WhoseLips, archive
 from ..text import check_coverage
 from .clips import Clips
 from .conditions import CLEAN, Condition, corrupted, open_sound, visual
@@ -52,7 +52,7 @@ class EvaluateRequest:
     out: Path | None = None  # folder of the archive of results
     command: str = ""
     read: str | None = None  # of an enhancer: the run that reads its output
-    lips: Literal["own", "other"] = "own"  # of an enhancer: whose lips it is shown
+    lips: WhoseLips = "own"  # that an enhancer is shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def evaluate(request: EvaluateRequest, progress: Progress) -> Evaluated:
     """Read a split and score what was read; an earlier result of the same condition is replaced."""
     corpus, run = opened(request)
     run.check_reads()
-    for option, given in (("--read", request.read is not None), ("--lips other", request.lips == "other")):
+    for option, given in (("--read", request.read is not None), (f"--lips {request.lips}", request.lips != "own")):
         if given:
             raise Misused(f"{option} is for enhancers, and {run.name} is a recogniser: leave it out")
     run = run.seen_as(request.modality)
@@ -116,7 +116,7 @@ def _check_used(request: EvaluateRequest) -> None:
     if request.noise is not None and request.sound is not None:
         raise Misused("--noise and --sound are two conditions, and a result is of one: ask for them one by one")
     seen, heard = request.noise is not None, request.sound is not None
-    seed = request.seed if request.lips == "own" else 0  # it draws the lips of others too
+    seed = 0 if request.lips == "other" else request.seed  # it draws the lips of others too
     check_used(seen, heard, request.assignments, request.apply_to, request.root, seed)
 
 

@@ -20,6 +20,7 @@ from ..scoring import (
     Measure,
     Result,
     Utterance,
+    WhoseLips,
     archive,
     interval,
     merge,
@@ -56,7 +57,7 @@ class Provenance:
     command: str = ""
     enhancer: Other = NOBODY  # cleans the sound that the run reads
     reader: Other = NOBODY  # reads the sound that the run cleans
-    other_lips: bool = False  # whether the run, an enhancer, is shown the lips of others
+    lips: WhoseLips = "own"  # that the run, an enhancer, is shown
 
 
 def weights_digest(run: Run) -> str:
@@ -143,23 +144,24 @@ def _request(condition: Condition, reader: Reader | None, about: Provenance) -> 
         "enhancer_weights": about.enhancer.weights,
         "reader": about.reader.name,
         "reader_weights": about.reader.weights,
-        "lips_seed": about.seed if about.other_lips else None,
+        "lips_seed": about.seed if about.lips == "other" else None,
+        "lips_hidden": about.lips == "none",
     }
 
 
-def result_name(condition: Condition, seed: int, other_lips: bool = False) -> str:
+def result_name(condition: Condition, seed: int, lips: WhoseLips = "own") -> str:
     """What the result of a condition is called in its archive."""
     on = ".frame" if condition.on == "frame" else ""
-    lips = ".other-lips" if other_lips else ""
-    other = f".seed{seed}" if seed and (condition.on or other_lips) else ""
-    return f"{condition.name.replace(':', '_')}{on}{lips}{other}"
+    shown = {"own": "", "other": ".other-lips", "none": ".no-lips"}[lips]
+    other = f".seed{seed}" if seed and (condition.on or lips == "other") else ""
+    return f"{condition.name.replace(':', '_')}{on}{shown}{other}"
 
 
 def stored_result(
     path: Path, condition: Condition, reader: Reader | None, about: Provenance, utterances: int
 ) -> tuple[Result, tuple[Utterance, ...]] | None:
     """The result in an archive, with what was heard, if it answers: same weights, clips, noise, decoding, versions."""
-    name = result_name(condition, about.seed, about.other_lips)
+    name = result_name(condition, about.seed, about.lips)
     if not path.exists() or name not in (kept := archive.read_archive(path)).names:
         return None
     try:

@@ -26,7 +26,7 @@ OF_SOUND = tuple(name for name, metric in METRICS.items() if metric.parts is not
 # Of results that an enhancer has a part in; a table without any has no such columns.
 OF_ENHANCERS = (
     *(f"{name}{end}" for name in OF_SOUND for end in ("", "_low", "_high", "_clips")),
-    *("enhancer", "enhancer_weights", "reader", "reader_weights", "lips_seed"),
+    *("enhancer", "enhancer_weights", "reader", "reader_weights", "lips", "lips_seed"),
 )
 COLUMNS = (
     *("row", "corpus", "split", "modality", "condition", "family", "strength", "noise_on", "noise_seed"),
@@ -81,6 +81,7 @@ def _values(row: Row) -> dict[str, Any]:
     return {
         **{name: getattr(result, name) for name in COLUMNS if name in FIELDS},
         "row": row.name,
+        "lips": "" if result.lips == "own" else result.lips,
         "family": row.family,
         "strength": row.strength if row.family != CLEAN else None,
         "decoding": "; ".join(f"{name}={value}" for name, value in result.decoding.items()),

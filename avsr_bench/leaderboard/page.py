@@ -104,6 +104,7 @@ def about(row: Row) -> list[tuple[str, str]]:
         ("sound enhanced by", f"{result.enhancer}, weights {result.enhancer_weights}" if result.enhancer else ""),
         ("output read by", f"{result.reader}, weights {result.reader_weights}" if result.reader else ""),
         ("lips", "" if result.lips_seed is None else f"of other speakers, seed {result.lips_seed}"),
+        ("lips", "hidden" if result.lips_hidden else ""),
         ("versions", f"scorer {result.scorer_version}, text rule {result.text_version}"),
         ("device", f"{result.device}, {result.seconds:,.1f} s"),
         ("file", row.path),

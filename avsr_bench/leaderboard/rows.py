@@ -121,7 +121,7 @@ def row_name(result: Result) -> str:
     ends = ["frame"] if result.noise_on == "frame" else []
     ends += [f"behind-{result.enhancer.replace('/', '-')}"] if result.enhancer else []
     ends += [f"read-by-{result.reader.replace('/', '-')}"] if result.reader else []
-    ends += ["other-lips"] if result.lips_seed is not None else []
+    ends += {"own": [], "other": ["other-lips"], "none": ["no-lips"]}[result.lips]
     return "@".join([f"{run}/{result.split}/{result.condition}", *ends])
 
 

@@ -8,7 +8,7 @@ from .archive import Archive, read_archive
 from .bootstrap import Comparison, Interval, compare, interval, relative_loss
 from .edits import Alignment, Edits, Step, align, count, show
 from .metrics import METRICS, WER, Metric, Parts, Sums
-from .result import SCORER_VERSION, Measure, Result, parse_result, same_budget
+from .result import SCORER_VERSION, Measure, Result, WhoseLips, parse_result, same_budget
 from .utterances import Score, Utterance, merge, pool, score, total, worst
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Step",
     "Sums",
     "Utterance",
+    "WhoseLips",
     "align",
     "compare",
     "count",

@@ -23,6 +23,8 @@ LARGEST = 2**20  # bytes of its JSON; ours has 2,000
 SAME = 0.05  # two budgets are the same within this fraction of the larger one
 SHORT, LONG = 200, 10_000  # characters of a name, and of a command
 
+WhoseLips = Literal["own", "other", "none"]  # that an enhancer is shown: the clip's, another speaker's, or none
+
 
 def _line(text: str, longest: int = LONG) -> str:
     if inert(text) != text:
@@ -141,7 +143,19 @@ class Result:
     enhancer_weights: Word = ""
     reader: Word = ""  # where the run is an enhancer itself: the recogniser whose WER on its output this is
     reader_weights: Word = ""
-    lips_seed: Seed | None = None  # which drew the clips of others whose lips the enhancer was shown; none: its own
+    lips_seed: Seed | None = None  # which drew the clips of others whose lips the enhancer was shown
+    lips_hidden: bool = False  # the enhancer was shown no lips
+
+    def __post_init__(self) -> None:
+        if self.lips_hidden and self.lips_seed is not None:
+            raise Refused(f"lips_hidden is true and lips_seed {self.lips_seed}: lips are hidden, or those of others")
+
+    @property
+    def lips(self) -> WhoseLips:
+        """Whose lips an enhancer was shown."""
+        if self.lips_hidden:
+            return "none"
+        return "own" if self.lips_seed is None else "other"
 
     @property
     def wer(self) -> float:

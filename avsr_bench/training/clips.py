@@ -170,7 +170,7 @@ def _placeable(clip: TrainingClip, tokenizer: Tokenizer | None) -> str | None:
 
 def unmasked(settings: AugmentSettings) -> AugmentSettings:
     """What moves a clip, and nothing that hides a part of it."""
-    return replace(settings, video_mask=0.0, audio_mask=0.0, noise=False, babble=False)
+    return replace(settings, video_mask=0.0, video_dropout=0.0, audio_mask=0.0, noise=False, babble=False)
 
 
 def _planner(places: Sequence[Place], batches: BatchSettings, recipe: TrainRecipe, seed: int) -> Planner:

@@ -116,6 +116,11 @@ class _Planner:
         if recipe.train.compile and not entry.compiles:
             raise Misused(f"train.compile=true: not with objective.name={recipe.objective.get('name')}; leave it out")
         modality: Reads = request.modality or entry.reads[0]
+        if recipe.augment.video_dropout and modality in ("video", "unified"):
+            raise Misused(
+                f"augment.video_dropout={recipe.augment.video_dropout:g} hides whole clips from a network that reads"
+                " lips alone: leave it out, or train one of lips and sound (--modality av)"
+            )
         about = About(
             system=request.system,
             corpus=self.corpus.name,

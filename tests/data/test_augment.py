@@ -74,6 +74,20 @@ def test_a_masked_frame_can_show_the_mean_picture_of_its_clip():
     assert np.array_equal(video[~masked], black[~masked])
 
 
+@pytest.mark.parametrize("fill", ["black", "mean"])
+def test_whole_clips_can_be_masked(fill):
+    settings = AugmentSettings(crop=False, video_mask=0.2, mask_fill=fill)
+    seen = [data.augmented(EXAMPLE, (), 88, settings, 0, epoch).video for epoch in range(200)]
+    dropped = replace(settings, video_dropout=0.3)
+    shown = [data.augmented(EXAMPLE, (), 88, dropped, 0, epoch).video for epoch in range(200)]
+    constant = [(video == video[0]).all() for video in shown]
+    assert 40 <= sum(constant) <= 80  # 60, and three standard deviations
+    expected = 0 if fill == "black" else data.tested(EXAMPLE, (), 88).video.mean(0)
+    for one, other, hidden in zip(seen, shown, constant, strict=True):
+        assert np.abs(other - expected).max() <= 0.5 if hidden else np.array_equal(one, other)
+        assert one.shape == other.shape and one.dtype == other.dtype
+
+
 def test_a_mask_may_be_longer_than_the_clip_but_one_frame_is_never_masked():
     short = [data.masked(np.ones((3, 1)), 10, 25, np.random.default_rng(s)) for s in range(50)]
     assert {len(clip) for clip in short} == {3}

@@ -13,6 +13,7 @@ from heard import Silence, make_corpus
 from videos import write_video
 
 from avsr_bench import cli, data, runs, scoring
+from avsr_bench.enhancing import Shown, Stream, enhanced
 from avsr_bench.evaluation import (
     Clips,
     EvaluateRequest,
@@ -27,7 +28,7 @@ from avsr_bench.evaluation import (
     view_of,
     write_sheet,
 )
-from avsr_bench.evaluation.enhancing import as_long
+from avsr_bench.evaluation.enhancing import FULL_SCALE, ShownLips, as_long, hidden
 from avsr_bench.records import Misused, Refused
 from avsr_bench.scoring import sound
 
@@ -57,7 +58,9 @@ def measure(corpus, enhancers, tmp_path):
     [
         ("av", {"noise": "blur:3"}, "--noise is for the eye.*use --sound"),
         ("av", {"noise": "blur:3", "sound": "white:0"}, "one by one"),
-        ("audio", {"lips": "other"}, "small/enhance-audio-s1 only hears.*leave it out"),
+        ("audio", {"lips": "other"}, "--lips other: small/enhance-audio-s1 only hears.*leave it out"),
+        ("audio", {"lips": "none"}, "--lips none: small/enhance-audio-s1 only hears.*leave it out"),
+        ("av", {"lips": "none", "seed": 3}, "add --noise or --sound, or leave it out"),
         ("av", {"decode": "ctc"}, "--decode ctc is for the recogniser that reads the output: add --read RUN"),
         ("av", {"beam": 3}, "--beam 3 is for the recogniser"),
         ("av", {"modality": "av"}, "--modality av is for the recogniser"),
@@ -89,7 +92,11 @@ def test_an_enhancer_is_no_recogniser(measure, enhancers):
 def test_a_recogniser_is_no_enhancer(measure, run_of, corpus):
     with pytest.raises(Refused, match="small/av-s1 is a recogniser, which reads and makes no sound"):
         measure(run=str(run_of("av")))
-    for request_, said in (({"read": "x"}, "--read is for enhancers"), ({"lips": "other"}, "--lips other is for")):
+    for request_, said in (
+        ({"read": "x"}, "--read is for enhancers"),
+        ({"lips": "other"}, "--lips other is for"),
+        ({"lips": "none"}, "--lips none is for"),
+    ):
         with pytest.raises(Misused, match=f"{said}.*small/av-s1 is a recogniser"):
             evaluate(EvaluateRequest(run=str(run_of("av")), data=corpus.location, **request_), Silence())
 
@@ -200,7 +207,7 @@ def test_what_is_there_is_not_measured_again(measure, run_of, monkeypatch):
     assert progress.total == progress.steps == 9  # white:5 alone
     assert any("2 of 3 results are there already" in line for line in progress.said)
     assert [each.result for each in again[::2]] == [each.result for each in first]
-    for changed in ({"seed": 1}, {"read": str(run_of("audio"))}, {"lips": "other"}, {"limit": 4}):
+    for changed in ({"seed": 1}, {"read": str(run_of("audio"))}, {"lips": "other"}, {"lips": "none"}, {"limit": 4}):
         progress = Silence()
         measure(sound="white:0", progress=progress, **changed)
         assert progress.total in (9, 18, 8), changed
@@ -259,6 +266,51 @@ class TestLipsOfOthers:
         assert measure(sound="white:0", read=read)[1].result == own[1].result
 
 
+class TestHiddenLips:
+    def test_the_network_sees_what_enhance_shows_where_no_mouth_is_in_view(self, corpus, enhancers):
+        places = data.places(corpus, "test", "av")
+        clips = Clips(corpus, places, "av")
+        [white] = open_sound(["white:-5"], corpus, "test", 0)
+        example = corrupted(clips(places[0]), white, 0)
+        run = runs.open_run(enhancers["av"])
+        cleaner = open_cleaner(run, CPU)
+        done = cleaner(example, ShownLips.of("none", clips, places, 0)(places[0])).sound / FULL_SCALE
+        stream = Stream(run.enhancer(CPU))
+        away = Shown.beginning_with(clips(places[5]).mouth[0], stream.enhancer)  # somebody's, and then nothing
+        pieces = example.sound.reshape(example.frames, -1)
+        streamed = np.concatenate(list(enhanced(stream, [(away.show(None), piece) for piece in pieces], 1)))
+        assert away.gaps == [(0, example.frames)]
+        moving = np.random.default_rng(0).integers(0, 256, example.mouth.shape, np.uint8)
+        seen = cleaner(example, moving).sound / FULL_SCALE
+        assert np.abs(streamed - done).max() < 5e-6 < 5e-5 < np.abs(seen - done).max()
+
+    def test_any_constant_picture_is_as_good(self, corpus, enhancers):
+        places = data.places(corpus, "test", "av")
+        example = Clips(corpus, places, "av")(places[0])
+        cleaner = open_cleaner(runs.open_run(enhancers["av"]), CPU)
+        mean = hidden(example.mouth)
+        assert mean.shape == example.mouth.shape and (mean == mean[0]).all()
+        assert np.abs(mean[0] - example.mouth.mean(0)).max() <= 0.5
+        done = [cleaner(example, picture).sound for picture in (mean, np.zeros_like(mean), np.full_like(mean, 200))]
+        assert all(np.allclose(each, done[0], atol=FULL_SCALE * 1e-5) for each in done[1:])
+
+    def test_they_change_the_output_and_the_result_says_so(self, measure, run_of):
+        read = str(run_of("av"))
+        own, other, none = (measure(sound="white:0", read=read, lips=whose) for whose in ("own", "other", "none"))
+        assert [each.result.lips for each in (*own, *other, *none)] == ["own"] * 2 + ["other"] * 2 + ["none"] * 2
+        assert {(each.result.lips_hidden, each.result.lips_seed) for each in none} == {(True, None)}
+        assert [each.path.name for each in none] == ["clean.no-lips", "white_0.no-lips"]
+        for found in zip(own, other, none, strict=True):
+            assert len({each.result.metrics["si_sdr"].value for each in found}) == 3
+        assert len({each.path for each in (*own, *other, *none)}) == 6
+        again = measure(sound="white:0", read=read, lips="none", seed=2)  # of the noise alone
+        assert [each.path.name for each in again] == ["clean.no-lips", "white_0.no-lips.seed2"]
+        for whose, first in (("own", own), ("other", other), ("none", none)):
+            progress = Silence()
+            assert measure(sound="white:0", read=read, lips=whose, progress=progress)[1].result == first[1].result
+            assert progress.total == 0
+
+
 def test_a_clip_comes_out_as_the_network_gives_it(corpus, enhancers):
     places = data.places(corpus, "test", "av")
     example = Clips(corpus, places, "av")(places[0])
@@ -302,6 +354,11 @@ class TestCommandLine:
         assert "intervals of so few speakers (3) are too narrow" in out
         assert out.strip().endswith("here/test-read-by-small-audio-s1.zip")
 
+    def test_the_table_says_that_lips_are_hidden(self, avsr, corpus, enhancers):
+        words = ["evaluate", enhancers["av"], "--data", corpus.location, "--out", "here", "--lips", "none"]
+        code, out, _ = avsr(*words)
+        assert code == 0 and "small/enhance-av-s1 on small test: 9 clips, lips hidden; ±" in out
+
     def test_json(self, avsr, corpus, enhancers):
         words = ["evaluate", enhancers["audio"], "--data", corpus.location, "--sound", "white:0", "--out", "here"]
         code, out, err = avsr(*words, "--json")
@@ -310,8 +367,9 @@ class TestCommandLine:
         assert [each.condition for each in found] == ["clean", "white:0"]
         assert found[1].metrics["si_sdr_gain"].value != 0
 
-    def test_one_line_of_error(self, avsr, corpus, enhancers):
-        code, out, err = avsr("evaluate", enhancers["audio"], "--data", corpus.location, "--lips", "other")
+    @pytest.mark.parametrize("lips", ["other", "none"])
+    def test_one_line_of_error(self, avsr, corpus, enhancers, lips):
+        code, out, err = avsr("evaluate", enhancers["audio"], "--data", corpus.location, "--lips", lips)
         assert (code, out) == (2, "") and err.startswith("avsr-bench: ") and err.count("\n") == 1
 
 

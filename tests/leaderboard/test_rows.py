@@ -198,6 +198,11 @@ def test_what_is_committed_stays_small():
             "it is the output of an enhancer, read by synth/dense-tiny-s0",
             "synth/enhance-tiny-s0/test/babble:0@read-by-synth-dense-tiny-s0@other-lips",
         ),
+        (
+            {"reader": "synth/dense-tiny-s0", "lips_hidden": True, "run": "synth/enhance-tiny-s0"},
+            "it is the output of an enhancer, read by synth/dense-tiny-s0",
+            "synth/enhance-tiny-s0/test/babble:0@read-by-synth-dense-tiny-s0@no-lips",
+        ),
     ],
 )
 def test_what_enhancers_have_a_part_in_is_no_row_among_others(results, make, more, reason, name):

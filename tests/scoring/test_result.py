@@ -100,6 +100,20 @@ def test_results_of_another_version_keep_it():
     assert parse_result(old.to_json(), "x.json") == old
 
 
+@pytest.mark.parametrize(
+    ("own", "whose"),
+    [({}, "own"), ({"lips_seed": 0}, "other"), ({"lips_seed": 7}, "other"), ({"lips_hidden": True}, "none")],
+)
+def test_a_result_says_whose_lips_an_enhancer_was_shown(own, whose):
+    result = replace(RESULT, **own)
+    assert result.lips == whose == parse_result(result.to_json(), "x.json").lips
+
+
+def test_results_from_before_lips_could_be_hidden_are_read():
+    before = parse_result(changed(lips_hidden="gone", lips_seed=3), "x.json")
+    assert (before.lips, before.lips_hidden) == ("other", False)
+
+
 def test_a_result_stays_as_it_is():
     with pytest.raises(FrozenInstanceError):
         RESULT.seconds = 0
@@ -129,6 +143,8 @@ SPAN = WER["interval"]
         (changed(metrics={"wer": {**WER, "parts": 3}}), r"metrics\.wer should have sections for parts and interval"),
         (changed(run="gone"), "the setting run is missing"),
         (changed(colour="red"), "unknown setting colour"),
+        (changed(lips_hidden="yes"), "lips_hidden"),
+        (changed(lips_hidden=True, lips_seed=3), "lips_hidden is true and lips_seed 3: lips are hidden, or those of"),
         (changed(metrics={"wer": {**WER, "parts": {"hits": 1, "misses": 2}}}), r"wer\.parts: unknown setting misses"),
         (changed(metrics={"wer": {**WER, "parts": {"hits": -1}}}), r"wer\.parts: hits = -1: it should be"),
         (changed(metrics={"wer": {**WER, "value": 0.1}}), r"wer is 0\.1, but its parts make 0\.4: it was changed by"),

@@ -65,6 +65,24 @@ def test_it_reads_nothing_and_a_recogniser_makes_no_sound(run, corpus, tmp_path)
     assert not (tmp_path / "refused").exists()
 
 
+def test_it_is_trained_with_the_lips_of_some_clips_hidden(run, tmp_path):
+    seen = run("enhance", PLAIN, steps=2, out=tmp_path / "seen", modality="av")
+    some = run("enhance", PLAIN, "augment.video_dropout=0.5", steps=2, out=tmp_path / "some", modality="av")
+    assert weights(seen).keys() == weights(some).keys()
+    assert any(not torch.equal(weight, weights(some)[name]) for name, weight in weights(seen).items())
+    assert runs.open_run(some).recipe["augment"]["video_dropout"] == 0.5
+
+
+def test_lips_are_not_hidden_from_networks_that_only_see(run, tmp_path):
+    with pytest.raises(
+        Misused, match=r"augment.video_dropout=0.5 hides whole clips from a network that .*--modality av"
+    ):
+        run("dense", "augment.video_dropout=0.5", out=tmp_path / "run", modality="video")
+    with pytest.raises(Misused, match=r"augment.video_dropout = 2: it should be"):
+        run("enhance", "augment.video_dropout=2", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_what_is_refused(run, tmp_path, corpus):
     for given, why in (
         ({"modality": "video"}, "makes sound of lips and sound"),

@@ -29,6 +29,7 @@ RATIOS = (-10, -5, 0, 5)
 SOME = ("--limit", "60")  # four clips of each speaker
 NOISES = ("voice", "pink")
 WHOLE = ("network.enhancer.causal=false",)
+VOCODER = ("network.enhancer.head=vocoder",)
 METRICS = {"si_sdr": "SI-SDR, dB", "estoi": "ESTOI", "wer": "WER of a recogniser, %"}
 
 Found = Mapping[str, Sequence[Mapping[str, Result]]]  # by what enhances: of each seed the results by condition
@@ -41,6 +42,7 @@ def main(grid: Path | None = None) -> None:
         jobs.append(Job(OUT / f"av-s{seed}", seed, (), "enhance", "av", ()))
         jobs.append(Job(OUT / f"audio-s{seed}", seed, (), "enhance", "audio", ()))
     jobs.append(Job(OUT / "whole-s0", 0, WHOLE, "enhance", "av", ()))
+    jobs.append(Job(OUT / "vocoder-s0", 0, VOCODER, "enhance", "av", ()))
     train_all(jobs)
     for noise in NOISES:
         said = f"{noise}:{','.join(map(str, RATIOS))}"
@@ -84,6 +86,7 @@ def main(grid: Path | None = None) -> None:
         "sound only": [_of(OUT / f"audio-s{seed}") for seed in SEEDS],
         "lips and sound, lips hidden": [_of(OUT / f"av-s{seed}", "none") for seed in SEEDS],
         "lips and sound, whole clip (one seed)": [_of(OUT / "whole-s0")],
+        "lips and sound, vocoder (one seed)": [_of(OUT / "vocoder-s0")],
     }
     heard = _noisy()
     parts = []

@@ -11,6 +11,7 @@ from ..scoring import WER, Comparison
 from .boards import CLEAN_KEY, Board, Key, Model, Where, where_of
 from .comparisons import FAMILY_SETS, Mean, budgets_of, compare_models, level_sets, loss_of, mean_of
 from .convergence import ENOUGH, MARK, find_unconverged
+from .references import dense_of
 from .robust import robustness_tables
 from .rows import CLEAN, Apart, Row
 from .table import (
@@ -256,7 +257,7 @@ def _loss(clean: tuple[Row, ...], conditions: Sequence[tuple[Row, ...]]) -> Cell
 
 
 def _against(board: Board, model: Model, keys: Sequence[Key], notes: list[str]) -> Cell:
-    dense = board.dense(model)
+    dense = dense_of(board, model)
     if isinstance(dense, str):
         return Cell(dense or NOTHING)
     found = compare_models(dense, model, keys)

@@ -222,7 +222,7 @@ def make_boards(rows: Iterable[Row], failed: Sequence[Failed] = ()) -> tuple[lis
         Board(
             test,
             modality,
-            tuple(_models([tuple(mine) for _, mine in sorted(models.items())])),
+            tuple(make_models([tuple(mine) for _, mine in sorted(models.items())])),
             len(tests[test.corpus, test.split]) > 1,
             tuple(failed),
         )
@@ -231,7 +231,7 @@ def make_boards(rows: Iterable[Row], failed: Sequence[Failed] = ()) -> tuple[lis
     return boards, notes
 
 
-def _models(runs: Sequence[tuple[Row, ...]]) -> Iterator[Model]:
+def make_models(runs: Sequence[tuple[Row, ...]]) -> Iterator[Model]:
     """Runs that differ in their training seed alone are one model: same settings, round, decoding and budget."""
     groups: list[list[tuple[Row, ...]]] = []
     for run in sorted(runs, key=lambda run: (run[0].result.budget and run[0].result.budget.total) or 0):
@@ -282,7 +282,8 @@ def _same(about: Result) -> tuple[object, ...]:
     name = without_seed(about.folder)  # synth/dense-tiny, and the round of its pruning where it is one
     decoding = json.dumps(dict(about.decoding), sort_keys=True)
     noisy = bool(about.trained_with_noise)
-    return name, about.system, about.size, round(about.sparsity, 2), noisy, _settings(about), decoding
+    behind = (about.reader, about.reader_weights, about.lips_seed)  # of an enhancer
+    return name, about.system, about.size, round(about.sparsity, 2), noisy, _settings(about), decoding, *behind
 
 
 def _settings(about: Result) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..scoring import WER, Comparison, Interval, Result
+from ..scoring import METRICS, WER, Comparison, Interval, Result
 from .rows import Row
 
 Kind = Literal["measured", "published", "apart"]
@@ -22,11 +22,15 @@ class Cell:
     low: float | None = None  # of an interval
     high: float | None = None
     link: str = ""
+    percent: bool = True  # else numbers stand as they are, as decibels do
 
     @property
     def interval(self) -> str:
-        """The interval in points, empty where there is none."""
-        return "" if self.low is None or self.high is None else f"[{points(self.low)}, {points(self.high)}]"
+        """The interval in points or as it is, empty where there is none."""
+        if self.low is None or self.high is None:
+            return ""
+        said = points if self.percent else hundredths
+        return f"[{said(self.low)}, {said(self.high)}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Line:
     corpus: str = ""
     modality: str = ""
     system: str = ""
+    beside: bool = False  # others are compared with it: it is seen wherever one of them is
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,15 @@ def points(rate: float) -> str:
     return f"{100 * rate:.1f}".replace("-0.0", "0.0").replace("-", "−")
 
 
+def hundredths(value: float) -> str:
+    """A number as it is, to a hundredth.
+
+    >>> hundredths(0.4567), hundredths(-0.001)
+    ('0.46', '0.00')
+    """
+    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
+
+
 def said_levels(levels: Sequence[float]) -> str:
     """Levels in words."""
     whole = [int(level) for level in levels]
@@ -121,6 +135,11 @@ def rate(value: float, span: Interval | None = None) -> Cell:
     return Cell(points(value), value, span.low, span.high)
 
 
+def amount(value: float, span: Interval) -> Cell:
+    """A number that is no fraction, with its interval."""
+    return Cell(hundredths(value), value, span.low, span.high, percent=False)
+
+
 def difference(found: Comparison) -> Cell:
     """How much higher a second model is, in points, with its sign."""
     sign = "+" if found.difference > 0 else ""
@@ -132,7 +151,7 @@ def of_metric(result: Result, name: str = WER) -> Cell:
     if name not in result.metrics:
         return Cell()
     measure = result.metrics[name]
-    return rate(measure.value, measure.interval)
+    return (rate if METRICS[name].unit == "%" else amount)(measure.value, measure.interval)
 
 
 def count(value: float | None, decimals: int = 0) -> Cell:

@@ -14,7 +14,7 @@ from .comparisons import Mean, mean_of
 from .enhancer_tables import NOISY
 from .enhancers import LIPS, EnhancerBoard, ReadBy, lips_of, noisy_sound, noisy_wer
 from .style import DENSE_COLOUR, LOOKS, MUTED, Curve, Look, canvas, draw, keep, legend, literal, styled
-from .table import Figure, hundredths, points
+from .table import Figure, in_unit
 
 WIDE = 3  # kinds of sound beside one another
 APART = 0.25  # dB between the whiskers of two enhancers
@@ -115,8 +115,8 @@ def _panel(
 
 
 def _said(mean: Mean, metric: str) -> str:
-    said, unit = (points, " %") if METRICS[metric].unit == "%" else (hundredths, "")
-    return f"{said(mean.value)}{unit} [{said(mean.interval.low)}, {said(mean.interval.high)}]"
+    value, low, high = (in_unit(each, metric) for each in (mean.value, mean.interval.low, mean.interval.high))
+    return f"{value} {METRICS[metric].unit} [{low}, {high}]"
 
 
 def _mean(conditions: Sequence[tuple], metric: str) -> Mean | None:

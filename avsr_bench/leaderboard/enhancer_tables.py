@@ -11,7 +11,7 @@ from .boards import CLEAN_KEY, Model, Where
 from .comparisons import Mean, budgets_of
 from .enhancers import OF_SOUND, EnhancerBoard, ReadBy, lips_of, noisy_sound, noisy_wer, reader_of
 from .rows import CLEAN, Row
-from .table import NOTHING, Cell, Column, Line, Table, amount, hundredths, of_metric, points, rate, text_columns
+from .table import NOTHING, Cell, Column, Line, Table, by_value, in_unit, measured, of_metric, text_columns
 from .tables import mean_or_note
 
 NOISY = "the noisy sound"
@@ -74,9 +74,7 @@ def _table(
 
 
 def _cell(metric: str, mean: Mean | None) -> Cell:
-    if mean is None:
-        return Cell()
-    return (rate if METRICS[metric].unit == "%" else amount)(mean.value, mean.interval)
+    return measured(metric, mean.value, mean.interval) if mean else Cell()
 
 
 def _about(board: EnhancerBoard, model: Model, metric: str, last: Mean | None) -> tuple[Cell, ...]:
@@ -86,8 +84,7 @@ def _about(board: EnhancerBoard, model: Model, metric: str, last: Mean | None) -
     asked = found + len(board.failed_seeds(model))
     seeds = f"{found} of {asked}" if asked > found else str(found)
     if last and len(last.seeds) > 1:
-        said = points if METRICS[metric].unit == "%" else hundredths
-        seeds += f": {said(min(last.seeds))} to {said(max(last.seeds))}"
+        seeds += f": {in_unit(min(last.seeds), metric)} to {in_unit(max(last.seeds), metric)}"
     return Cell(model.about.size or NOTHING), budget, Cell(seeds, found)
 
 
@@ -139,14 +136,8 @@ def _noisy(
 
 def _ranked(lines: dict[Model, Line], lower_is_better: bool, column: int) -> Iterator[Line]:
     """The best at the last ratio first, within each budget; those without a number last."""
-    sign = 1 if lower_is_better else -1
-
-    def order(line: Line) -> tuple[bool, float]:
-        value = line.cells[column].value
-        return value is None, sign * (value or 0.0)
-
     for models in budgets_of(lines):
-        yield from sorted((lines[model] for model in models), key=order)
+        yield from by_value([lines[model] for model in models], column, lower_is_better)
 
 
 def _about_test(board: EnhancerBoard) -> Iterator[str]:

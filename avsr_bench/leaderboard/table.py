@@ -22,15 +22,14 @@ class Cell:
     low: float | None = None  # of an interval
     high: float | None = None
     link: str = ""
-    percent: bool = True  # else numbers stand as they are, as decibels do
+    metric: str = WER  # whose unit its interval is in
 
     @property
     def interval(self) -> str:
-        """The interval in points or as it is, empty where there is none."""
+        """The interval in points, or in the unit of its metric; empty where there is none."""
         if self.low is None or self.high is None:
             return ""
-        said = points if self.percent else hundredths
-        return f"[{said(self.low)}, {said(self.high)}]"
+        return f"[{in_unit(self.low, self.metric)}, {in_unit(self.high, self.metric)}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +110,17 @@ def points(rate: float) -> str:
     return f"{100 * rate:.1f}".replace("-0.0", "0.0").replace("-", "−")
 
 
-def hundredths(value: float) -> str:
-    """A number as it is, to a hundredth.
+def in_unit(value: float, metric: str) -> str:
+    """A value of a metric as a table prints it: points of a fraction, tenths of a unit, else hundredths.
 
-    >>> hundredths(0.4567), hundredths(-0.001)
-    ('0.46', '0.00')
+    >>> in_unit(0.1234, "wer"), in_unit(-0.01, "si_sdr"), in_unit(0.4567, "estoi")
+    ('12.3', '0.0', '0.46')
     """
-    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
+    unit = METRICS[metric].unit
+    if unit == "%":
+        return points(value)
+    said = f"{value:.{1 if unit else 2}f}"
+    return (said.lstrip("-") if float(said) == 0 else said).replace("-", "−")
 
 
 def said_levels(levels: Sequence[float]) -> str:
@@ -135,11 +138,6 @@ def rate(value: float, span: Interval | None = None) -> Cell:
     return Cell(points(value), value, span.low, span.high)
 
 
-def amount(value: float, span: Interval) -> Cell:
-    """A number that is no fraction, with its interval."""
-    return Cell(hundredths(value), value, span.low, span.high, percent=False)
-
-
 def difference(found: Comparison) -> Cell:
     """How much higher a second model is, in points, with its sign."""
     sign = "+" if found.difference > 0 else ""
@@ -151,7 +149,12 @@ def of_metric(result: Result, name: str = WER) -> Cell:
     if name not in result.metrics:
         return Cell()
     measure = result.metrics[name]
-    return (rate if METRICS[name].unit == "%" else amount)(measure.value, measure.interval)
+    return measured(name, measure.value, measure.interval)
+
+
+def measured(metric: str, value: float, span: Interval) -> Cell:
+    """A value of a metric with its interval."""
+    return Cell(in_unit(value, metric), value, span.low, span.high, metric=metric)
 
 
 def count(value: float | None, decimals: int = 0) -> Cell:
@@ -169,6 +172,12 @@ def text_columns(*names: str) -> tuple[Column, ...]:
     return tuple(Column(name) for name in names)
 
 
-def by_value(lines: Sequence[Line], column: int) -> tuple[Line, ...]:
+def by_value(lines: Sequence[Line], column: int, ascending: bool = True) -> tuple[Line, ...]:
     """Lines by the number in a column, those without one last."""
-    return tuple(sorted(lines, key=lambda line: (line.cells[column].value is None, line.cells[column].value or 0.0)))
+    sign = 1 if ascending else -1
+
+    def order(line: Line) -> tuple[bool, float]:
+        value = line.cells[column].value
+        return value is None, sign * (value or 0.0)
+
+    return tuple(sorted(lines, key=order))

@@ -61,7 +61,7 @@ def _table(
         read = tuple(row for of in conditions for rows in of for row in rows)
         cells = (Cell(model.trained), Cell(lips_of(model.about)), *(_cell(metric, mean) for mean in means))
         lines[model] = _line((*cells, *_about(board, model, metric, means[-1])), read, model)
-    noisy = _noisy_line(board, list(lines), where, kind, ratios, metric, reader, notes) if lines else []
+    noisy = list(_noisy_line(board, list(lines), where, kind, ratios, metric, reader, notes)) if lines else []
     heading = f"{board.title}, enhanced sound: {about.label} against {kind}{unit}"
     if reader:
         again = [each for each in board.readers if each.run == reader.run]

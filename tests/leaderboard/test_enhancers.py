@@ -8,7 +8,8 @@ import pytest
 import torch
 from archives import change, put, text
 from enhancers import enhancer_run
-from heard import Silence, make_corpus, make_run, make_videos
+from heard import Silence, make_run
+from mouths import make_shards
 
 from avsr_bench.evaluation import EvaluateRequest, evaluate_enhancer
 from avsr_bench.leaderboard import read_rows, render, to_frame
@@ -29,8 +30,7 @@ def measured(tmp_path_factory):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     place = tmp_path_factory.mktemp("enhanced")
-    (place / "videos").mkdir()
-    corpus = make_corpus(make_videos(place / "videos"), place / "data/small")
+    corpus = make_shards(place / "data/small", {"train": 1, "valid": 1, "test": 6})
     reader = make_run(place / "runs" / READER, corpus, "audio")
     out = place / "results"
     for kind, seed, lips in (("av", 1, "own"), ("av", 2, "own"), ("av", 1, "other"), ("audio", 1, "own")):
@@ -261,4 +261,5 @@ def test_the_pages(results, published, tmp_path):
     (said,) = enhancer_findings(make_enhancer_boards(read_rows([results]))[0])
     assert said.startswith("Against white at -5 dB, small/hears-tiny-s1 reads the output of enhance, ")
     again = render([results], published, tmp_path / "again")
+    assert "less its gain, clip by clip" in readme
     assert again.rows == 15 and (tmp_path / "again/index.html").read_text() == page

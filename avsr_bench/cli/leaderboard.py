@@ -125,7 +125,7 @@ def verify(
     from ..records import Refused
 
     found = _found(results)
-    rows = [_row(row, results)] if row else [*found.rows, *(each.row for each in found.apart)]
+    rows = [_row(row, results)] if row else found.every
     wrong = () if row else found.notes
     if not rows and not wrong:
         print("no results yet: nothing to verify")
@@ -198,7 +198,7 @@ def _row(name: str, results: list[Path] | None) -> Row:
     from ..leaderboard import find_row, read_rows
 
     own = read_rows([LOCAL])
-    if not results and any(name == row.name for row in (*own.rows, *(each.row for each in own.apart))):
+    if not results and any(name == row.name for row in own.every):
         return find_row(name, own)
     return find_row(name, _found(results))
 

@@ -17,10 +17,8 @@ from .rows import CLEAN, Row
 
 CLEAN_KEY: tuple[None, str, float] = (None, CLEAN, 0.0)
 LONGEST = 80  # characters of a name of a file, before what tells it from others
-NEAR = 0.1  # of two sparsities that are learnt: as far apart as those of seeds
 # Words of a command that need not stand behind a system's name: options, and settings that a column shows.
 SHOWN = ("-", "train.steps=", "train.epochs=", "method.sparsity=", "augment.noise=", "rounds.")
-ALL = 0.95  # of the hours that any dense run had text for: clips that are left out move it a little
 DENSE = "dense"  # the system that all others are compared with
 
 
@@ -166,62 +164,6 @@ class Board:
         found = {where for model in self.models for row in model.rows if (where := where_of(row.result))}
         return sorted(found, key=lambda where: (("mouth", "frame", "sound").index(where.on), where.seed))
 
-    def dense(self, model: Model) -> Model | str:
-        """The dense model to compare with, or in a few words why there is none.
-
-        It is plain, was trained on the same corpus, with noise or without as the model was, with the same seeds and the
-        same budget, and has the same size and decoding. What noise in training does is seen on dense itself: one that
-        was trained with it is compared with one that was not.
-        """
-        if self.is_plain(model) and not model.noisy_training:
-            return ""
-        if model.frames is None:
-            return "budget unknown"
-        with_noise = model.noisy_training and not self.is_plain(model)
-        alike = [other for other in self._like(model) if self.is_plain(other)]
-        trained = [other for other in alike if other.noisy_training == with_noise]
-        mine = [other for other in trained if model.seeds <= other.seeds]
-        if mine:
-            return mine[0]
-        if alike and not trained:
-            return "no dense run trained with noise" if with_noise else "no dense run trained without noise"
-        return "no dense run of these seeds" if trained else "no dense run of this budget"
-
-    def is_plain(self, model: Model) -> bool:
-        """Whether a model is dense from random weights, on all texts there are, none of them hidden or automatic."""
-        budget = model.about.budget
-        if model.system != DENSE or budget is None:
-            return model.system == DENSE
-        all_texts = max(
-            other.about.budget.labelled_hours
-            for other in self.models
-            if other.system == DENSE and other.home == model.home and other.about.budget
-        )
-        return not budget.ancestors and budget.labelled_hours >= ALL * all_texts
-
-    def without_noise(self, model: Model) -> Model | None:
-        """The same system at the same sparsity and budget, trained without noise; for a model that was trained with it.
-
-        A sparsity that is learnt comes out a little otherwise in each training.
-        """
-        if not model.noisy_training:
-            return None
-        for other in self._like(model):
-            near = abs(other.about.sparsity - model.about.sparsity) < NEAR
-            if other.system == model.system and not other.noisy_training and near and model.seeds <= other.seeds:
-                return other
-        return None
-
-    def _like(self, model: Model) -> list[Model]:
-        """Models of the same training corpus, size, decoding and budget."""
-        return [
-            other
-            for other in self.models
-            if (other.home, other.about.size) == (model.home, model.about.size)
-            and other.about.decoding == model.about.decoding
-            and same_budget(other.about.budget, model.about.budget)
-        ]
-
     def failed_seeds(self, model: Model) -> set[int]:
         """The training seeds that a model lacks because their training failed."""
         name = without_seed(model.about.folder)
@@ -280,7 +222,7 @@ def make_boards(rows: Iterable[Row], failed: Sequence[Failed] = ()) -> tuple[lis
         Board(
             test,
             modality,
-            tuple(_models([tuple(mine) for _, mine in sorted(models.items())])),
+            tuple(make_models([tuple(mine) for _, mine in sorted(models.items())])),
             len(tests[test.corpus, test.split]) > 1,
             tuple(failed),
         )
@@ -289,7 +231,7 @@ def make_boards(rows: Iterable[Row], failed: Sequence[Failed] = ()) -> tuple[lis
     return boards, notes
 
 
-def _models(runs: Sequence[tuple[Row, ...]]) -> Iterator[Model]:
+def make_models(runs: Sequence[tuple[Row, ...]]) -> Iterator[Model]:
     """Runs that differ in their training seed alone are one model: same settings, round, decoding and budget."""
     groups: list[list[tuple[Row, ...]]] = []
     for run in sorted(runs, key=lambda run: (run[0].result.budget and run[0].result.budget.total) or 0):
@@ -340,7 +282,8 @@ def _same(about: Result) -> tuple[object, ...]:
     name = without_seed(about.folder)  # synth/dense-tiny, and the round of its pruning where it is one
     decoding = json.dumps(dict(about.decoding), sort_keys=True)
     noisy = bool(about.trained_with_noise)
-    return name, about.system, about.size, round(about.sparsity, 2), noisy, _settings(about), decoding
+    behind = (about.reader, about.reader_weights, about.lips, about.lips_seed)  # of an enhancer
+    return name, about.system, about.size, round(about.sparsity, 2), noisy, _settings(about), decoding, *behind
 
 
 def _settings(about: Result) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from .. import noise
 from ..records import Refused
-from ..scoring import WER, Comparison, Interval, compare, interval, pool, relative_loss, same_budget
+from ..scoring import METRICS, WER, Comparison, Interval, Score, compare, interval, pool, relative_loss, same_budget
 from .boards import Board, Key, Model, Where
 from .rows import Row, scores
 
@@ -29,8 +29,16 @@ def mean_of(conditions: Sequence[tuple[Row, ...]], metric: str = WER) -> Mean:
     values = [fmean(row.result.metrics[metric].value for row in rows) for rows in zip(*conditions, strict=True)]
     if len(conditions) == 1 and len(values) == 1:
         return Mean(values[0], conditions[0][0].result.metrics[metric].interval, (values[0],))
-    pooled = [pool([scores(row) for row in rows]) for rows in conditions]
+    pooled = [pool([_scores(row, metric) for row in rows]) for rows in conditions]
     return Mean(fmean(values), interval(pooled, metric), tuple(values))
+
+
+def _scores(row: Row, metric: str) -> tuple[Score, ...]:
+    """The scores of a row, all of which have the metric."""
+    found = scores(row)
+    if lacking := next((each.key for each in found if metric not in each.parts), None):
+        raise Refused(f"{row.path} has a value of {METRICS[metric].label}, but none of {lacking}")
+    return found
 
 
 def against(reference: Sequence[tuple[Row, ...]], conditions: Sequence[tuple[Row, ...]]) -> Comparison | str:

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from .boards import Model, file_name
 from .comparisons import Mean
 from .drawn import Drawn, name_at_left, not_drawn
+from .references import dense_of
 from .style import COLOURS, DENSE_COLOUR, MARKS, MUTED, canvas, headed, keep, literal, told
 from .table import Figure, points
 from .trained import FULL, WHOLE, Selection, Trained
@@ -51,7 +52,7 @@ def cost_figures(drawn: Drawn, trained: Mapping[Model, Trained]) -> Iterator[Fig
     if not chosen:
         return
     systems = {model.system for model in chosen}
-    dense = [like for model in chosen if isinstance(like := drawn.board.dense(model), Model)]  # of like budget
+    dense = [like for model in chosen if isinstance(like := dense_of(drawn.board, model), Model)]  # of like budget
     beside = {model: of for model, of in known.items() if model.system in systems or model in dense}
     rows = strategies(beside, means)
     seconds = {row: found for row in rows if (found := seconds_of(row.model))}

@@ -18,7 +18,7 @@ from pathlib import Path
 from ..files import whole, write_whole
 from ..records import Refused
 from ..scoring.edits import MOST
-from .rows import Row
+from .rows import Row, is_of_enhancer
 
 METRICS, WEIGHTS, RECIPE, PASSES = "metrics.csv", "model.safetensors", "recipe.yaml", "passes.csv"  # of a run
 GRADIENTS, VALIDATION, LAYERS = "gradients.csv", "validation.csv", "layers.csv"  # what is kept of them
@@ -55,8 +55,8 @@ def gather(rows: Iterable[Row], runs: Path) -> list[str]:
     """Keep what figures need of every run that has results, and say which runs are gone or cannot be read."""
     notes: list[str] = []
     gone: dict[Path, None] = {}  # a unified network has results by view
-    for run, weights, folder in sorted(
-        {(row.result.folder, row.result.weights, row.path.parent.parent) for row in rows}
+    for run, weights, folder, enhances in sorted(
+        {(row.result.folder, row.result.weights, row.path.parent.parent, is_of_enhancer(row.result)) for row in rows}
     ):
         here = runs / run
         if not here.is_dir():
@@ -65,6 +65,8 @@ def gather(rows: Iterable[Row], runs: Path) -> list[str]:
         try:
             curve, table = _newer(here / METRICS, folder / GRADIENTS), _newer(here / WEIGHTS, folder / LAYERS)
             losses = _newer(here / METRICS, folder / VALIDATION)
+            if enhances:  # its loss is in dB, its layers are others, and no figure shows them
+                curve = losses = table = False
             copied = [name for name in (RECIPE, PASSES) if _newer(here / name, folder / name)]
             if (curve or losses or table or copied) and _digest(here) != weights:
                 notes.append(f"{here} has other weights than its results in {folder}: no figures are made of it")

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from ..records import Refused
 from .boards import DENSE, Board, Model
 from .comparisons import Mean, budgets_of, mean_of
+from .references import dense_of, is_plain
 from .rows import Row
 from .style import DENSE_COLOUR, MUTED, Curve, draw, literal, prominence, spread
 from .table import points
@@ -32,10 +33,10 @@ class Drawn:
 
     def dense(self, model: Model) -> Model | None:
         """The dense model that stands in a model's panel: of its budget, else of the corpus of the test."""
-        of_budget = self.board.dense(model)
+        of_budget = dense_of(self.board, model)
         if isinstance(of_budget, Model):
             return of_budget
-        known = [each for each in self.models if self.board.is_plain(each) and not each.noisy_training]
+        known = [each for each in self.models if is_plain(self.board, each) and not each.noisy_training]
         return min(known, key=lambda each: (each.home != self.board.test.corpus, each.run), default=None)
 
     def clean(self) -> dict[Model, Mean]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from ..records import Refused
 from ..scoring import WER
@@ -18,13 +17,13 @@ from .published import Papers
 from .size_figures import size_figures
 from .style import (
     DENSE_COLOUR,
-    INK,
     MUTED,
     Curve,
     canvas,
     draw,
     headed,
     keep,
+    legend,
     literal,
     looks,
     panels,
@@ -38,7 +37,7 @@ from .wer_figures import noise_figures, sparsity_figures
 
 FIGURES = (  # as their names begin
     *("sparsity-", "size-", "cost-", "noise-", "families-"),
-    *("gradients-", "layers-", "published-"),
+    *("gradients-", "layers-", "enhancers-", "published-"),
 )
 LEAST = 1e-8  # of a norm of the gradient: nothing is learnt below it
 Words = tuple[str, ...]
@@ -109,7 +108,7 @@ def published_figure(papers: Papers, out: Path) -> list[Figure]:
         axes.axhline(dense[0].value, color=DENSE_COLOUR, linestyle=(0, (5, 3)), linewidth=1.5, label=label)
         axes.set(xlabel="sparsity, %", ylabel="WER, %", xlim=(0, 95), xticks=range(10, 100, 10))
         title = "SparseVSR on LRS3, as published"
-        _legend(drawing, title)
+        legend(drawing, title)
         caption = "Published: SparseVSR (2307.04552), Table 1. LRS3 test, 3,068 h, trained with visual noise."
         return [keep(drawing, out, "published-sparsity", title, caption)]
 
@@ -180,22 +179,3 @@ def _layers(models: Sequence[Model], name: Words, title: str, out: Path) -> Iter
     caption = f"Measured here: fraction of the prunable weights that are zero, by part of the network, {title}."
     caption += " A panel a system, at the sparsity nearest 50 %. Dotted line: all parts together."
     yield keep(drawing, out, f"layers-{file_name(*name)}", f"Sparsity by part of the network, {title}", caption)
-
-
-def _legend(drawing: Any, title: str) -> None:
-    """One legend above all panels; its title tells measured from published wherever the picture goes."""
-    found: dict[str, Any] = {}
-    for axes in drawing.axes:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    columns = max(1, int(drawing.get_figwidth() / 1.6))  # inches that the longest name of a system takes
-    legend = drawing.legend(
-        found.values(),
-        found,
-        loc="outside upper left",
-        ncols=columns,
-        labelcolor=INK,
-        title=literal(title),
-        alignment="left",
-    )
-    legend.get_title().set_color(MUTED)

@@ -16,6 +16,7 @@ from ..records import Refused
 from ..scoring import Comparison, Interval
 from .boards import CLEAN_KEY, Board, Key, Model
 from .comparisons import NOTHING_LEFT, Mean, compare_models, level_sets, mean_of
+from .references import dense_of, is_plain
 from .table import points, said_levels
 
 
@@ -92,7 +93,7 @@ def find(board: Board) -> Findings:
     return Findings(
         networks=len(ranked),
         lowest=_rate(names[best], means[best]) if best else None,
-        dense=best is not None and board.is_plain(best),
+        dense=best is not None and is_plain(board, best),
         level=tuple(names[each] for each in ranked[1:] if best and means[each].value == means[best].value),
         against=_of_best(board, ranked, means, names),
         sparse=len(pairs),
@@ -111,17 +112,17 @@ def _of_best(
     if not ranked:
         return None
     best = ranked[0]
-    if board.is_plain(best):
-        rivals = [model for model in ranked[1:] if board.dense(model) is best]
+    if is_plain(board, best):
+        rivals = [model for model in ranked[1:] if dense_of(board, model) is best]
         return _difference(best, rivals[0], names) if rivals else None
-    dense = board.dense(best)
+    dense = dense_of(board, best)
     return _difference(dense, best, names) if isinstance(dense, Model) and dense in means else None
 
 
 def _against_dense(board: Board, sparse: Sequence[Model], names: dict[Model, str]) -> Iterator[Difference]:
     """Sparse networks against dense of their budget, where dense recognises something."""
     for model in sparse:
-        dense = board.dense(model)
+        dense = dense_of(board, model)
         if not isinstance(dense, Model) or dense not in names:
             continue
         mean = _mean([dense.clean])
@@ -132,7 +133,7 @@ def _against_dense(board: Board, sparse: Sequence[Model], names: dict[Model, str
 
 def _under_noise(board: Board, ranked: Sequence[Model]) -> tuple[Model | None, Mean | None, str]:
     """Dense under noise, else the lowest network that was read so: over all families, and most of the levels."""
-    for model in sorted(ranked, key=lambda each: not board.is_plain(each) or each.noisy_training):
+    for model in sorted(ranked, key=lambda each: not is_plain(board, each) or each.noisy_training):
         for where in board.noises:
             for levels in level_sets(board, where) if where.on != "sound" else ():
                 keys: list[Key] = [(where, family, level) for family in noise.FAMILIES for level in levels]

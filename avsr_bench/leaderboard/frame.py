@@ -44,7 +44,7 @@ COLUMNS = (
 def to_frame(found: Found) -> pd.DataFrame:
     """Every row; the last column says why a row stands apart, and is empty for all others."""
     reasons = {each.row.path: each.reason for each in found.apart}
-    rows = sorted([*found.rows, *(each.row for each in found.apart)], key=lambda row: (row.name, row.path))
+    rows = sorted(found.every, key=lambda row: (row.name, row.path))
     records = [_values(row) | {"apart": reasons.get(row.path, "")} for row in rows]
     columns = {name: [record.get(name) for record in records] for name in COLUMNS}
     columns = {name: of for name, of in columns.items() if name not in OF_ENHANCERS or set(of) - {None, ""}}

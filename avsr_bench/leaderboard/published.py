@@ -18,7 +18,7 @@ from .tables import SENSES
 
 Arxiv = Annotated[str, Field(pattern=r"^[\w./-]+$", max_length=40)]  # it becomes a link
 Hours = Annotated[float, Interval(ge=0, le=10**7)]
-NAMES = {"lrs3": "LRS3", "lrs2": "LRS2", "librispeech": "LibriSpeech"}
+NAMES = {"avspeech": "AVSpeech", "lrs3": "LRS3", "lrs2": "LRS2", "librispeech": "LibriSpeech"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +44,9 @@ class Published:
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
             raise Misused(f"metric {self.metric!r} is none.{recipes.nearest(self.metric, METRICS)}")
-        if METRICS[self.metric].unit == "%" and self.value < 0:
-            raise Misused(f"value {self.value}: {METRICS[self.metric].label} cannot be below 0 %")
+        about = METRICS[self.metric]
+        if about.unit in ("%", "ms") and self.value < 0:
+            raise Misused(f"value {self.value}: {about.label} cannot be below 0 {about.unit}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +110,14 @@ def published_tables(papers: Papers) -> list[Table]:
     tables = []
     for (corpus, split, modality, name), rows in groups.items():
         metric = METRICS[name]
-        printed = Column(metric.label, True, f"{metric.what}, {metric.unit}, as printed; papers give no intervals")
+        unit = f", {metric.unit}" if metric.unit else ""
+        printed = Column(metric.label, True, f"{metric.what}{unit}, as printed; papers give no intervals")
         lines = tuple(Line(_cells(row), (), corpus, modality, row.paper) for row in rows)
         heading = f"{NAMES.get(corpus, corpus)}, {split}, {SENSES.get(modality, modality)}"
-        tables.append(Table(heading, (Column("system"), printed, *more), by_value(lines, 1), "published"))
+        if name != WER:
+            heading += f": {metric.label}" + (f", {metric.unit}" if metric.unit else "")
+        ranked = by_value(lines, 1, metric.lower_is_better)
+        tables.append(Table(heading, (Column("system"), printed, *more), ranked, "published"))
     return tables
 
 

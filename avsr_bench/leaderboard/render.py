@@ -11,6 +11,10 @@ from ..files import check_target, make_folder, marked, write_whole
 from ..records import Refused
 from .boards import Board, make_boards
 from .curves import gather
+from .enhancer_figures import enhancer_figures
+from .enhancer_findings import enhancer_findings
+from .enhancer_tables import enhancer_tables
+from .enhancers import EnhancerBoard, make_enhancer_boards
 from .figures import FIGURES, board_figures, published_figure
 from .findings import findings
 from .frame import COLUMNS, to_csv, to_frame
@@ -43,13 +47,14 @@ def render(results: Sequence[Path], published: Path, out: Path, runs: Path | Non
     """
     papers = read_published(published)
     found = read_rows(results)
-    gone = gather(found.rows, runs) if runs is not None else []
+    gone = gather([*found.rows, *found.enhanced], runs) if runs is not None else []
     boards, told_apart = make_boards(found.rows, found.failed)
     notes = [*found.notes, *told_apart]
     try:
         make_folder(out)
         _refuse_others(out)
         measured = [_measured(board, out, notes) for board in boards]
+        measured += [_enhanced(board, out) for board in make_enhancer_boards(found)]
         printed = _published(papers, out)
         drawn = [figure.name for section in [*measured, *printed] for figure in section.figures]
         _clear(out / "figures", drawn)
@@ -59,7 +64,8 @@ def render(results: Sequence[Path], published: Path, out: Path, runs: Path | Non
         write_whole(out / "results.csv", to_csv(to_frame(found)))
     except OSError as error:
         raise Refused(f"cannot write the pages in {out}: {error.strerror or error}") from error
-    return Rendered(out, len(found.rows), len(found.apart), len(papers.rows), len(drawn), (*notes, *gone))
+    rows = len(found.rows) + len(found.enhanced)
+    return Rendered(out, rows, len(found.apart), len(papers.rows), len(drawn), (*notes, *gone))
 
 
 def _measured(board: Board, out: Path, notes: list[str]) -> Section:
@@ -68,6 +74,13 @@ def _measured(board: Board, out: Path, notes: list[str]) -> Section:
     tables = tuple(board_tables(board))
     test, said = board.test, findings(board)
     return Section(board.title, "measured", test.corpus, board.modality, tables, tuple(figures), said)
+
+
+def _enhanced(board: EnhancerBoard, out: Path) -> Section:
+    figures = tuple(enhancer_figures(board, out))
+    said = enhancer_findings(board)
+    title = f"{board.title}, enhanced sound"
+    return Section(title, "measured", board.test.corpus, "", tuple(enhancer_tables(board)), figures, said)
 
 
 def _published(papers: Papers, out: Path) -> list[Section]:

@@ -9,6 +9,7 @@ from .. import noise
 from ..scoring import Comparison
 from .boards import CLEAN_KEY, Board, Key, Model, Where
 from .comparisons import NOTHING_LEFT, compare_models, level_sets
+from .references import dense_of, without_noise
 from .table import Cell, Column, Line, Table, difference, points, said_levels, text_columns
 
 LIKE = 0.02  # of WER on clean clips: those that differ by more differ under noise because of it
@@ -47,7 +48,7 @@ def robustness_tables(board: Board, heading: str, where: Where) -> Iterator[Tabl
 def _pairs(board: Board) -> Iterator[tuple[Model, Model]]:
     """Each model with the dense one of its budget, and with itself trained without noise."""
     for model in board.models:
-        others = (board.dense(model), board.without_noise(model))
+        others = (dense_of(board, model), without_noise(board, model))
         yield from ((model, other) for other in dict.fromkeys(others) if isinstance(other, Model))
 
 

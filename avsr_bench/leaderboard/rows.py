@@ -15,7 +15,7 @@ from ..inert import line
 from ..noise import sound
 from ..recipes import nearest
 from ..records import Misused, Refused
-from ..scoring import SCORER_VERSION, WER, Parts, Result, Score, merge, read_archive, score
+from ..scoring import METRICS, SCORER_VERSION, WER, Parts, Result, Score, Sums, merge, read_archive, score
 from ..scoring.archive import SUFFIX, is_old
 from ..text import TEXT_VERSION
 from .failures import Failed, read_failures
@@ -58,8 +58,14 @@ class Found:
 
     rows: tuple[Row, ...]
     apart: tuple[Apart, ...] = ()
+    enhanced: tuple[Row, ...] = ()  # of enhancers, which have tables of their own
     notes: tuple[str, ...] = ()  # files that are no results
     failed: tuple[Failed, ...] = ()  # runs that a board asked for, and that are not there
+
+    @property
+    def every(self) -> list[Row]:
+        """All rows, those that stand apart among them."""
+        return [*self.rows, *self.enhanced, *(each.row for each in self.apart)]
 
 
 def read_rows(folders: Iterable[Path]) -> Found:
@@ -93,12 +99,19 @@ def read_rows(folders: Iterable[Path]) -> Found:
     notes += [*damaged, *(line(f"{each.run} failed: {each.reason}", NOTE) for each in failed)]
     agreed, conflicts = _settle(rows)
     alike, unknown = _of_one_network(agreed)
+    alike.sort(key=lambda row: (row.name, row.path))
     return Found(
-        tuple(sorted(alike, key=lambda row: (row.name, row.path))),
+        tuple(row for row in alike if not is_of_enhancer(row.result)),
         tuple(sorted([*apart, *conflicts, *unknown], key=lambda each: (each.row.name, each.row.path))),
+        tuple(row for row in alike if is_of_enhancer(row.result)),
         tuple(notes),
         failed,
     )
+
+
+def is_of_enhancer(result: Result) -> bool:
+    """Whether a run was measured by what it makes of sound; a recogniser that reads behind one is not meant."""
+    return bool(result.reader) or any(METRICS[name].parts is Sums for name in result.metrics)
 
 
 def _old_form(folders: Iterable[Path]) -> Iterator[str]:
@@ -131,7 +144,7 @@ def find_row(name: str, found: Found) -> Row:
     if place.parent.suffix == SUFFIX and place.parent.is_file():
         result = read_archive(place.parent).result(place.name)
         return Row(row_name(result), place, result)
-    rows = [*found.rows, *(each.row for each in found.apart)]
+    rows = found.every
     mine = [row for row in rows if row.name == name]
     if not mine:
         hint = nearest(name, {row.name for row in rows}) if rows else " There are no results yet."
@@ -170,13 +183,26 @@ def why_apart(result: Result) -> str | None:
         return f"scored by version {result.text_version} of the text rule, not {TEXT_VERSION}"
     if result.enhancer:
         return f"its sound was enhanced by {result.enhancer} before it was read"
-    if result.reader:
-        return f"it is the output of an enhancer, read by {result.reader}"
+    if is_of_enhancer(result):
+        return _why_no_enhancer(result) or _why_not_this_noise(result)
     if WER not in result.metrics:
         return "it has no WER"
     if not result.utterances or not result.metrics[WER].parts.length:
         return "no words were scored: its WER is not a number"
     return _why_not_this_noise(result)
+
+
+def _why_no_enhancer(result: Result) -> str | None:
+    """What a result of an enhancer lacks, or has that none of ours has."""
+    if not any(METRICS[name].parts is Sums for name in result.metrics):
+        return f"it is of an enhancer, read by {result.reader}, but its sound was not measured"
+    if bool(result.reader) != (WER in result.metrics):
+        return "it has a WER, but does not say who read" if WER in result.metrics else f"{result.reader} read nothing"
+    if not all(of.parts.length for of in result.metrics.values()):
+        return "no clips were measured, or no words scored: its metrics are not numbers"
+    if result.noise_on not in (None, "sound"):
+        return f"it is of an enhancer, and its noise is on {result.noise_on}"
+    return None
 
 
 def _why_not_this_noise(result: Result) -> str | None:
@@ -204,17 +230,24 @@ def _settle(rows: Sequence[Row]) -> tuple[list[Row], list[Apart]]:
     """One row of each measurement. Where it was done twice and counts or weights differ, both stand apart."""
     same: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
-        same.setdefault((row.name, row.result.noise_seed, *_line(row)), []).append(row)
+        drawn = (row.result.noise_seed, row.result.lips_seed, row.result.reader_weights)
+        same.setdefault((row.name, *drawn, *_line(row)), []).append(row)
     agreed: list[Row] = []
     conflicts: list[Apart] = []
     for duplicates in same.values():
         if all(parts_of(row.result) == parts_of(duplicates[0].result) for row in duplicates):
             agreed.append(duplicates[0])
             continue
-        told = ", ".join(f"{row.result.wer:.1%} in {row.path}" for row in duplicates)
+        told = ", ".join(f"{_headline(row.result)} in {row.path}" for row in duplicates)
         reason = f"results of one row disagree ({told}): remove what is wrong, or measure it again with `rerun`"
         conflicts += [Apart(row, reason) for row in duplicates]
     return agreed, conflicts
+
+
+def _headline(result: Result) -> str:
+    """The first metric of a result."""
+    name, of = next(iter(result.metrics.items()))
+    return METRICS[name].said(of.value, 1)
 
 
 def parts_of(result: Result) -> tuple[str, dict[str, Parts]]:

@@ -208,6 +208,26 @@ def headed(drawing: Drawing, title: str) -> None:
     drawing.suptitle(literal("\n".join(lines)), x=0.01, ha="left", color=MUTED, fontsize=9)
 
 
+def legend(drawing: Any, title: str) -> None:
+    """One legend above all panels; its title tells measured from published wherever the picture goes."""
+    found: dict[str, Any] = {}
+    for axes in drawing.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    longest = max((len(label) for label in found), default=0)
+    columns = max(1, int(drawing.get_figwidth() / max(1.6, 0.5 + 0.075 * longest)))  # inches that a name takes
+    legend = drawing.legend(
+        found.values(),
+        found,
+        loc="outside upper left",
+        ncols=columns,
+        labelcolor=INK,
+        title=literal(title),
+        alignment="left",
+    )
+    legend.get_title().set_color(MUTED)
+
+
 def literal(text: str) -> str:
     """Text that matplotlib writes as it is: a dollar opens a formula, and what begins with _ has no place in a legend.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..scoring import WER, Comparison, Interval, Result
+from ..scoring import METRICS, WER, Comparison, Interval, Result
 from .rows import Row
 
 Kind = Literal["measured", "published", "apart"]
@@ -22,11 +22,14 @@ class Cell:
     low: float | None = None  # of an interval
     high: float | None = None
     link: str = ""
+    metric: str = WER  # whose unit its interval is in
 
     @property
     def interval(self) -> str:
-        """The interval in points, empty where there is none."""
-        return "" if self.low is None or self.high is None else f"[{points(self.low)}, {points(self.high)}]"
+        """The interval in points, or in the unit of its metric; empty where there is none."""
+        if self.low is None or self.high is None:
+            return ""
+        return f"[{in_unit(self.low, self.metric)}, {in_unit(self.high, self.metric)}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Line:
     corpus: str = ""
     modality: str = ""
     system: str = ""
+    beside: bool = False  # others are compared with it: it is seen wherever one of them is
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,19 @@ def points(rate: float) -> str:
     return f"{100 * rate:.1f}".replace("-0.0", "0.0").replace("-", "−")
 
 
+def in_unit(value: float, metric: str) -> str:
+    """A value of a metric as a table prints it: points of a fraction, tenths of a unit, else hundredths.
+
+    >>> in_unit(0.1234, "wer"), in_unit(-0.01, "si_sdr"), in_unit(0.4567, "estoi")
+    ('12.3', '0.0', '0.46')
+    """
+    unit = METRICS[metric].unit
+    if unit == "%":
+        return points(value)
+    said = f"{value:.{1 if unit else 2}f}"
+    return (said.lstrip("-") if float(said) == 0 else said).replace("-", "−")
+
+
 def said_levels(levels: Sequence[float]) -> str:
     """Levels in words."""
     whole = [int(level) for level in levels]
@@ -132,7 +149,12 @@ def of_metric(result: Result, name: str = WER) -> Cell:
     if name not in result.metrics:
         return Cell()
     measure = result.metrics[name]
-    return rate(measure.value, measure.interval)
+    return measured(name, measure.value, measure.interval)
+
+
+def measured(metric: str, value: float, span: Interval) -> Cell:
+    """A value of a metric with its interval."""
+    return Cell(in_unit(value, metric), value, span.low, span.high, metric=metric)
 
 
 def count(value: float | None, decimals: int = 0) -> Cell:
@@ -150,6 +172,12 @@ def text_columns(*names: str) -> tuple[Column, ...]:
     return tuple(Column(name) for name in names)
 
 
-def by_value(lines: Sequence[Line], column: int) -> tuple[Line, ...]:
+def by_value(lines: Sequence[Line], column: int, ascending: bool = True) -> tuple[Line, ...]:
     """Lines by the number in a column, those without one last."""
-    return tuple(sorted(lines, key=lambda line: (line.cells[column].value is None, line.cells[column].value or 0.0)))
+    sign = 1 if ascending else -1
+
+    def order(line: Line) -> tuple[bool, float]:
+        value = line.cells[column].value
+        return value is None, sign * (value or 0.0)
+
+    return tuple(sorted(lines, key=order))

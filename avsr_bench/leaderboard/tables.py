@@ -11,6 +11,7 @@ from ..scoring import WER, Comparison
 from .boards import CLEAN_KEY, Board, Key, Model, Where, where_of
 from .comparisons import FAMILY_SETS, Mean, budgets_of, compare_models, level_sets, loss_of, mean_of
 from .convergence import ENOUGH, MARK, find_unconverged
+from .references import dense_of
 from .robust import robustness_tables
 from .rows import CLEAN, Apart, Row
 from .table import (
@@ -139,11 +140,11 @@ def _clean(board: Board, heading: str, named: _Names, damaged: Sequence[str]) ->
             continue
         result = model.clean[0].result
         nonzero = result.nonzero if result.nonzero is not None else result.parameters
-        mean = _mean_of([model.clean], notes)
+        mean = mean_or_note([model.clean], notes)
         cells = (
             *named.cells(model, mean, _cell(mean), _against(board, model, [CLEAN_KEY], notes)),
             count(nonzero / 1e6, 2) if nonzero else Cell(),
-            _cell(_mean_of([model.clean], notes, "cer")),
+            _cell(mean_or_note([model.clean], notes, "cer")),
             Cell(model.decoding),
             Cell(result_name(model.clean)),
         )
@@ -208,12 +209,12 @@ def _means(board: Board, heading: str, where: Where, named: _Names) -> Iterator[
             keys = {
                 name: [(where, family, level) for family in FAMILY_SETS[name] for level in levels] for name in shown
             }
-            found = {name: _mean_of(model.have(keys[name]), notes) for name in shown}
+            found = {name: mean_or_note(model.have(keys[name]), notes) for name in shown}
             if not any(found.values()):
                 continue
             first_of = next(name for name in shown if found[name])
             of_clean, *_ = [*model.have([CLEAN_KEY, *keys[first_of]]), ()]  # of the same seeds
-            clean = _cell(_mean_of([of_clean] if of_clean else [], notes))
+            clean = _cell(mean_or_note([of_clean] if of_clean else [], notes))
             mean = found[first_of]
             first: tuple[Cell, ...] = ()
             if whole:
@@ -231,7 +232,7 @@ def _means(board: Board, heading: str, where: Where, named: _Names) -> Iterator[
             yield Table(title, columns, _ranked(lines, 1 if whole else 5), "measured", said)
 
 
-def _mean_of(conditions: Sequence[tuple[Row, ...]], notes: list[str], metric: str = WER) -> Mean | None:
+def mean_or_note(conditions: Sequence[tuple[Row, ...]], notes: list[str], metric: str = WER) -> Mean | None:
     """A mean over conditions and seeds; none where it was not measured, or hypotheses are missing."""
     if not conditions or not all(metric in row.result.metrics for rows in conditions for row in rows):
         return None
@@ -256,7 +257,7 @@ def _loss(clean: tuple[Row, ...], conditions: Sequence[tuple[Row, ...]]) -> Cell
 
 
 def _against(board: Board, model: Model, keys: Sequence[Key], notes: list[str]) -> Cell:
-    dense = board.dense(model)
+    dense = dense_of(board, model)
     if isinstance(dense, str):
         return Cell(dense or NOTHING)
     found = compare_models(dense, model, keys)
@@ -277,9 +278,9 @@ def _sound(board: Board, heading: str, where: Where, named: _Names) -> Iterator[
             mine = [model.have([(where, kind, ratio)]) for ratio in ratios]
             if not any(mine):
                 continue
-            cells = [_cell(_mean_of(conditions, notes)) for conditions in mine]
+            cells = [_cell(mean_or_note(conditions, notes)) for conditions in mine]
             read = [row for conditions in mine for rows in conditions for row in rows]
-            clean = _mean_of(model.have([CLEAN_KEY], {row.result.train_seed for row in read}), notes)
+            clean = mean_or_note(model.have([CLEAN_KEY], {row.result.train_seed for row in read}), notes)
             system, *rest = named.cells(model, clean)
             lines[model] = _line((system, _cell(clean), *cells, *rest, Cell(model.decoding)), read, model)
         said = tuple(dict.fromkeys((*_budgets(lines), *named.notes(lines), *notes)))

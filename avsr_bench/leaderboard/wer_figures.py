@@ -12,6 +12,7 @@ from .. import noise
 from .boards import CLEAN_KEY, DENSE, Model, Where, file_name
 from .comparisons import Mean, level_sets
 from .drawn import Drawn, curve_of, draw_band, draw_line, explained, known_mean, not_drawn, unequal
+from .references import is_plain
 from .style import MUTED, Curve, draw, headed, keep, literal, looks, panels, prominence
 from .table import Figure, said_levels
 
@@ -74,9 +75,9 @@ def noise_figures(drawn: Drawn) -> Iterator[Figure]:
 def _by_system(drawn: Drawn, met: Sequence[Model], where: Where) -> Iterator[Figure]:
     curves = {model: curve for model in met if (curve := _of_levels(model, where, tuple(noise.FAMILIES))).x}
     systems = [(name, _near_half(mine)) for name, mine in drawn.by_system(curves)]
-    if dense := [model for model in curves if drawn.board.is_plain(model) and model.noisy_training]:
+    if dense := [model for model in curves if is_plain(drawn.board, model) and model.noisy_training]:
         systems.insert(0, (DENSE, dense[:1]))
-    systems = systems or [(DENSE, [model for model in curves if drawn.board.is_plain(model)][:1])]
+    systems = systems or [(DENSE, [model for model in curves if is_plain(drawn.board, model)][:1])]
     if not curves:
         return
     drawing, grid = panels(len(systems))

@@ -61,4 +61,7 @@ METRICS = {
     "estoi_gain": Metric("ESTOI gain", "ESTOI above that of the noisy sound", "clips", Sums, "", False),
     "pesq": Metric("PESQ", "perceptual evaluation of speech quality, wideband", "clips", Sums, "", False),
     "pesq_gain": Metric("PESQ gain", "PESQ above that of the noisy sound", "clips", Sums, "", False),
+    # Of a network that works while somebody speaks, as papers print it; what it waits for, and how long it computes.
+    "input_frame": Metric("input frame", "sound and pictures that are taken in at once", "frames", Sums, "ms"),
+    "frame_compute": Metric("compute", "processing of an input frame", "frames", Sums, "ms"),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,13 @@ class Wanted:
     sections: Mapping[str, Any]  # settings, as they stand in the recipe of a run
     levels: frozenset[int]  # of noise that it is read under; none: it is for others to begin with
     reads: Reads
+    sounds: tuple[str, ...] = ()  # of an enhancer: what it is measured under
+    read_by: str = ""  # the run that reads its output then
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether there are to be results of it."""
+        return bool(self.levels or self.sounds)
 
     @property
     def views(self) -> dict[Modality | None, frozenset[int]]:
@@ -78,6 +85,7 @@ class Entry:
     folder: Path
     begins_with: tuple[str, ...]  # entries whose runs of the same seed it begins with, or that help it
     labels_by: str | None  # the entry whose run labels clips for it
+    reader: Entry | None  # whose run reads what it makes of sound; one for all seeds, which are one row then
     wanted: tuple[Wanted, ...]  # one, or one a round
 
     @property
@@ -94,11 +102,13 @@ class Entry:
 def make_entries(request: BoardRequest, settings: BoardSettings, size: str) -> dict[str, dict[int, Entry]]:
     """The entries asked for and those that they need, which go first: by name, then by seed."""
     found: dict[str, dict[int, Entry]] = {}
+    readers: dict[str, Entry] = {}
     for name in _names(request, settings, size):
         found[name] = {
-            seed: _entry(name, seed, request, settings, size, {other: of[seed] for other, of in found.items()})
+            seed: _entry(name, seed, request, settings, size, {other: of[seed] for other, of in found.items()}, readers)
             for seed in request.seeds or settings.seeds
         }
+        readers[name] = next(iter(found[name].values()))
     return found
 
 
@@ -116,10 +126,11 @@ def _names(request: BoardRequest, settings: BoardSettings, size: str) -> list[st
         if name in chain:
             raise Misused(
                 f"{name} cannot be trained: it needs itself first ({' -> '.join((*chain, name))}); change an init.run,"
-                " a teacher or a labels_by in leaderboards/board.yaml"
+                " a teacher, a labels_by or a read_by in leaderboards/board.yaml"
             )
         recipe = load_recipe(settings.system_of(name), size, settings.assignments(name)).recipe
-        for needed in (*_begins_with(recipe, size, settings), *filter(None, (settings.entry(name).labels_by,))):
+        own = settings.entry(name)
+        for needed in (*_begins_with(recipe, size, settings), *filter(None, (own.labels_by, own.read_by))):
             add(needed, (*chain, name))
         found[name] = None
 
@@ -135,7 +146,13 @@ def _begins_with(recipe: TrainRecipe, size: str, settings: BoardSettings) -> tup
 
 
 def _entry(
-    name: str, seed: int, request: BoardRequest, settings: BoardSettings, size: str, before: Mapping[str, Entry]
+    name: str,
+    seed: int,
+    request: BoardRequest,
+    settings: BoardSettings,
+    size: str,
+    before: Mapping[str, Entry],
+    readers: Mapping[str, Entry],
 ) -> Entry:
     """The runs of an entry with one seed. `train` knows systems: other entries that it begins with are folders."""
     system, own = settings.system_of(name), settings.entry(name)
@@ -159,13 +176,15 @@ def _entry(
     about = runs.About(system=name, corpus=request.corpus, size=size, seed=seed, modality=reads)
     folder = runs.default_folder(about)
     homes = rounds_of(recipe, folder) or ((folder, recipe),)
+    reader = _reader(name, recipe, readers[own.read_by] if own.read_by else None, own.sound)
+    read_by = runs.name_of(reader.wanted[-1].folder) if reader else ""
     wanted = []
     for number, (home, this) in enumerate(homes, start=1):
         levels = settings.levels_for(name, number if recipe.rounds.sparsities else None)
         levels = levels & {0} if reads == "audio" else levels
         levels = levels if recipe.entry.leaves == "recogniser" else frozenset()  # the others read nothing
-        wanted.append(Wanted(home, seed, this.sections(), levels, reads))
-    return Entry(name, seed, system, recipe, reads, given, folder, begins_with, own.labels_by, tuple(wanted))
+        wanted.append(Wanted(home, seed, this.sections(), levels, reads, own.sound, read_by))
+    return Entry(name, seed, system, recipe, reads, given, folder, begins_with, own.labels_by, reader, tuple(wanted))
 
 
 def _labeller(name: str, labeller: Entry, given: tuple[str, ...]) -> Entry:
@@ -175,6 +194,15 @@ def _labeller(name: str, labeller: Entry, given: tuple[str, ...]) -> Entry:
     if any(key == "data.labels" for key, _, _ in map(_parted, given)):
         raise Misused(f"entries.{name} has labels_by and data.labels, and a run has labels of one kind: leave one out")
     return labeller
+
+
+def _reader(name: str, recipe: TrainRecipe, reader: Entry | None, sounds: Sequence[str]) -> Entry | None:
+    """Who reads what an entry makes of sound; refused where it makes none, or where its reader does not hear."""
+    if sounds and recipe.entry.leaves != "enhancer":
+        raise Misused(f"entries.{name}.sound is for enhancers, and it is none: leave it out")
+    if reader and (reader.recipe.entry.leaves != "recogniser" or reader.reads not in ("audio", "av")):
+        raise Misused(f"entries.{name}.read_by: {reader.name} is no recogniser that hears: name one (modality: audio)")
+    return reader
 
 
 def _parted(assignment: str) -> tuple[str, str, str]:

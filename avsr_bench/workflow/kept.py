@@ -13,6 +13,7 @@ from typing import Any
 from .. import recipes, runs
 from ..evaluation import CLEAN, result_name, visual
 from ..noise import FAMILIES, VERSION
+from ..noise import sound as ear
 from ..records import Refused
 from ..scoring import SCORER_VERSION, Result, read_archive
 from ..text import TEXT_VERSION
@@ -24,14 +25,17 @@ from .settings import BoardSettings
 SOME = "-some"  # in the name of a split of which not all clips were read
 
 
-def kept_entries(entries: Iterable[Entry], request: BoardRequest, settings: BoardSettings) -> set[str]:
-    """The entries of a seed that need not be trained, because their results stand."""
+def kept_entries(
+    entries: Iterable[Entry], request: BoardRequest, settings: BoardSettings, readers: Collection[str]
+) -> set[str]:
+    """The entries of a seed that need not be trained, because their results stand; `readers` have others to read."""
     entries = list(entries)
     there = {each.name for each in entries if all(run.is_there() for run in each.wanted)}
     measured = {
         each.name
         for each in entries
-        if all(not run.levels or measured_run(run, request, settings) for run in each.wanted)
+        if each.name not in readers
+        and all(not run.is_measured or measured_run(run, request, settings) for run in each.wanted)
     }
     left = to_train({each.name: each.needs for each in entries}, there, measured)
     return {each.name for each in entries} - left - there
@@ -41,6 +45,8 @@ def measured_run(run: Wanted, request: BoardRequest, settings: BoardSettings, fi
     """Whether the results of a run stand where the board keeps them."""
     place = request.results / request.corpus
     name = runs.name_of(run.folder).removeprefix(f"{request.corpus}/")
+    if run.sounds:
+        return _stand(place / name, run.sections, _enhanced(run), settings.limit, fingerprint, run.read_by)
     return all(
         is_measured(
             place / runs.seen_name(name, view), run.sections, levels, settings.noise, settings.limit, fingerprint
@@ -58,16 +64,39 @@ def is_measured(
     fingerprint: str | None,
 ) -> bool:
     """Whether a folder of results holds those of a run with these settings, under all of these levels of noise."""
-    if not levels or not (folder / runs.RECIPE).is_file():
-        return False
     families = list(FAMILIES) if noise == "all" else noise.split(",")
     conditions = [CLEAN, *(visual(family, level) for family in families for level in levels if level)]
     names = {result_name(condition, 0) for condition in conditions}
+    return bool(levels) and _stand(folder, sections, names, limit, fingerprint)
+
+
+def _enhanced(run: Wanted) -> set[str]:
+    """The names of the results of an enhancer: with its clips' own lips, and where it sees, with those of others."""
+    names = {CLEAN.name, *(str(each).replace(":", "_") for sound in run.sounds for each in ear.parse(sound))}
+    return names if run.reads == "audio" else names | {f"{name}.other-lips" for name in names}
+
+
+def _stand(
+    folder: Path,
+    sections: Mapping[str, Any],
+    names: Collection[str],
+    limit: int | None,
+    fingerprint: str | None,
+    read_by: str = "",
+) -> bool:
+    """Whether a folder of results holds those of these names, all in one archive, of a run with these settings."""
+    if not (folder / runs.RECIPE).is_file():
+        return False
+    end = f"-read-by-{read_by.replace('/', '-')}" if read_by else ""
     try:
         before = read_sections(recipes.load(folder / runs.RECIPE), str(folder / runs.RECIPE))
-        mine = [path for path in sorted(folder.glob("*.zip")) if f"{SOME}{limit}" in path.stem or SOME not in path.stem]
+        mine = [
+            path
+            for path in sorted(folder.glob(f"*{end}.zip"))
+            if f"{SOME}{limit}{end}" in path.stem or SOME not in path.stem
+        ]
         archives = [read_archive(path) for path in mine]
-        found = [[archive.result(name) for name in names] for archive in archives if names <= set(archive.names)]
+        found = [[archive.result(name) for name in names] for archive in archives if set(names) <= set(archive.names)]
     except Refused:  # damaged: it is trained and measured again
         return False
     whole = any(all(_counts(result, fingerprint) for result in results) for results in found)
@@ -77,7 +106,8 @@ def is_measured(
 def _counts(result: Result, fingerprint: str | None) -> bool:
     """Whether a result is of this state of the corpus, and of today's noise, text rule and scoring."""
     versions = (result.scorer_version, result.text_version) == (SCORER_VERSION, TEXT_VERSION)
-    return versions and result.noise_version in (None, VERSION) and fingerprint in (None, result.corpus_fingerprint)
+    noise = ear.VERSION if result.noise_on == "sound" else VERSION
+    return versions and result.noise_version in (None, noise) and fingerprint in (None, result.corpus_fingerprint)
 
 
 def to_train(needs: Mapping[str, Sequence[str]], there: Collection[str], measured: Collection[str]) -> set[str]:

@@ -7,11 +7,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .. import data, recipes
+from .. import data, recipes, runs
 from ..noise import FAMILIES
+from ..noise import sound as ear
 from ..records import Misused, Refused
 from .entries import Entry, Wanted, make_entries
-from .kept import kept_entries
+from .kept import kept_entries, measured_run
 from .request import BoardRequest
 from .settings import BoardSettings
 
@@ -31,6 +32,7 @@ class Stage:
     labels: tuple[Wanted, ...] = ()  # or the runs that are trained on the labels that it makes
     kept: bool = False  # the results of these stand, and nothing that has to be trained needs them
     reads: tuple[Wanted, ...] = ()
+    measures: tuple[Wanted, ...] = ()  # enhancers
     share: int = 1  # of the jobs that run at once: a training that takes every core takes all
     seconds: float | None = None  # expected; none where nobody knows
 
@@ -56,7 +58,18 @@ def make_plan(request: BoardRequest, settings: BoardSettings) -> BoardPlan:
     jobs = min(settings.jobs, len(os.sched_getaffinity(0)))
     entries = make_entries(request, settings, size)
     seeds = {seed for of in entries.values() for seed in of}
-    kept = {seed: kept_entries([of[seed] for of in entries.values()], request, settings) for seed in seeds}
+    readers = [
+        (each.reader.seed, each.reader.name)
+        for of in entries.values()
+        for each in of.values()
+        if each.reader and not all(measured_run(run, request, settings) for run in each.wanted)
+    ]
+    kept = {
+        seed: kept_entries(
+            [of[seed] for of in entries.values()], request, settings, {name for at, name in readers if at == seed}
+        )
+        for seed in seeds
+    }
     stages: list[Stage] = [prep]
     all_wanted: list[Wanted] = []
     for name, trained in entries.items():
@@ -68,6 +81,8 @@ def make_plan(request: BoardRequest, settings: BoardSettings) -> BoardPlan:
             pupils = [of[seed] for of in entries.values() if of[seed].labels_by == name]
             if pupils:
                 stages.append(_labelling(entry, pupils, kept[seed], request, settings, several))
+            if settings.entry(name).sound:
+                stages.append(_measuring(entry, request, settings, several))
         wanted = tuple(run for entry in trained.values() for run in entry.wanted if run.levels)
         all_wanted += wanted
         if wanted:
@@ -168,6 +183,39 @@ def _labelling(
         labels=serves,
         kept=not left,
         seconds=0.0 if all(run.is_there() for run in serves) or not left else known,
+    )
+
+
+def _measuring(entry: Entry, request: BoardRequest, settings: BoardSettings, several: bool) -> Stage:
+    """The stage that measures an enhancer, with its clips' own lips and those of others, and what its reader hears."""
+    same = ["--data", request.data.location]
+    same += ["--decode", settings.decode] if settings.decode and entry.reader else []
+    same += ["--limit", str(settings.limit)] if settings.limit else []
+    reader = entry.reader.wanted[-1].folder if entry.reader else None
+    commands: list[Command] = []
+    for run in entry.wanted:
+        for sound in run.sounds:
+            words = ("evaluate", str(run.folder), *same, f"--sound={sound}")
+            words += ("--out", str(request.results / runs.name_of(run.folder)))
+            words += ("--read", str(reader)) if reader else ()
+            commands += [words] if run.reads == "audio" else [words, (*words, "--lips", "other")]
+    pace = settings.seconds
+    ratios = sum(len(ear.parse(sound)) for run in entry.wanted for sound in run.sounds)
+    ways = 1 if entry.reads == "audio" else 2
+    known = len(commands) * pace.start + (ways * (ratios + 1)) * pace.condition if pace.condition else None
+    if reader:
+        sounds = [f"--sound={sound}" for sound in entry.wanted[-1].sounds]
+        words = ("robustness", *same, "--models", str(reader), "--noise", "none", *sounds)
+        commands.append((*words, "--out", str(request.results)))
+    trained = [_named("train", entry, several)]
+    trained += [_named("train", entry.reader, several)] if entry.reader else []
+    return Stage(
+        _named("measure", entry, several),
+        tuple(commands),
+        after=tuple(trained),
+        needs=tuple(trained),
+        measures=entry.wanted,
+        seconds=known,
     )
 
 

@@ -116,7 +116,7 @@ def make_board(request: BoardRequest, view: View) -> Made:
                 _keep_failures(stage, outcome, request)
                 if outcome.state == "failed" and stage is plan.stages[0]:
                     raise Refused(f"{stage.name}: {outcome.note}")
-                pages.stale |= bool(stage.reads) and outcome.state != "left out"
+                pages.stale |= bool(stage.reads or stage.measures) and outcome.state != "left out"
         if commands.asked:
             raise Stopped(commands.asked[0])
         pages.stale |= pages.outcome.state == "left out"  # nothing could be read: pages say so too
@@ -148,7 +148,7 @@ def _state_of(
     view: View,
     commands: Commands,
 ) -> tuple[State, str]:
-    runs_of_it = stage.serves if stage.kept else stage.reads
+    runs_of_it = stage.serves if stage.kept else stage.reads or stage.measures
     if runs_of_it and all(_is_kept(run, request, settings) for run in runs_of_it):
         return "done before", ""
     readable = [str(run.folder) for run in stage.reads if _may_be_read(run, request)]
@@ -187,7 +187,7 @@ def _keep_failures(stage: Stage, outcome: Outcome, request: BoardRequest) -> Non
 def _is_kept(run: Wanted, request: BoardRequest, settings: BoardSettings) -> bool:
     """Whether there is nothing to do for a run, which is not here itself: its results stand, if it has any."""
     here = (run.folder / runs.RECIPE).is_file()
-    return not here and (not run.levels or measured_run(run, request, settings, request.data.fingerprint))
+    return not here and (not run.is_measured or measured_run(run, request, settings, request.data.fingerprint))
 
 
 def _may_be_read(run: Wanted, request: BoardRequest) -> bool:

@@ -12,7 +12,8 @@ from annotated_types import Interval, Len
 
 from .. import recipes
 from ..nn import Modality
-from ..records import Misused, Seed
+from ..noise import sound as ear
+from ..records import Misused, Refused, Seed
 from ..robustness import parse_levels
 
 ALL = "all"  # of --models: every entry of the board, and every recipe
@@ -30,6 +31,8 @@ class EntrySettings:
     read: bool = True  # false: it is trained for others to begin with or to be labelled by, and has no row
     modality: Modality | None = None  # none: lips, or what its objective needs
     labels_by: str | None = None  # an entry, whose run of the same seed labels the training clips before
+    sound: Annotated[tuple[str, ...], Len(0, 100)] = ()  # of an enhancer: what it is measured under, KIND:DB,DB
+    read_by: str | None = None  # of an enhancer: an entry, whose run of the first seed reads the output of all seeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,16 @@ class BoardSettings:
             if entry.labels_by not in (None, *self.known):
                 hint = recipes.nearest(entry.labels_by or "", self.known)
                 raise Misused(f"entries.{name}.labels_by: no entry {entry.labels_by!r}.{hint}")
+            if entry.read_by not in (None, *self.known):
+                hint = recipes.nearest(entry.read_by or "", self.known)
+                raise Misused(f"entries.{name}.read_by: no entry {entry.read_by!r}.{hint}")
+            if entry.read_by and not entry.sound:
+                raise Misused(f"entries.{name}.read_by: nothing is read without sound: add sound: ['voice:-5,0,5']")
+            for sound in entry.sound:
+                try:
+                    ear.parse(sound)
+                except Refused as refused:
+                    raise Misused(f"entries.{name}.sound: {refused}") from None
 
     @property
     def known(self) -> dict[str, None]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from avsr_bench.leaderboard import Failed, forget_failure, keep_failure, read_rows, render
 from avsr_bench.leaderboard.boards import make_boards
 from avsr_bench.leaderboard.convergence import loss_fall
+from avsr_bench.leaderboard.references import dense_of, without_noise
 from avsr_bench.leaderboard.tables import board_tables
 
 
@@ -137,11 +138,11 @@ def test_networks_trained_with_noise_are_named_and_compared_with_their_like(resu
     found = read_rows([results])
     ((board,), _) = make_boards(found.rows)
     by_name = {model.run.removeprefix("synth/").removesuffix("-tiny-s0"): model for model in board.models}
-    like = {name: board.dense(model) for name, model in by_name.items()}
+    like = {name: dense_of(board, model) for name, model in by_name.items()}
     assert like["dense"] == "" and like["dense-noise"] is like["rigl"] is by_name["dense"]
     assert like["rigl-noise"] is like["msrs-noise"] is by_name["dense-noise"]
-    assert board.without_noise(by_name["rigl-noise"]) is by_name["rigl"]
-    assert board.without_noise(by_name["msrs-noise"]) is None
+    assert without_noise(board, by_name["rigl-noise"]) is by_name["rigl"]
+    assert without_noise(board, by_name["msrs-noise"]) is None
 
     render([results], published, tmp_path / "out")
     assert "| rigl, trained with noise |" in (tmp_path / "out/README.md").read_text()

@@ -5,6 +5,7 @@ import pytest
 from avsr_bench.leaderboard import read_published
 from avsr_bench.leaderboard.published import published_tables
 from avsr_bench.records import Misused, Refused
+from avsr_bench.scoring import METRICS
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,7 @@ def test_every_paper_has_all_its_numbers(papers):
         ("RAVEn", "video"): 10,
         ("RAVEn", "audio"): 10,
         ("DDP-ASR", "audio"): 2,
+        ("RT-LA-VocE", "av"): 2,
     }
     assert all(row.arxiv and row.table and row.split for row in papers.rows)
 
@@ -69,6 +71,8 @@ def test_tables_are_by_test_and_modality(papers):
         "LRS3, test, video and sound",
         "LRS3, test, sound",
         "LibriSpeech, test-clean, sound",
+        "AVSpeech, split not said, video and sound: input frame, ms",
+        "AVSpeech, split not said, video and sound: compute, ms",
     ]
     assert sum(len(table.lines) for table in tables) == len(papers.rows)
     printed = [line.cells[1].text for line in tables[1].lines]
@@ -94,7 +98,15 @@ def test_bad_files(tmp_path, text, error, says):
 
 
 @pytest.mark.parametrize(
-    "value", ["value: 2110", "value: -1", "value: 20, sparsity: 50", "value: nan", "value: 5, metric: were"]
+    "value",
+    [
+        "value: 2110",
+        "value: -1",
+        "value: 20, sparsity: 50",
+        "value: nan",
+        "value: 5, metric: were",
+        "metric: frame_compute, value: -3",
+    ],
 )
 def test_numbers_in_another_unit(tmp_path, value):
     path = tmp_path / "published.yaml"
@@ -102,3 +114,15 @@ def test_numbers_in_another_unit(tmp_path, value):
     path.write_text(f"tables: [{{{same}, rows: [{{system: a, {value}}}]}}]")
     with pytest.raises(Misused, match=value.split(",")[-1].split(":")[0].strip()):
         read_published(path)
+
+
+@pytest.mark.parametrize(("metric", "ranked"), [("si_sdr", [8.1, 2.0]), ("frame_compute", [2.0, 8.1])])
+def test_the_best_comes_first_whichever_way_the_metric_goes(tmp_path, metric, ranked):
+    path = tmp_path / "published.yaml"
+    same = 'paper: X, arxiv: "1", table: T, corpus: c, split: s, modality: av'
+    path.write_text(
+        f"tables: [{{{same}, metric: {metric}, rows: [{{system: a, value: 2}}, {{system: b, value: 8.1}}]}}]"
+    )
+    (table,) = published_tables(read_published(path))
+    assert [line.cells[1].value for line in table.lines] == ranked
+    assert METRICS[metric].unit in table.heading

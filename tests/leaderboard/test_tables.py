@@ -6,6 +6,7 @@ from archives import put
 
 from avsr_bench import noise
 from avsr_bench.leaderboard.boards import make_boards
+from avsr_bench.leaderboard.references import dense_of
 from avsr_bench.leaderboard.rows import read_rows
 from avsr_bench.leaderboard.tables import board_tables
 from avsr_bench.records import Ancestor, Budget
@@ -66,7 +67,7 @@ def test_dense_is_that_of_the_same_reading_and_training_corpus(results, make):
     for run in ("synth/dense-tiny-s0", "synth/gmp-tiny-s0"):
         make.measure(results / "beam", run, texts=few, decoding={"kind": "beam", "beam": 40})
     ((board,), _) = make_boards(read_rows([results]).rows)
-    compared = {(model.run, model.decoding): board.dense(model) for model in board.models}
+    compared = {(model.run, model.decoding): dense_of(board, model) for model in board.models}
     for run, reading, dense in (
         ("synth/set-tiny-s0", "greedy CTC", "synth/dense-tiny-s0"),
         ("synth/gmp-tiny-s0", "beam 40", "synth/dense-tiny-s0"),
@@ -90,7 +91,7 @@ def test_dense_that_began_elsewhere_or_lacks_texts_is_no_reference(results, make
     for run, budget in runs.items():
         make.measure(results, f"synth/{run}", texts=few, budget=budget, system=run.partition("-")[0])
     ((board,), _) = make_boards(read_rows([results]).rows)
-    compared = {model.run: board.dense(model) for model in board.models}
+    compared = {model.run: dense_of(board, model) for model in board.models}
     assert compared.pop("synth/dense-tiny-s0") == ""
     assert {run: dense.run for run, dense in compared.items()} == {
         f"synth/{run}": "synth/dense-tiny-s0" for run in runs if run != "dense-tiny-s0"

@@ -71,7 +71,7 @@ def test_the_command_line(make, tmp_path):
     done = command(cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "1 rows measured, 111 published, 1 figures",
+        "1 rows measured, 113 published, 1 figures",
         "leaderboards/local/index.html and leaderboards/local/README.md",
     ]
     again = command(cwd=tmp_path)  # its own pages beside the results disturb nothing
@@ -170,16 +170,15 @@ def cleaned(tmp_path):
 
 
 def test_a_result_of_an_enhancer(cleaned):
-    (apart,) = read_rows([cleaned.parents[1]]).apart
-    assert apart.reason == "it has no WER"
-    done = verify(apart.row)
+    (row,) = read_rows([cleaned.parents[1]]).enhanced
+    done = verify(row)
     assert done.alike
     assert done.said == "synth/enhance-tiny-s0/test/voice:-5: SI-SDR 0.00 dB, ESTOI 0.50 as its 20 clips say"
     clips, first, *rest = text(cleaned, ".jsonl").splitlines()
     changed = {**json.loads(first), "parts": {"si_sdr": {"errors": 50.5, "length": 1.0}, "estoi": {}}}
     put(cleaned, "\n".join([clips, json.dumps(changed), *rest]) + "\n", ".jsonl")
     os.utime(cleaned.parent, ns=(1, 1))
-    done = verify(apart.row)
+    done = verify(row)
     assert not done.alike
     assert "kept are SI-SDR 0.00 dB, ESTOI 0.50; its clips make SI-SDR 3.00 dB, ESTOI 0.50" in done.said
 
@@ -188,8 +187,8 @@ def test_an_interval_of_sound_that_its_clips_do_not_make(cleaned):
     content = json.loads(text(cleaned))
     content["metrics"]["si_sdr"]["interval"]["low"] -= 1
     put(cleaned, json.dumps(content))
-    (apart,) = read_rows([cleaned.parents[1]]).apart
-    done = verify(apart.row)
+    (row,) = read_rows([cleaned.parents[1]]).enhanced
+    done = verify(row)
     assert done.counted_alike and not done.alike
     low, high = (content["metrics"]["si_sdr"]["interval"][end] for end in ("low", "high"))
     assert f"kept is an interval of [{low:.2f}, {high:.2f}] over 5 speakers" in done.said
@@ -212,8 +211,9 @@ def test_the_commands_take_results_of_enhancers(cleaned, tmp_path):
     assert done.returncode == 1
     assert "is of an enhancer: `avsr-bench evaluate synth/enhance-tiny-s0` measures it again" in done.stderr
     done = command("render", cwd=tmp_path)
-    assert done.returncode == 0 and "1 apart" in done.stdout
+    assert done.returncode == 0 and "1 rows measured" in done.stdout
+    assert "ESTOI against voice" in (tmp_path / "leaderboards/local/README.md").read_text()
     page = (tmp_path / "leaderboards/local/index.html").read_text()
-    assert "it has no WER" in page and "mean of 16 clips" in page
+    assert "none (sound alone)" not in page and "mean of 16 clips" in page
     [row] = csv.DictReader((tmp_path / "leaderboards/local/results.csv").open())
-    assert (row["wer"], row["si_sdr"], row["estoi_clips"], row["apart"]) == ("", "0", "16", "it has no WER")
+    assert (row["wer"], row["si_sdr"], row["estoi_clips"], row["apart"]) == ("", "0", "16", "")

@@ -19,6 +19,8 @@ entries:
   one-shot-half: {{system: one-shot, settings: [init.run=dense-half]}}
   ear: {{system: dense, modality: audio, settings: ["data.hide={{speakers: 0.34}}"], read: false}}
   dense-labels: {{system: dense, settings: ["data.hide={{speakers: 0.34}}"], labels_by: ear}}
+  cleans: {{system: enhance, sound: ["white:0,-5"], read_by: ear}}
+  cleans-blind: {{system: enhance, modality: audio, sound: ["white:0"]}}
 noise: blur
 levels: 0,5
 levels_of:

@@ -52,6 +52,13 @@ class TestBadInput:
             ("rigl-80: rigl", r"entries"),
             ("more: {system: dense, labels_by: eer}", r"entries\.more\.labels_by: no entry 'eer'"),
             ("more: {system: dense, modality: ear}", r"entries\.more\.modality = 'ear'"),
+            ("more: {system: enhance, sound: ['white:loud']}", r"entries\.more\.sound: .*'loud' is no number"),
+            ("more: {system: enhance, sound: [fog]}", r"entries\.more\.sound: "),
+            ("more: {system: enhance, read_by: dense}", r"entries\.more\.read_by: nothing is read without sound"),
+            (
+                "more: {system: enhance, sound: ['white:0'], read_by: dence}",
+                r"entries\.more\.read_by: no entry 'dence'\. Did you mean dense",
+            ),
         ],
     )
     def test_an_entry_that_says_what_it_cannot(self, place, entry, said):
@@ -68,6 +75,13 @@ class TestBadInput:
                 "b",
                 r"b cannot be trained: it needs itself first \(b -> a -> b\)",
             ),
+            ("a: {system: dense, sound: ['white:0']}", "a", r"entries\.a\.sound is for enhancers, and it is none"),
+            (
+                "a: {system: enhance, sound: ['white:0'], read_by: dense}",
+                "a",
+                r"entries\.a\.read_by: dense is no recogniser that hears",
+            ),
+            ("a: {system: enhance, sound: ['white:0'], read_by: a}", "a", r"needs itself first \(a -> a\)"),
             ("a: {system: dense, labels_by: braven}", "a", r"entries\.a\.labels_by: braven learns without text"),
             (
                 "a: {system: dense, labels_by: rigl, settings: [data.labels=mine]}",
@@ -205,6 +219,7 @@ class TestStages:
     def test_all_are_all(self, place):
         trained = [stage.name.removeprefix("train ") for stage in plan("all") if stage.trains]
         mine = {"rigl-80", "dense-noise", "one-shot-noise", "dense-half", "one-shot-half", "ear", "dense-labels"}
+        mine |= {"cleans", "cleans-blind"}
         assert sorted(trained) == sorted({*recipes.names("models"), *mine})
 
     def test_shards_without_a_source_are_used_as_they_are(self, place):
@@ -252,6 +267,32 @@ class TestStages:
     def test_published_and_local_results_have_folders_of_their_own(self, place):
         assert option(plan("dense")[2].commands[0], "--out") == "leaderboards/local/results"
         assert option(plan("dense", publish=True)[2].commands[0], "--out") == "leaderboards/results"
+
+
+class TestEnhancers:
+    def test_all_seeds_are_measured_with_one_reader_beside_the_sound_as_it_was(self, place):
+        stages = {stage.name: stage for stage in plan("cleans", seeds=(2, 0))}
+        assert list(stages)[1:] == [
+            *("train ear, seed 2", "train ear, seed 0", "train cleans, seed 2", "measure cleans, seed 2"),
+            *("train cleans, seed 0", "measure cleans, seed 0"),
+        ]
+        stage = stages["measure cleans, seed 0"]
+        assert stage.needs == stage.after == ("train cleans, seed 0", "train ear, seed 2")
+        own, other, plain = stage.commands
+        assert own[:2] == ("evaluate", "runs/mouths/cleans-tiny-av-s0") and "--sound=white:0,-5" in own
+        assert option(own, "--out") == "leaderboards/local/results/mouths/cleans-tiny-av-s0"
+        assert option(own, "--read") == "runs/mouths/ear-tiny-audio-s2" and option(own, "--limit") == "4"
+        assert other == (*own, "--lips", "other")
+        assert plain[0] == "robustness" and option(plain, "--models") == "runs/mouths/ear-tiny-audio-s2"
+        assert option(plain, "--noise") == "none" and "--sound=white:0,-5" in plain
+
+    def test_who_hears_alone_is_shown_no_lips_and_nobody_has_to_read(self, place):
+        (stage,) = (stage for stage in plan("cleans-blind") if stage.name == "measure cleans-blind")
+        (words,) = stage.commands
+        assert not {"--lips", "--read", "--decode"} & set(words) and stage.needs == ("train cleans-blind",)
+
+    def test_an_enhancer_that_is_to_be_measured_is_no_reading(self, place):
+        assert not [stage for stage in plan("cleans") if stage.name.startswith("read") or stage.reads]
 
 
 class TestLabels:

@@ -15,6 +15,7 @@ from patience import PATIENCE
 
 from avsr_bench import runs
 from avsr_bench.nn import VIEWS
+from avsr_bench.scoring import read_archive
 from avsr_bench.workflow import BoardRequest, load_settings, make_plan
 from avsr_bench.workflow.kept import is_measured, measured_run
 
@@ -145,6 +146,38 @@ def test_one_entry_labels_for_another(place):
     # Nor the run itself, whose results stand.
     shutil.rmtree(place / "runs")
     assert make(*models).returncode == 0 and not (place / "runs").exists()
+
+
+@pytest.mark.slow
+def test_an_enhancer_is_trained_and_measured(place):
+    models = ("--models", "cleans")
+    done = make(*models)
+    assert done.returncode == 0, done.stderr + done.stdout
+    local = place / "leaderboards/local"
+    (archive,) = (local / "results/mouths/cleans-tiny-av-s0").glob("*.zip")
+    assert archive.name == "test-some4-read-by-mouths-ear-tiny-audio-s0.zip"
+    own = {"clean", "white_0", "white_-5"}
+    assert set(read_archive(archive).names) == own | {f"{name}.other-lips" for name in own}
+    (plain,) = (local / "results/mouths/ear-tiny-audio-s0").glob("*.zip")
+    assert set(read_archive(plain).names) == own
+    page = (local / "README.md").read_text().replace("\\_", "_")
+    assert "WER against white, read by mouths/ear-tiny-audio-s0" in page and "the noisy sound" in page
+
+    before = archive.stat().st_mtime_ns
+    again = make(*models)
+    assert again.returncode == 0 and again.stdout.count("done before") == 2  # both trainings
+    assert archive.stat().st_mtime_ns == before  # nothing was measured twice
+
+    # Its results stand, with its recipe: neither it nor its reader is missed.
+    shutil.rmtree(place / "runs")
+    kept = make(*models)
+    assert kept.returncode == 0 and kept.stdout.count("done before") == 3 and not (place / "runs").exists()
+
+    # One condition less, and both are needed again.
+    archives.put(archive / "white_-5", None)
+    again = make(*models)
+    assert again.returncode == 0, again.stderr + again.stdout
+    assert "white_-5" in read_archive(archive).names and (place / "runs/mouths/ear-tiny-audio-s0").is_dir()
 
 
 @pytest.mark.slow

@@ -200,7 +200,7 @@ def test_what_is_committed_stays_small():
         ),
         (
             {"reader": "synth/dense-tiny-s0", "lips_hidden": True, "run": "synth/enhance-tiny-s0"},
-            "it is the output of an enhancer, read by synth/dense-tiny-s0",
+            "it is of an enhancer, read by synth/dense-tiny-s0, but its sound was not measured",
             "synth/enhance-tiny-s0/test/babble:0@read-by-synth-dense-tiny-s0@no-lips",
         ),
     ],

@@ -35,16 +35,20 @@ def _sentence(board: EnhancerBoard, key: Key, reader: ReadBy) -> str | None:
     except Refused:  # the table says what is missing
         return None
     best, *others = sorted(models, key=lambda model: means[model])
+    several = max(len(model.runs) for model in models) > 1
+    names = {
+        model: name_of(board, model) + (" (one seed)" if several and len(model.runs) == 1 else "") for model in models
+    }
     (read,) = best.have([key])
     pair = against([(noisy,) * len(read)], [read])
     if not isinstance(pair, Comparison):
         return None
     clear = "significant" if pair.interval.low > 0 or pair.interval.high < 0 else "not significant"
     said = (
-        f"Against {kind} at {ratio:g} dB, {reader.run} reads the output of {name_of(board, best)} best, with a WER of"
+        f"Against {kind} at {ratio:g} dB, {reader.run} reads the output of {names[best]} best, with a WER of"
         f" {points(means[best])} %; in the noisy sound it is {points(noisy.result.wer)} %"
         f" (difference {points(pair.difference)} points [{points(pair.interval.low)}, {points(pair.interval.high)}],"
         f" {clear} at 5 %)"
     )
-    said += "".join(f"; {name_of(board, model)}: {points(means[model])} %" for model in others)
+    said += "".join(f"; {names[model]}: {points(means[model])} %" for model in others)
     return f"{said}."

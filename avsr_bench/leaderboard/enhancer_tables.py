@@ -120,7 +120,7 @@ def _noisy_line(
         return
     if reader is None:
         runs = ", ".join(dict.fromkeys(row.result.run for row in rows))
-        notes.append(f"{NOISY.capitalize()}: what {runs} made of it less its gain, clip by clip.")
+        notes.append(f"{NOISY.capitalize()}: the values of {runs} less their gains, clip by clip.")
     yield _line((Cell(NOISY), Cell(NOTHING), *cells, *[Cell()] * 3), rows, models[0], beside=True)
 
 

@@ -261,5 +261,5 @@ def test_the_pages(results, published, tmp_path):
     (said,) = enhancer_findings(make_enhancer_boards(read_rows([results]))[0])
     assert said.startswith("Against white at -5 dB, small/hears-tiny-s1 reads the output of enhance, ")
     again = render([results], published, tmp_path / "again")
-    assert "less its gain, clip by clip" in readme
+    assert "less their gains, clip by clip" in readme
     assert again.rows == 15 and (tmp_path / "again/index.html").read_text() == page

@@ -71,9 +71,10 @@ def is_measured(
 
 
 def _enhanced(run: Wanted) -> set[str]:
-    """The names of the results of an enhancer: with its clips' own lips, and where it sees, with those of others."""
+    """The names of the results of an enhancer: with its clips' own lips, and where it sees, others' and none."""
     names = {CLEAN.name, *(str(each).replace(":", "_") for sound in run.sounds for each in ear.parse(sound))}
-    return names if run.reads == "audio" else names | {f"{name}.other-lips" for name in names}
+    ends = [""] if run.reads == "audio" else ["", ".other-lips", ".no-lips"]
+    return {f"{name}{end}" for name in names for end in ends}
 
 
 def _stand(

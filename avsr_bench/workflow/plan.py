@@ -187,7 +187,7 @@ def _labelling(
 
 
 def _measuring(entry: Entry, request: BoardRequest, settings: BoardSettings, several: bool) -> Stage:
-    """The stage that measures an enhancer, with its clips' own lips and those of others, and what its reader hears."""
+    """The stage that measures an enhancer, with its clips' own lips, others' and none, and what its reader hears."""
     same = ["--data", request.data.location]
     same += ["--decode", settings.decode] if settings.decode and entry.reader else []
     same += ["--limit", str(settings.limit)] if settings.limit else []
@@ -198,10 +198,12 @@ def _measuring(entry: Entry, request: BoardRequest, settings: BoardSettings, sev
             words = ("evaluate", str(run.folder), *same, f"--sound={sound}")
             words += ("--out", str(request.results / runs.name_of(run.folder)))
             words += ("--read", str(reader)) if reader else ()
-            commands += [words] if run.reads == "audio" else [words, (*words, "--lips", "other")]
+            commands.append(words)
+            if run.reads != "audio":
+                commands += [(*words, "--lips", shown) for shown in ("other", "none")]
     pace = settings.seconds
     ratios = sum(len(ear.parse(sound)) for run in entry.wanted for sound in run.sounds)
-    ways = 1 if entry.reads == "audio" else 2
+    ways = 1 if entry.reads == "audio" else 3
     known = len(commands) * pace.start + (ways * (ratios + 1)) * pace.condition if pace.condition else None
     if reader:
         sounds = [f"--sound={sound}" for sound in entry.wanted[-1].sounds]

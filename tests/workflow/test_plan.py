@@ -278,11 +278,11 @@ class TestEnhancers:
         ]
         stage = stages["measure cleans, seed 0"]
         assert stage.needs == stage.after == ("train cleans, seed 0", "train ear, seed 2")
-        own, other, plain = stage.commands
+        own, other, none, plain = stage.commands
         assert own[:2] == ("evaluate", "runs/mouths/cleans-tiny-av-s0") and "--sound=white:0,-5" in own
         assert option(own, "--out") == "leaderboards/local/results/mouths/cleans-tiny-av-s0"
         assert option(own, "--read") == "runs/mouths/ear-tiny-audio-s2" and option(own, "--limit") == "4"
-        assert other == (*own, "--lips", "other")
+        assert other == (*own, "--lips", "other") and none == (*own, "--lips", "none")
         assert plain[0] == "robustness" and option(plain, "--models") == "runs/mouths/ear-tiny-audio-s2"
         assert option(plain, "--noise") == "none" and "--sound=white:0,-5" in plain
 

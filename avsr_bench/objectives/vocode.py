@@ -46,7 +46,8 @@ class Vocode(Enhance):
     def groups(self) -> list[Group]:
         """The vocoder has a rate of its own."""
         own = tuple(self._head.vocoder.parameters())
-        others = tuple(each for each in self.network.parameters() if not any(each is one for one in own))
+        numbers = set(map(id, own))
+        others = tuple(each for each in self.network.parameters() if id(each) not in numbers)
         return [Group("network", others), Group("vocoder", own, lr=self.settings.vocoder.lr)]
 
     def opponent(self) -> tuple[Discriminators, float] | None:

@@ -139,6 +139,13 @@ def test_one_with_a_vocoder_is_trained_and_opened(run, tmp_path, head):
     assert not [name for name in weights(out) if "discriminators" in name] and enhancer.delay == 320
 
 
+@pytest.mark.parametrize("head", HEADS)
+def test_matrix_products_in_16_bits(run, tmp_path, head):
+    out = run("enhance", *HEADS[head], "train.precision=bf16", steps=2, out=tmp_path / "run")
+    assert all(torch.isfinite(each).all() for each in weights(out).values())
+    assert all(float(value) == float(value) for name, value in rows(out)[-1].items() if name.startswith("valid/"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("head", ["mask", "adversarial"])
 def test_two_ranks_train_together(corpus, tmp_path, head):

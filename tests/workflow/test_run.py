@@ -157,7 +157,8 @@ def test_an_enhancer_is_trained_and_measured(place):
     (archive,) = (local / "results/mouths/cleans-tiny-av-s0").glob("*.zip")
     assert archive.name == "test-some4-read-by-mouths-ear-tiny-audio-s0.zip"
     own = {"clean", "white_0", "white_-5"}
-    assert set(read_archive(archive).names) == {f"{name}{lips}" for name in own for lips in ("", ".other-lips", ".no-lips")}
+    shown = ("", ".other-lips", ".no-lips")
+    assert set(read_archive(archive).names) == {f"{name}{lips}" for name in own for lips in shown}
     (plain,) = (local / "results/mouths/ear-tiny-audio-s0").glob("*.zip")
     assert set(read_archive(plain).names) == own
     page = (local / "README.md").read_text().replace("\\_", "_")

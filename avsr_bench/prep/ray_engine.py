@@ -27,7 +27,8 @@ def ray_cluster(address: str | None) -> Iterator[Engine]:
             ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise Refused(
-                f"no Ray cluster at {address or 'this machine'}: {' '.join(str(error).split())[:200]}"
+                f"no Ray cluster at {address or 'this machine'}: {' '.join(str(error).split())[:200]}; does it listen"
+                " there, and is its token on this machine too (`ray get-auth-token`)?"
             ) from None
     try:
         yield partial(_run, ray)

@@ -28,11 +28,11 @@ from .mutations.cases import good_files
 from .results import record, table
 
 WAIT = 240  # seconds after which a command counts as hanging
-COPIES = 24  # of each raw clip, under other names
+COPIES = 12  # of each raw clip, under other names
 AVSR = [sys.executable, "-m", "avsr_bench"]
 RAY = [sys.executable, "-m", "ray.scripts.scripts", "start"]
 RAY_PORT, TORCH_PORT, BUCKET_PORT = 6379, 29500, 5000
-STEPS = 40
+STEPS = 25
 
 
 @dataclass(frozen=True)
@@ -65,18 +65,25 @@ def main(grid: Path) -> None:
             shutil.copytree(world, place, symlinks=True)
             with two_hosts() as hosts:
                 outcomes.append(check(place, hosts))
-            print(f"machines: {outcomes[-1]}", file=sys.stderr, flush=True)
+            report(outcomes)  # each time: a later one may be stopped
+
+
+def report(outcomes: list[Outcome]) -> None:
+    """Write the section with what was done so far."""
     lines = [[each.what, each.cut, each.result, f"{each.seconds:.0f}"] for each in outcomes]
     wrong = sum(not each.right for each in outcomes)
     record(
         "Two hosts, one of which goes away",
         "make bench ONLY=machines",
         table(["what", "what was cut off", "result", "seconds"], lines)
-        + f"\n\n{wrong} of {len(outcomes)} ended otherwise than they should. The hosts are two network namespaces with"
-        " addresses and names of their own, on one machine, kernel and disk: nothing is said of file servers, and locks are"
-        " those of one kernel. Unplugged: the interface is set down, nobody is told. Power: unplugged, then every process"
-        " gets SIGKILL. Seconds are from the cut to the end of the command where there was a cut, from the start where"
-        " there was none; other work ran on the machine. The bucket is moto's server, a check of the protocol.",
+        + f"\n\n{len(outcomes)} of {len(CHECKS)} were run, {wrong} ended otherwise than they should."
+        " The hosts are two network namespaces with addresses and names of their own, on one machine, kernel and disk:"
+        " nothing is said of file servers, and locks are those of one kernel."
+        " Unplugged: the interface is set down, nobody is told."
+        " Power: unplugged, then every process gets SIGKILL."
+        " Seconds are from the cut to the end of the command, or from its start where nothing was cut off;"
+        " other work ran on the machine, so they say little."
+        " The bucket is moto's server, a check of the protocol.",
     )
 
 
@@ -135,7 +142,7 @@ def training(goes: int, way: str, place: Path, hosts: tuple[Host, Host]) -> Outc
     line = "one line" if len(said) == 1 and "--resume" in said[0] else f"{len(said)} lines"
     end = f"the other ended with {code}, {line}" if code is not None else "THE OTHER HUNG"
     resumed = "resumed on both: the same weights" if same else f"resumed: {ended}, OTHER WEIGHTS"
-    what = "`torchrun --nnodes 2`, `train.wait_minutes=0.5`"
+    what = "`torchrun --nnodes 2`, `train.wait_minutes=1`"
     right = same and bool(code) and line == "one line"
     return Outcome(what, f"the {('first', 'second')[goes]} host: {way}", f"{end}; {resumed}", seconds, right)
 
@@ -214,11 +221,11 @@ UNPLUGGED, POWER, KILLED = "unplugged", "power", "its processes killed"
 CHECKS: tuple[Check, ...] = (
     functools.partial(prep_over_ray, UNPLUGGED),
     functools.partial(prep_over_ray, KILLED),
+    parts_of_a_sweep,
+    bucket,
     functools.partial(training, 1, POWER),
     functools.partial(training, 1, KILLED),
     functools.partial(training, 0, POWER),
-    parts_of_a_sweep,
-    bucket,
 )
 
 
@@ -227,7 +234,7 @@ def _train(place: Path, hosts: tuple[Host, Host], out: str) -> list[subprocess.P
     meet = ["--nnodes", "2", "--rdzv-backend", "c10d", "--rdzv-endpoint", f"{hosts[0].address}:{TORCH_PORT}"]
     launch = [sys.executable, "-m", "torch.distributed.run", *meet, "-m", "avsr_bench"]
     words = ["train", "mine", "--size", "mine", "--modality", "video", "--data", "data/small", "--out", out, "--resume"]
-    short = [f"train.steps={STEPS}", "train.save_minutes=0.001", "train.wait_minutes=0.5"]
+    short = [f"train.steps={STEPS}", "train.save_minutes=0.001", "train.wait_minutes=1"]
     on_two = ["train.nodes=2", "train.device=cpu", "train.workers=1"]
     env = {"OMP_NUM_THREADS": "1"}
     each = enumerate(hosts)

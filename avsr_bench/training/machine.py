@@ -123,7 +123,8 @@ def rank() -> int:
 
 
 def lost_another(error: BaseException) -> bool:
-    """Whether an error of torch says that another process of the run ended or does not answer: gloo has no type for it."""
+    """Whether an error of torch says that another process of the run ended or does not answer."""
+    # gloo's errors have no type of their own
     return isinstance(error, torch.distributed.DistError) or "gloo" in str(error).lower()
 
 

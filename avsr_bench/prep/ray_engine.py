@@ -12,8 +12,8 @@ from typing import Any
 from ..records import Reason, Refused
 from .engine import AHEAD, Engine, Result, Task, Work, attempt
 
-# Seconds without a result after which nodes are counted. Ray fails the tasks of a node whose processes die, and they are
-# tried again; those of a node that cannot be reached any more it goes on waiting for, minutes after it was declared dead.
+# Seconds without a result after which nodes are counted. Ray fails the tasks of a node whose processes die, and they
+# are tried again; it goes on waiting for those of a node that cannot be reached, minutes after it called the node dead.
 QUIET = 20
 
 
@@ -71,8 +71,8 @@ def _run(ray: Any, work: Work[Task, Result], tasks: Iterable[Task]) -> Generator
         finished, _ = ray.wait(list(in_hand), num_returns=1, timeout=QUIET)
         if not finished and (gone := members - _alive(ray)):
             raise Refused(
-                f"{', '.join(sorted(gone))} left the Ray cluster with clips in hand: the same command again, on a cluster"
-                " of those that are left, goes on from here"
+                f"{', '.join(sorted(gone))} left the Ray cluster with clips in hand: run the same command again, which"
+                " continues with the nodes that are left"
             )
         for future in finished:
             index, task, second = in_hand.pop(future)

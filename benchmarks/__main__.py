@@ -27,6 +27,7 @@ ALL = (
     "braven",
     "enhance",
     "manifest_rows",
+    "machines",
 )
 
 NEED_SYNTH = ("input_variance", "convergence", "low_rank", "selection", "labels", "unified", "braven", "enhance")

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from difflib import get_close_matches
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -58,6 +59,9 @@ class Verb(TyperCommand):
         if value.startswith("--"):
             word = _shown(value)
             raise Misused(f"{name} lacks its value: {word} is an option; a file of that name is ./{word}")
+        kind = getattr(getattr(param, "type_descriptor", None), "annotation", None)
+        if kind is Path and re.match(r"\w+://", value):  # as a path it would be a folder of this machine, called s3:
+            raise Misused(f"{name} {_shown(value)}: give a path of this machine; only --data takes an address")
         if KEY_VALUE in (param.metavar or "") and "=" not in value:
             raise Misused(f"{_shown(value)!r} is not of the form key=value.{_meant(ctx, value) or ' ' + param.help}")
 

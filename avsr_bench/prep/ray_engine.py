@@ -12,6 +12,10 @@ from typing import Any
 from ..records import Reason, Refused
 from .engine import AHEAD, Engine, Result, Task, Work, attempt
 
+# Seconds without a result after which nodes are counted. Ray fails the tasks of a node whose processes die, and they
+# are tried again; it goes on waiting for those of a node that cannot be reached, minutes after it called the node dead.
+QUIET = 20
+
 
 @contextmanager
 def ray_cluster(address: str | None) -> Iterator[Engine]:
@@ -27,7 +31,8 @@ def ray_cluster(address: str | None) -> Iterator[Engine]:
             ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise Refused(
-                f"no Ray cluster at {address or 'this machine'}: {' '.join(str(error).split())[:200]}"
+                f"no Ray cluster at {address or 'this machine'}: {' '.join(str(error).split())[:200]}; does it listen"
+                " there, and is its token on this machine too (`ray get-auth-token`)?"
             ) from None
     try:
         yield partial(_run, ray)
@@ -57,12 +62,18 @@ def _run(ray: Any, work: Work[Task, Result], tasks: Iterable[Task]) -> Generator
     in_hand: dict[Any, tuple[int, Task, bool]] = {}  # a future's task, and whether it is the second try
     done: dict[int, Result | Reason] = {}
     following = 0
+    members = _alive(ray)
     while upcoming or in_hand:
         while upcoming and upcoming[0] < following + ahead:
             index, task = upcoming
             in_hand[remote.remote(shared, task)] = (index, task, False)
             upcoming = next(source, None)
-        finished, _ = ray.wait(list(in_hand), num_returns=1)
+        finished, _ = ray.wait(list(in_hand), num_returns=1, timeout=QUIET)
+        if not finished and (gone := members - _alive(ray)):
+            raise Refused(
+                f"{', '.join(sorted(gone))} left the Ray cluster with clips in hand: run the same command again, which"
+                " continues with the nodes that are left"
+            )
         for future in finished:
             index, task, second = in_hand.pop(future)
             try:
@@ -75,6 +86,10 @@ def _run(ray: Any, work: Work[Task, Result], tasks: Iterable[Task]) -> Generator
         while following in done:
             yield done.pop(following)
             following += 1
+
+
+def _alive(ray: Any) -> set[str]:
+    return {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
 
 
 def _reason(ray: Any, error: Exception) -> Reason:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -25,7 +26,7 @@ from .checkpoint import CHECKPOINT, read_checkpoint
 from .clips import TrainingData, check_streams, open_training_data, write_left_out
 from .folder import hold_run, resumable
 from .loop import Trained, Work, fit
-from .machine import make_fabric, rank
+from .machine import lost_another, make_fabric, rank
 from .plan import PlannedRun, TrainRequest, make_plan
 from .recipe import TrainSettings
 
@@ -80,15 +81,8 @@ def train_run(run: PlannedRun, corpus: Prepared, view: Progress) -> None:
         tokens = "" if tokenizer is None else f" {len(tokenizer)} tokens,"
         say(f"{parameters:,} parameters,{tokens} {about.hours:.2f} h of clips, {steps:,} updates")
         say(f"run: {folder}")
-        try:
+        with ending_in_one_line(run):
             trained = fit(Work(folder, settings, steps, objective, method, clips, tokenizer, state), fabric, view)
-        except (MemoryError, RuntimeError) as error:
-            if not ran_out_of_memory(error):
-                raise
-            raise Refused(
-                f"{folder}: memory ran out: start again, in another --out, with smaller batches (data.frames, now"
-                f" {run.recipe.data.frames:,}), more of them an update (train.accumulate), or a smaller --size"
-            ) from None
         if main:
             budget = Budget(
                 frames=trained.frames,
@@ -104,7 +98,27 @@ def train_run(run: PlannedRun, corpus: Prepared, view: Progress) -> None:
                 runs.write_weights(folder, method.settled(objective.network.state_dict()), runs.LAST)
             finish(run, replace(about, budget=budget), trained, objective.network)
             say(f"weights: {folder / runs.WEIGHTS}")
-        fabric.barrier()  # the next run may begin with these weights
+        with ending_in_one_line(run):
+            fabric.barrier()  # the next run may begin with these weights
+
+
+@contextmanager
+def ending_in_one_line(run: PlannedRun) -> Iterator[None]:
+    """Say what to do where memory runs out, or another process of the run is gone."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if ran_out_of_memory(error):
+            raise Refused(
+                f"{run.folder}: memory ran out: start again, in another --out, with smaller batches (data.frames, now"
+                f" {run.recipe.data.frames:,}), more of them an update (train.accumulate), or a smaller --size"
+            ) from None
+        if lost_another(error):
+            raise Refused(
+                f"{run.folder}: another process of this run ended, or did not answer for train.wait_minutes="
+                f"{run.recipe.train.wait_minutes:g}: start the same command again on every machine, with --resume"
+            ) from None
+        raise
 
 
 def tokenizer_of(run: PlannedRun, chosen: Chosen, resumed: bool, say: Say) -> Tokenizer:

@@ -7,12 +7,14 @@ import logging
 import os
 import resource
 import warnings
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from lightning.fabric.strategies import DDPStrategy
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
@@ -72,11 +74,12 @@ def make_fabric(settings: TrainSettings, folder: Path) -> Fabric:
     logging.getLogger("lightning.fabric").setLevel(logging.ERROR)  # its remarks are for those who program with it
     warnings.filterwarnings("ignore", module="lightning")
     accelerator, devices = devices_for(settings)
+    patience = timedelta(minutes=settings.wait_minutes)  # torch's own default is half an hour
     return Fabric(
         accelerator=accelerator,
         devices=devices,
         num_nodes=settings.nodes,
-        strategy="ddp" if devices * settings.nodes > 1 else "auto",
+        strategy=DDPStrategy(timeout=patience) if devices * settings.nodes > 1 else "auto",
         loggers=_loggers(settings, folder),
     )
 
@@ -117,6 +120,12 @@ def check_started_outside(settings: TrainSettings) -> None:
 def rank() -> int:
     """Which of the processes of a run this is, as torchrun, Slurm or Fabric set it."""
     return int(getattr(rank_zero_only, "rank", 0) or 0)
+
+
+def lost_another(error: BaseException) -> bool:
+    """Whether an error of torch says that another process of the run ended or does not answer."""
+    # gloo's errors have no type of their own
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error).lower()
 
 
 def agreed(fabric: Fabric, *wishes: bool) -> tuple[bool, ...]:

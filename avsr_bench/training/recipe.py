@@ -18,7 +18,7 @@ from ..records import Fraction, Misused, PartOfAll
 from ..text import TokenizerSettings
 
 # What may differ when a run is resumed: where and how fast it runs, which changes no number but by float rounding.
-FREE = ("train.device", "train.workers", "train.save_minutes", "train.log", "train.threads")
+FREE = ("train.device", "train.workers", "train.save_minutes", "train.wait_minutes", "train.log", "train.threads")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ class TrainSettings:
     devices: Annotated[int, Interval(ge=1, le=1024)] | Literal["auto"] = "auto"
     # Machines; under torchrun or Slurm each finds its place by itself.
     nodes: Annotated[int, Interval(ge=1, le=10_000)] = 1
+    # That a process waits for one that does not answer. It covers what rank 0 does alone, such as writing weights.
+    wait_minutes: Annotated[float, Interval(gt=0, le=10_000)] = 10.0
     threads: Annotated[int, Interval(ge=1, le=1024)] | None = None  # of a CPU for the network; none: all of them
     workers: Annotated[int, Interval(ge=0, le=256)] = 1  # processes that read and augment clips, for each device
 

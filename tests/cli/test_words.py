@@ -161,3 +161,13 @@ def test_what_is_missing_is_named_with_what_it_is_for(path, refused):
 )
 def test_the_line_says_what_was_meant(words, says, refused):
     assert says in refused(*words)
+
+
+@pytest.mark.parametrize("words", [("prep", "folder", "--root", "s3://a/b"), ("train", "dense", "--out", "gs://a/b")])
+def test_a_path_that_is_an_address_is_refused(words, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["avsr-bench", *words])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2 and f"{words[2]} {words[3]}: give a path of this machine" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -44,13 +44,14 @@ def test_the_other_ends_in_one_line(corpus, tmp_path):
     how = {"cwd": tmp_path, "text": True, "start_new_session": True, "env": os.environ | {"OMP_NUM_THREADS": "1"}}
     logs = [tmp_path / f"{number}.log" for number in range(2)]
     both = []
+    end = time.monotonic() + PATIENCE
     for log in logs:
         with log.open("w") as file:
             both.append(subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, **how))
         while not listens(port):  # the first is where they meet, and the one that stays
+            assert both[0].poll() is None and time.monotonic() < end, logs[0].read_text()[-2000:]
             time.sleep(0.1)
     try:
-        end = time.monotonic() + PATIENCE
         while not (tmp_path / "run/last.ckpt").is_file():
             assert all(each.poll() is None for each in both), "\n".join(log.read_text()[-2000:] for log in logs)
             assert time.monotonic() < end

@@ -13,7 +13,7 @@ from ..records import Reason, Refused
 from .engine import AHEAD, Engine, Result, Task, Work, attempt
 
 # Seconds without a result after which nodes are counted. Ray fails the tasks of a node whose processes die, and they
-# are tried again; it goes on waiting for those of a node that cannot be reached, minutes after it called the node dead.
+# are tried again; it keeps waiting for those of a node that cannot be reached, minutes after it called the node dead.
 QUIET = 20
 
 

@@ -31,7 +31,7 @@ class Host:
         """Start a command on it; what it says goes to the end of `log`."""
         named = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', self.name, *words]
         with log.open("ab") as file:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 ["ip", "netns", "exec", self.name, *named],
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
@@ -40,6 +40,15 @@ class Host:
                 env={**os.environ, **(env or {})},
                 start_new_session=True,
             )
+        # Until `ip` has moved it there, nothing that ends the host's processes finds it.
+        while process.poll() is None and not self._runs(process.pid):
+            time.sleep(0.005)
+        return process
+
+    def _runs(self, pid: int) -> bool:
+        with suppress(FileNotFoundError):  # it has ended
+            return Path(f"/proc/{pid}/ns/net").samefile(f"/run/netns/{self.name}")
+        return False
 
     def unplug(self) -> None:
         """Nothing comes through from now on, and nobody is told."""

@@ -10,7 +10,11 @@ from benchmarks.hosts import two_hosts, why_not
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not() or "hosts can be made here")]
 
 SERVE = "import socket; s = socket.create_server(('', 7000)); print('ready', flush=True); s.accept(); s.accept()"
-CALL = "import socket, sys; socket.create_connection((sys.argv[1], 7000), timeout=2); print(socket.gethostname())"
+CALL = """
+import socket, sys
+socket.create_connection((sys.argv[1], 7000), timeout=float(sys.argv[2]))
+print(socket.gethostname())
+"""
 
 
 def test_unplugged_they_do_not_reach_one_another_and_nothing_is_left(tmp_path):
@@ -19,12 +23,13 @@ def test_unplugged_they_do_not_reach_one_another_and_nothing_is_left(tmp_path):
         while "ready" not in (tmp_path / "server").read_text():
             assert server.poll() is None
 
-        def call():
-            return two.start([sys.executable, "-c", CALL, one.name], tmp_path, tmp_path / "said").wait(60)
+        def call(patience=30):
+            words = [sys.executable, "-c", CALL, one.name, str(patience)]
+            return two.start(words, tmp_path, tmp_path / "said").wait(60)
 
         assert call() == 0 and (tmp_path / "said").read_text().split() == [two.name]
         one.unplug()
-        assert call() == 1 and "timed out" in (tmp_path / "said").read_text()
+        assert call(patience=2) == 1 and "timed out" in (tmp_path / "said").read_text()
         one.plug_in()
         assert call() == 0
         left = two.start(["sleep", "600"], tmp_path, tmp_path / "sleep")

@@ -101,9 +101,7 @@ class Contest(nn.Module):
         """The sum of their losses."""
         found = self.discriminators(torch.cat((made, real)))
         halves = (said.chunk(2) for said, _ in found)
-        return torch.stack(
-            [of_made.square().mean() + (1 - of_real).square().mean() for of_made, of_real in halves]
-        ).sum()
+        return _sum([of_made.square().mean() + (1 - of_real).square().mean() for of_made, of_real in halves])
 
 
 def persuaded(discriminators: Discriminators, made: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:

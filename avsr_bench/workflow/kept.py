@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from .. import recipes, runs
-from ..evaluation import CLEAN, result_name, visual
+from ..evaluation import CLEAN, Condition, result_name, visual
 from ..noise import FAMILIES, VERSION
 from ..noise import sound as ear
 from ..records import Refused
-from ..scoring import SCORER_VERSION, Result, read_archive
+from ..scoring import SCORER_VERSION, Result, WhoseLips, read_archive
 from ..text import TEXT_VERSION
 from ..training.recipe import differences, read_sections
 from .entries import Entry, Wanted
@@ -72,9 +72,9 @@ def is_measured(
 
 def _enhanced(run: Wanted) -> set[str]:
     """The names of the results of an enhancer: with its clips' own lips, and where it sees, others' and none."""
-    names = {CLEAN.name, *(str(each).replace(":", "_") for sound in run.sounds for each in ear.parse(sound))}
-    ends = [""] if run.reads == "audio" else ["", ".other-lips", ".no-lips"]
-    return {f"{name}{end}" for name in names for end in ends}
+    conditions = [CLEAN, *(Condition(str(each)) for sound in run.sounds for each in ear.parse(sound))]
+    shown = ("own",) if run.reads == "audio" else get_args(WhoseLips)
+    return {result_name(condition, 0, lips) for condition in conditions for lips in shown}
 
 
 def _stand(

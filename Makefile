@@ -39,7 +39,7 @@ test: $(READY)
 	$(BIN)/pytest -n auto --dist worksteal -m "not slow"
 
 test-all: $(READY)
-	$(BIN)/pytest -n auto --dist worksteal
+	$(BIN)/pytest -n auto --dist worksteal --durations=30
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ ALL = (
     "noise_speed",
     "decoding_speed",
     "loader_speed",
+    "update_speed",
     "sweep",
     "input_variance",
     "convergence",

@@ -22,7 +22,7 @@ from .results import record, table
 DATA = Path("data/synth")
 WORKERS = 2
 TURNS = 5
-GOAL = 0.7
+GOALS = (0.75, 0.85)
 
 
 def main(grid: Path) -> None:
@@ -54,7 +54,8 @@ def main(grid: Path) -> None:
         "Loader: speed against decoding",
         "make bench ONLY=loader_speed",
         table(["two workers, training split of synth", "frames/s", "share"], rows)
-        + f"\n\nGoal: {GOAL:.0%} of decoding alone. Medians of {TURNS} turns, in each all of them one after another.",
+        + f"\n\nGoals: {GOALS[0]:.0%} and {GOALS[1]:.0%} of decoding alone, in the first epoch; what is decoded in it stays in"
+        f" memory for later ones, up to 512 MB. Medians of {TURNS} turns, in each all of them one after another.",
     )
 
 
@@ -82,13 +83,15 @@ def _loaded(corpus: Prepared, places: Sequence[Place], side: int, frames: int) -
     lengths = tuple(place.entry.frames for place in places)
     planner = Planner(lengths, tuple(place.shard for place in places), BatchSettings(frames=frames), seed=0)
     show = partial(_show, side=side)
-    stream = Stream(corpus, places, [(1,)] * len(places), "video", planner, show)
-    batches = iter(data.Loader(stream, 0, Position(), planner.batches(2), WORKERS))
-    next(batches)
-    start, count = time.monotonic(), 0
-    for batch in batches:
-        count += int(batch.lengths.sum())
-    return count / (time.monotonic() - start)
+    stream = Stream(corpus, places, [(1,)] * len(places), "video", planner, (show,))
+    # One epoch: what is decoded in it stays in memory, and later ones would be measured without decoding.
+    with data.Loader(stream, 0, Position(), planner.batches(1), WORKERS) as loader:
+        batches = iter(loader)
+        next(batches)
+        start, count = time.monotonic(), 0
+        for (batch,) in batches:
+            count += int(batch.lengths.sum())
+        return count / (time.monotonic() - start)
 
 
 def _show(example: Example, tokens: tuple[int, ...], epoch: int, *, side: int) -> Clip:

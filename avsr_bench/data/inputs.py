@@ -48,11 +48,11 @@ def shown(mouth: np.ndarray, side: int, top: int | None = None, left: int | None
     top, left = middle if top is None else top, middle if left is None else left
     if mouth.shape[1] == target:
         return mouth[:, top : top + side, left : left + side]
-    frames, height, width = mouth.shape
-    shrink = _averages(width, target)
-    across = mouth.reshape(-1, width).astype(np.float32) @ shrink[left : left + side].T  # one product for all rows
-    levels = shrink[top : top + side] @ across.reshape(frames, height, side)
-    return (levels + np.float32(0.5)).astype(np.uint8)
+    shrink = _averages(mouth.shape[1], target)
+    # In torch: half the time of numpy for the same bytes.
+    pixels = torch.from_numpy(np.require(mouth, requirements="W")).float()
+    levels = shrink[top : top + side] @ (pixels @ shrink[left : left + side].T)
+    return levels.add_(0.5).to(torch.uint8).numpy()
 
 
 def levelled(sound: np.ndarray) -> np.ndarray:
@@ -86,13 +86,13 @@ def collate(clips: Sequence[Clip]) -> Batch:
 
 
 @lru_cache(maxsize=8)
-def _averages(old: int, new: int) -> np.ndarray:
+def _averages(old: int, new: int) -> Tensor:
     """The matrix (new, old) that averages what each new pixel covers: an area filter, or linear when it enlarges."""
     if new > old:
         places = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
         weights = 1 - np.abs(places[:, None] - np.arange(old))
-        return np.clip(weights, 0, None).astype(np.float32)
+        return torch.from_numpy(np.clip(weights, 0, None).astype(np.float32))
     edges = np.arange(new + 1) * old / new
     low, high = edges[:-1, None], edges[1:, None]
     cover = np.clip(np.minimum(high, np.arange(old) + 1) - np.maximum(low, np.arange(old)), 0, None)
-    return (cover / cover.sum(1, keepdims=True)).astype(np.float32)
+    return torch.from_numpy((cover / cover.sum(1, keepdims=True)).astype(np.float32))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .frontend import SAMPLES_PER_FRAME, AudioFrontend, ResidualBlock, make_frontend
+from .frontend import SAMPLES_PER_FRAME, AudioFrontend, ResidualBlock, make_frontend, volume
 from .settings import FrontendSettings, NetworkSettings
 
 TOKENS = 4  # that the front-end for sound gives for a frame: one every 10 ms (RT-LA-VocE)
@@ -61,9 +61,9 @@ class CausalResidualBlock(ResidualBlock):
 
     def forward(self, x: Tensor, pasts: Pasts) -> Tensor:  # type: ignore[override]
         """One block: B, C, N."""
-        inner = F.silu(self.norm1(self.conv1(pasts.extend(x, self.reach))), inplace=True)
+        inner = F.silu(self.norm1(self.conv1(pasts.extend(x, self.reach))))
         inner = self.norm2(self.conv2(pasts.extend(inner, 2)))
-        return F.silu(inner + self.shortcut(x[self.taken]), inplace=True)
+        return F.silu(inner + self.shortcut(x[self.taken]))
 
 
 class CausalAudioFrontend(nn.Module):
@@ -84,7 +84,7 @@ class CausalAudioFrontend(nn.Module):
 
     def forward(self, sound: Tensor, pasts: Pasts) -> Tensor:
         """Vectors of whole frames."""
-        x = F.silu(self.norm(self.stem(pasts.extend(sound[:, None], 80 - 4))), inplace=True)
+        x = F.silu(self.norm(self.stem(pasts.extend(sound[:, None], 80 - 4))))
         for block in self.blocks:
             x = block(x, pasts)
         steps = sound.shape[1] // SAMPLES_PER_FRAME * TOKENS
@@ -107,7 +107,7 @@ class CausalVideoFrontend(nn.Module):
         """One vector a frame."""
         seen = pasts.extend(video, self.reach, dim=1)
         assert not isinstance(self.frontend, AudioFrontend)
-        return self.frontend.behind_stem(self.frontend.stem(seen[:, None]))
+        return self.frontend.behind_stem(self.frontend.stem(volume(seen)))
 
 
 class RunningMean(nn.Module):

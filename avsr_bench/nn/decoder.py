@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .layers import NORM_EPS, FeedForward, layer_scale, length_mask, run, sinusoids
+from .layers import NORM_EPS, Dropout, FeedForward, layer_scale, length_mask, run, sinusoids
 from .low_rank import Ranks, linear, stack
 from .settings import NetworkSettings
 
@@ -97,7 +97,7 @@ class DecoderBlock(nn.Module):
         self.scale_attention, self.scale_cross_attention, self.scale_feed_forward = (
             layer_scale(width, initial) for _ in range(3)
         )
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
 
     def forward(self, x: Tensor, memory: Tensor, keep: Tensor) -> Tensor:
         """All tokens at once, each seeing those before it: x is B, U, D; memory B, T, D; keep B, 1, 1, T."""
@@ -140,7 +140,7 @@ class Decoder(nn.Module):
         self.blocks = cast("list[DecoderBlock]", blocks)  # ModuleList forgets what is in it
         self.norm = nn.LayerNorm(settings.width, eps=NORM_EPS)
         self.output: nn.Module = nn.Linear(settings.width, tokens)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         self.checkpointing = settings.checkpointing
 
     def forward(self, tokens: Tensor, memory: Tensor, lengths: Tensor) -> Tensor:

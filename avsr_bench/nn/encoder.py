@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .conformer import ConformerBlock
 from .frontend import make_frontend
-from .layers import NORM_EPS, length_mask, run, sinusoids
+from .layers import NORM_EPS, Dropout, length_mask, run, sinusoids
 from .low_rank import stack
 from .settings import NetworkSettings
 from .transformer import TransformerBlock
@@ -56,7 +56,7 @@ class Encoder(nn.Module):
         self.project = nn.Linear(self.frontend.width, settings.width)
         self.blocks = make_blocks(settings)
         self.norm = nn.LayerNorm(settings.width, eps=NORM_EPS)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         self.checkpointing = settings.checkpointing
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:

@@ -41,9 +41,9 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """One block; `lengths` (in steps of its output) says where padding begins, which must not leak into clips."""
-        inner = F.silu(self.norm1(self.conv1(x)), inplace=True)
+        inner = F.silu(self.norm1(self.conv1(x)))
         inner = self.norm2(self.conv2(hide(inner, lengths)))
-        return hide(F.silu(inner + self.shortcut(x[self.taken]), inplace=True), lengths)
+        return hide(F.silu(inner + self.shortcut(x[self.taken])), lengths)
 
 
 def hide(x: Tensor, lengths: Tensor | None) -> Tensor:
@@ -72,6 +72,15 @@ def make_stages(dimensions: Literal[1, 2], settings: FrontendSettings) -> nn.Mod
     return nn.ModuleList(Stage(dimensions, *stage, settings.blocks) for stage in stages)
 
 
+def volume(video: Tensor) -> Tensor:
+    """Pictures (B, T, H, W) as volumes of one channel (B, 1, T, H, W).
+
+    By its strides the channel is last in memory, so convolutions keep theirs there too: at tiny a front-end's backward
+    pass takes two thirds of the time that it takes with the channel in front.
+    """
+    return video[..., None].movedim(-1, 1)
+
+
 class VideoFrontend(nn.Module):
     """Mouth pictures to vectors: B, T, height, width to B, T, C."""
 
@@ -90,14 +99,13 @@ class VideoFrontend(nn.Module):
         """One vector a frame."""
         if self.mask_padding:
             video = video * length_mask(lengths, video.shape[1])[:, :, None, None]
-        return self.behind_stem(self.stem(video[:, None]))
+        return self.behind_stem(self.stem(volume(video)))
 
     def behind_stem(self, x: Tensor) -> Tensor:
         """What is made of the stem's output, B, C, T, H, W: B, T, C. Each frame is a picture of its own."""
         clips, _, frames = x.shape[:3]
-        # Channels last in memory: the rest is a quarter faster so.
-        x = x.permute(0, 2, 3, 4, 1).flatten(0, 1).contiguous().permute(0, 3, 1, 2)  # B T, C, H, W
-        x = F.max_pool2d(F.silu(self.norm(x), inplace=True), 3, stride=2, padding=1)
+        x = x.permute(0, 2, 3, 4, 1).flatten(0, 1).permute(0, 3, 1, 2)  # B T, C, H, W; channels last in memory
+        x = F.max_pool2d(F.silu(self.norm(x)), 3, stride=2, padding=1)
         for stage in self.stages:
             x = stage(x, None, self.checkpointing)
         return x.mean((-2, -1)).unflatten(0, (clips, frames))
@@ -126,15 +134,15 @@ class PlainFrontend(nn.Module):
         """One vector a frame."""
         if self.mask_padding:
             video = video * length_mask(lengths, video.shape[1])[:, :, None, None]
-        return self.behind_stem(self.stem(video[:, None]))
+        return self.behind_stem(self.stem(volume(video)))
 
     def behind_stem(self, x: Tensor) -> Tensor:
         """What is made of the stem's output, B, C, T, H, W: B, T, C H W. Each frame is a picture of its own."""
         clips, _, frames = x.shape[:3]
-        x = x.permute(0, 2, 3, 4, 1).flatten(0, 1).contiguous().permute(0, 3, 1, 2)  # B T, C, H, W; channels last
-        x = F.silu(self.norms[0](x), inplace=True)
+        x = x.permute(0, 2, 3, 4, 1).flatten(0, 1).permute(0, 3, 1, 2)  # B T, C, H, W; channels last in memory
+        x = F.silu(self.norms[0](x))
         for conv, norm in zip(self.convs, self.norms[1:], strict=True):
-            x = F.silu(norm(conv(x)), inplace=True)
+            x = F.silu(norm(conv(x)))
         return x.flatten(1).unflatten(0, (clips, frames))
 
 
@@ -164,7 +172,7 @@ class AudioFrontend(nn.Module):
         steps = SAMPLES_PER_FRAME  # a frame, at the rate of the current layer
         x = hide(audio[:, None, : frames * steps], lengths * steps if self.mask_padding else None)
         steps //= 4
-        x = F.silu(self.norm(self.stem(x)), inplace=True)
+        x = F.silu(self.norm(self.stem(x)))
         x = hide(x, lengths * steps if self.mask_padding else None)
         for number, stage in enumerate(self.stages):
             steps //= 2 if number else 1

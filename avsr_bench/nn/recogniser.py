@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from .decoder import Decoder, DecoderState, HeadedDecoder
 from .inputs import Batch, Inputs
+from .layers import dropout
 from .loss import PADDING, Answers, Losses, joint_loss
 from .settings import LossSettings, Modality, NetworkSettings
 
@@ -59,7 +60,7 @@ class Recogniser(nn.Module):
 
     def answers(self, memory: Tensor, lengths: Tensor, tokens: Tensor, attention: bool = True) -> Answers:
         """What both heads say of the frames in `memory`; the decoder is shown the transcripts, `tokens`."""
-        ctc = self.ctc(F.dropout(memory, self.settings.ctc_dropout, self.training))
+        ctc = self.ctc(dropout(memory, self.settings.ctc_dropout, self.training))
         if not attention:
             return Answers(ctc, lengths)
         before, after = framed(tokens, self.sos, self.eos)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .layers import FeedForward, drop_path, layer_scale
+from .layers import Dropout, FeedForward, drop_path, layer_scale
 from .low_rank import Ranks
 from .relative_attention import RelativeAttention
 from .settings import NetworkSettings
@@ -19,7 +19,7 @@ class TransformerBlock(nn.Module):
         self.attention = RelativeAttention(settings, ranks.attention)
         self.feed_forward = FeedForward(width, settings.feed_forward, ranks.feed_forward, settings.dropout)
         self.scale_attention, self.scale_feed_forward = (layer_scale(width, initial) for _ in range(2))
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         self.drop_path = drop_path(settings.drop_path)
 
     def forward(self, x: Tensor, positions: Tensor, keep: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from .decoder import Decoder, HeadedDecoder
 from .encoder import make_blocks, stages, through
 from .frontend import make_frontend
 from .inputs import Inputs, shown, without
-from .layers import NORM_EPS
+from .layers import NORM_EPS, Dropout
 from .recogniser import Recogniser
 from .settings import Modality, NetworkSettings
 from .size import check_size
@@ -44,7 +44,7 @@ class Unified(nn.Module):
         self.entrances = nn.ModuleDict({view: nn.Linear(inputs[view], width) for view in VIEWS})
         self.blocks = make_blocks(settings)
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         # As published, LayerScale is the encoder's alone.
         self.decoder = Decoder(replace(settings, layer_scale=None), tokens)
         self.decoder.output = nn.Identity()

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ..nn import PADDING, Answers, Batch, Group, LossSettings, Network, NetworkSettings, joint_loss
 from ..nn.encoder import make_blocks, through
-from ..nn.layers import NORM_EPS, length_mask
+from ..nn.layers import NORM_EPS, Dropout, length_mask
 from ..nn.settings import LowRankSettings, Width
 from ..records import Misused
 from .objective import Batches, Objective
@@ -104,7 +104,7 @@ class Predictor(nn.Module):
         self.blocks = make_blocks(own)
         self.norm = nn.LayerNorm(own.width, eps=NORM_EPS)
         self.leave = nn.Linear(own.width, network.width)
-        self.dropout = nn.Dropout(own.dropout)
+        self.dropout = Dropout(own.dropout)
         self.checkpointing = own.checkpointing
 
     def forward(self, x: Tensor, hidden: Tensor, lengths: Tensor) -> Tensor:

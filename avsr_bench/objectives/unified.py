@@ -17,10 +17,10 @@ from typing import Annotated, Literal
 import torch
 from annotated_types import Interval
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..data import StreamSettings
 from ..nn import PADDING, VIEWS, Answers, Batch, Group, LossSettings, Recogniser, Unified, framed, joint_loss
+from ..nn.layers import dropout
 from ..nn.loss import attention_loss
 from ..records import Fraction, PartOfAll
 from .follower import decay, follow, follower, ready
@@ -135,7 +135,7 @@ class UnifiedObjective(Objective):
         parts: dict[str, Tensor] = {}
         for number, view in enumerate(VIEWS):
             own, spoken = self._of(memory, number), None if hidden is None else self._of(hidden, number)
-            dropped = F.dropout(own, self.network.settings.ctc_dropout, self.training)
+            dropped = dropout(own, self.network.settings.ctc_dropout, self.training)
             answers = Answers(
                 self.network.ctc[view](dropped),
                 batch.lengths,

@@ -1,0 +1,97 @@
+"""How fast an update is on a processor: against the arithmetic in it, and against another checkout of this repository.
+
+    make bench ONLY=update_speed
+    python -m benchmarks.update_speed --against CHECKOUT     beside it, the same for the package in CHECKOUT
+
+Each turn is a process of its own. It makes a network of the recipe and trains it on random clips of fixed lengths, so
+no corpus is read and no batches are waited for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from .one_update import FORMS, MATRIX
+from .results import record, table
+
+HERE = Path(__file__).resolve().parent.parent
+
+
+def main(grid: Path | None = None, against: Path | None = None) -> None:
+    """Measure and record; no clip is read."""
+    trees = {"this": HERE, **({"other": against} if against else {})}
+    rows, ratios = [], []
+    for name, form in FORMS.items():
+        turns: dict[str, list[dict[str, float]]] = {tree: [] for tree in trees}
+        for _ in range(form.turns):
+            for tree, folder in trees.items():
+                turns[tree].append(_turn(name, folder))
+        for tree, found in turns.items():
+            middle = {key: statistics.median(turn[key] for turn in found) for key in found[0]}
+            share = statistics.median(turn["flops"] / turn["update"] / turn["speed"] for turn in found)
+            rows.append(
+                [
+                    name if tree == "this" else f"{name}, before",
+                    f"{1000 * middle['update']:.0f}",
+                    f"{1000 * middle['forward']:.0f}",
+                    f"{1000 * middle['backward']:.0f}",
+                    f"{1000 * middle['step']:.1f}",
+                    f"{middle['frames'] / middle['update']:,.0f}",
+                    f"{middle['flops'] / 1e9:.1f}",
+                    f"{middle['speed'] / 1e9:.0f}",
+                    f"{share:.0%}",
+                    f"{middle['peak'] / 2**30:.1f}",
+                ]
+            )
+        if against:
+            pairs = zip(turns["other"], turns["this"], strict=True)
+            each = sorted(before["update"] / after["update"] for before, after in pairs)
+            ratios.append(f"{name} **{statistics.median(each):.2f}x** ({each[0]:.2f} to {each[-1]:.2f})")
+    head = [
+        "",
+        "ms an update",
+        "forward",
+        "backward",
+        "AdamW",
+        "frames/s",
+        "GFLOP",
+        "GFLOP/s of a product",
+        "share",
+        "peak, GiB",
+    ]
+    commit = _commit(against) if against else ""
+    words = " --against CHECKOUT" if against else ""
+    notes = [f"Frames/s against those of commit {commit}, turn by turn: {'; '.join(ratios)}."] if ratios else []
+    tiny, large = FORMS["tiny"].turns, FORMS["large"].turns
+    notes.append(
+        f"Share: the operations that torch counts in an update, at the speed of one {MATRIX} x {MATRIX} product of"
+        f" float32 on as many threads, as a part of its time. Tiny has one thread and large two. Medians of"
+        f" {tiny} and {large} turns, in each all of them one after another, wall time."
+    )
+    body = f"{table(head, rows)}\n\n" + "\n".join(notes)
+    record("train: an update on a processor", f"python -m benchmarks.update_speed{words}", body)
+
+
+def _turn(form: str, folder: Path) -> dict[str, float]:
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    words = [sys.executable, str(HERE / "benchmarks" / "one_update.py"), form]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def _commit(folder: Path) -> str:
+    words = ["git", "-C", str(folder), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.update_speed")
+    parser.add_argument("--against", type=Path, help="another checkout of this repository")
+    main(against=parser.parse_args().against)

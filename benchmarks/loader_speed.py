@@ -54,8 +54,8 @@ def main(grid: Path) -> None:
         "Loader: speed against decoding",
         "make bench ONLY=loader_speed",
         table(["two workers, training split of synth", "frames/s", "share"], rows)
-        + f"\n\nGoals: {GOALS[0]:.0%} and {GOALS[1]:.0%} of decoding alone, in the first epoch; what is decoded stays in"
-        f" memory for later ones, up to 512 MB. Medians of {TURNS} turns, in each all of them one after another.",
+        + f"\n\nGoals: {GOALS[0]:.0%} and {GOALS[1]:.0%} of decoding alone, in the first epoch; what it decodes is"
+        f" kept for later ones. Medians of {TURNS} turns, in each all of them one after another.",
     )
 
 

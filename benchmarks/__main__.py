@@ -28,6 +28,7 @@ ALL = (
     "enhance",
     "manifest_rows",
     "machines",
+    "scale",
 )
 
 NEED_SYNTH = ("input_variance", "convergence", "low_rank", "selection", "labels", "unified", "braven", "enhance")

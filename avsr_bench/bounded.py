@@ -74,8 +74,8 @@ def parse_json(text: str | bytes) -> Any:
     {'a': [1, 2.5]}
     """
     try:
-        value = json.loads(
-            text, object_pairs_hook=_mapping, parse_constant=_no_number, parse_int=_int, parse_float=_float
+        value = _JSON.decode(
+            text if isinstance(text, str) else text.decode(json.detect_encoding(text), "surrogatepass")
         )
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
@@ -109,6 +109,10 @@ def _float(digits: str) -> float:
     if number in (float("inf"), float("-inf")):
         raise ValueError(f"{digits[:20]} is more than a number can be")
     return number
+
+
+# Made once: `json.loads` with hooks makes one a call, which takes longer than to read a line of an index.
+_JSON = json.JSONDecoder(object_pairs_hook=_mapping, parse_constant=_no_number, parse_int=_int, parse_float=_float)
 
 
 def _check_depth(text: str | bytes, value: Any) -> None:

@@ -29,9 +29,20 @@ ALL = (
     "enhance",
     "manifest_rows",
     "machines",
+    "scale",
 )
 
-NEED_SYNTH = ("input_variance", "convergence", "low_rank", "selection", "labels", "unified", "braven", "enhance")
+NEED_SYNTH = (
+    "input_variance",
+    "convergence",
+    "low_rank",
+    "selection",
+    "labels",
+    "unified",
+    "braven",
+    "enhance",
+    "scale",
+)
 NEED_GRID = ("crop_scale", "causal_crops", "prep_speed", "corruption", "noise_speed")
 
 

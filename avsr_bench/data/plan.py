@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from heapq import heapify, heappop, heappush
 from typing import Annotated
 
 import numpy as np
@@ -97,9 +98,11 @@ class Planner:
 @lru_cache(maxsize=4)
 def _plan(planner: Planner, epoch: int, chosen: Pass | None) -> tuple[tuple[PlannedBatch, ...], ...]:
     chosen = chosen or planner.everything(epoch)
-    taken = chosen.clips.tolist()
-    shards = [planner.shards[clip] for clip in taken]
-    planned = plan_epoch(chosen.frames[taken].tolist(), shards, planner.settings, planner.seed, epoch, planner.ranks)
+    clips, shards = chosen.clips, np.asarray(planner.shards)
+    planned = plan_epoch(chosen.frames[clips], shards[clips], planner.settings, planner.seed, epoch, planner.ranks)
+    if len(clips) == len(shards):  # all of them: their numbers are those of the plan
+        return planned
+    taken = clips.tolist()
     return tuple(
         tuple(PlannedBatch(batch.group, tuple(taken[k] for k in batch.clips)) for batch in rank) for rank in planned
     )
@@ -124,39 +127,45 @@ def left_out(frames: Sequence[int], keys: Sequence[str], settings: BatchSettings
 
 
 def plan_epoch(
-    frames: Sequence[int], shards: Sequence[int], settings: BatchSettings, seed: int, epoch: int, ranks: int = 1
+    frames: Sequence[int] | np.ndarray,
+    shards: Sequence[int] | np.ndarray,
+    settings: BatchSettings,
+    seed: int,
+    epoch: int,
+    ranks: int = 1,
 ) -> tuple[tuple[PlannedBatch, ...], ...]:
     """The batches of every rank; `frames` and `shards` say of each clip how long it is and where it lies."""
     rng = rng_for(seed, "epoch", str(epoch))
-    lengths, homes = np.asarray(frames), np.asarray(shards)
-    order = rng.permutation(np.unique(homes))
+    lengths, (names, homes) = np.asarray(frames), np.unique(shards, return_inverse=True)
+    place = np.argsort(rng.permutation(len(names)))  # of each shard in the order in which shards are taken
+    groups = place[homes] // settings.group
+    by_group = np.argsort(groups, kind="stable")
     batches: list[PlannedBatch] = []
-    for group, start in enumerate(range(0, len(order), settings.group)):
-        clips = np.flatnonzero(np.isin(homes, order[start : start + settings.group]))
+    for group, clips in enumerate(np.split(by_group, np.cumsum(np.bincount(groups))[:-1])):
         clips = clips[rng.permutation(len(clips))]
         clips = clips[np.argsort(lengths[clips], kind="stable")]  # so clips of one length stay shuffled
-        batches += [PlannedBatch(group, tuple(batch)) for batch in _packed(clips.tolist(), lengths, settings)]
+        batches += [PlannedBatch(group, tuple(batch)) for batch in _packed(clips, lengths, settings)]
     batches = _divisible(batches, lengths, ranks)
     # A step is one batch for every rank, of like length, so that none waits for another; steps are shuffled in a group.
     steps = [batches[place : place + ranks] for place in range(0, len(batches), ranks)]
     chance = rng.permutation(len(steps))
-    steps = [steps[k] for k in sorted(range(len(steps)), key=lambda k: (steps[k][0].group, chance[k]))]
-    return tuple(tuple(step[rank] for step in steps) for rank in range(ranks))
+    order = np.lexsort((chance, np.array([step[0].group for step in steps]))).tolist()
+    return tuple(tuple(steps[k][rank] for k in order) for rank in range(ranks))
 
 
 def plan_split(frames: Sequence[int], settings: BatchSettings, ranks: int = 1) -> tuple[tuple[PlannedBatch, ...], ...]:
     """The batches of a split that is not trained on: by length, the same every time; ranks may differ by one batch."""
     lengths = np.asarray(frames)
-    order = np.argsort(lengths, kind="stable").tolist()
+    order = np.argsort(lengths, kind="stable")
     batches = [PlannedBatch(0, tuple(batch)) for batch in _packed(order, lengths, settings)]
     return tuple(tuple(batches[rank::ranks]) for rank in range(ranks))
 
 
-def _packed(clips: Sequence[int], lengths: np.ndarray, settings: BatchSettings) -> Iterator[list[int]]:
+def _packed(clips: np.ndarray, lengths: np.ndarray, settings: BatchSettings) -> Iterator[list[int]]:
     """Clips in rising length, as many in a batch as fit when all are padded to the last."""
     batch: list[int] = []
-    for clip in clips:
-        full = (len(batch) + 1) * lengths[clip] > settings.frames
+    for clip, length in zip(clips.tolist(), lengths[clips].tolist(), strict=True):
+        full = (len(batch) + 1) * length > settings.frames
         if batch and (full or len(batch) == settings.clips):
             yield batch
             batch = []
@@ -167,11 +176,24 @@ def _packed(clips: Sequence[int], lengths: np.ndarray, settings: BatchSettings) 
 
 def _divisible(batches: list[PlannedBatch], lengths: np.ndarray, ranks: int) -> list[PlannedBatch]:
     """The same clips in a multiple of `ranks` batches: the largest are halved until it is."""
-    while len(batches) % ranks:
-        largest = max(range(len(batches)), key=lambda k: (len(batches[k].clips), lengths[list(batches[k].clips)].sum()))
-        group, clips = batches[largest].group, batches[largest].clips
-        if len(clips) == 1:
-            raise Refused(f"{len(batches)} clips, each a batch of its own, cannot be shared among {ranks} devices")
-        half = len(clips) // 2
-        batches[largest : largest + 1] = [PlannedBatch(group, clips[:half]), PlannedBatch(group, clips[half:])]
-    return batches
+    missing = -len(batches) % ranks
+    if not missing:
+        return batches
+    # The largest first, and of equals the one that comes first. Halves take the place of the whole: (4, 0) and (4, 1)
+    # lie between (3,) and (5,).
+    waiting = [_by_size(batch, lengths, (number,)) for number, batch in enumerate(batches)]
+    heapify(waiting)
+    for _ in range(missing):
+        *_, place, batch = heappop(waiting)
+        clips, half = batch.clips, len(batch.clips) // 2
+        if not half:
+            raise Refused(f"{len(waiting) + 1} clips, each a batch of its own, cannot be shared among {ranks} devices")
+        for side, some in enumerate((clips[:half], clips[half:])):
+            heappush(waiting, _by_size(PlannedBatch(batch.group, some), lengths, (*place, side)))
+    return [batch for *_, batch in sorted(waiting, key=lambda each: each[2])]
+
+
+def _by_size(
+    batch: PlannedBatch, lengths: np.ndarray, place: tuple[int, ...]
+) -> tuple[int, int, tuple[int, ...], PlannedBatch]:
+    return -len(batch.clips), -int(lengths[list(batch.clips)].sum()), place, batch

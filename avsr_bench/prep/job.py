@@ -94,15 +94,14 @@ def prep(request: PrepRequest, progress: Progress) -> PrepReport:
             for shard in missing:
                 _write_shard(out, shard, outcomes, progress, hold)
         summary = shards.finish(out)
-    whole = [shard for shard in mine if shards.is_whole(out, shard)]
-    entries = [entry for shard in whole for entry in shards.read_index(out / shard.split / f"{shard.name}.jsonl")]
+    whole = {name: samples for split in summary.splits.values() for name, samples in split.whole.items()}
     return PrepReport(
         out=out,
         summary=summary,
         made=len(jobs),
         clips=sum(len(shard.clips) for shard in mine),
-        samples=sum(entry.reason is None for entry in entries),
-        unfinished=tuple(shard.name for shard in mine if shard not in whole),
+        samples=sum(whole.get(shard.name, 0) for shard in mine),
+        unfinished=tuple(shard.name for shard in mine if shard.name not in whole),
     )
 
 

@@ -56,28 +56,36 @@ def contact_sheet(out: Path, path: Path, clips: int = 24, frames: int = 8, ours:
 
 def choose_strips(out: Path, splits: Sequence[str], clips: int, frames: int) -> Iterator[Strip]:
     """The clips to show: as many of each split as of the next, evenly spaced in the order of their keys."""
-    found = {split: sum(1 for _ in _with_mouths(out, split)) for split in splits}
+    # How many each shard has; then the few shards that a clip is taken from are read once more.
+    counts = {
+        split: [(index, len(_with_mouths(index))) for index in shards.shard_indexes(out, split)] for split in splits
+    }
+    found = {split: sum(count for _, count in counts[split]) for split in splits}
     left, waiting = clips, sorted((split for split in splits if found[split]), key=lambda split: found[split])
     share = {}
     for place, split in enumerate(waiting):  # the smallest first: what it does not need goes to the others
         share[split] = min(found[split], left // (len(waiting) - place))
         left -= share[split]
     for split in splits:
-        chosen = set(evenly(found[split], share.get(split, 0)))
-        for tar, entry in (each for i, each in enumerate(_with_mouths(out, split)) if i in chosen):
-            try:
-                mouths = media.decode_mouth(shards.read_member(tar, entry, "mouth.mp4"))
-            except Unusable as unusable:
-                raise Refused(f"{tar}: the mouth of {entry.key} is {unusable}: see `avsr-bench validate`") from None
-            shown = tuple(mouths[i] for i in evenly(len(mouths), frames))
-            yield Strip(split, entry, shown, _detected(tar, entry))
+        chosen, first = evenly(found[split], share.get(split, 0)), 0
+        for index, count in counts[split]:
+            here = [number - first for number in chosen if first <= number < first + count]
+            entries, first = _with_mouths(index) if here else (), first + count
+            for number in here:
+                yield _strip(split, index.with_suffix(".tar"), entries[number], frames)
 
 
-def _with_mouths(out: Path, split: str) -> Iterator[tuple[Path, Entry]]:
-    for index in shards.shard_indexes(out, split):
-        for entry in shards.read_index(index):
-            if "mouth.mp4" in entry.members:
-                yield index.with_suffix(".tar"), entry
+def _with_mouths(index: Path) -> tuple[Entry, ...]:
+    return tuple(entry for entry in shards.read_index(index) if "mouth.mp4" in entry.members)
+
+
+def _strip(split: str, tar: Path, entry: Entry, frames: int) -> Strip:
+    try:
+        mouths = media.decode_mouth(shards.read_member(tar, entry, "mouth.mp4"))
+    except Unusable as unusable:
+        raise Refused(f"{tar}: the mouth of {entry.key} is {unusable}: see `avsr-bench validate`") from None
+    shown = tuple(mouths[i] for i in evenly(len(mouths), frames))
+    return Strip(split, entry, shown, _detected(tar, entry))
 
 
 def _detected(tar: Path, entry: Entry) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from typing import Any
 from ..files import json_bytes, write_whole
 from ..locks import guard
 from ..records import FPS, REASONS, Skipped
-from .index import read_index
-from .read import iterate, read_about, shard_indexes, unfinished_indexes
+from .index import Entry, read_index
+from .read import read_about, samples, shard_indexes, unfinished_indexes
 from .store import SKIPPED, read_prep, write_prep
 
 
@@ -23,7 +23,7 @@ class SplitSummary:
 
     clips: int  # planned
     shards: int  # planned
-    finished: int  # shards that are whole
+    whole: Mapping[str, int]  # samples of each shard that is whole, by its name
     words: int
     without_text: int  # samples
     lengths: tuple[int, ...]  # frames of each sample, in plan order
@@ -31,6 +31,11 @@ class SplitSummary:
     speakers: Mapping[str, int]  # samples of each
     skipped: Mapping[str, int]  # clips for each reason code, the most frequent first
     odd: Mapping[str, int]  # samples for each note: used, but not as they should be
+
+    @property
+    def finished(self) -> int:
+        """Shards that are whole."""
+        return len(self.whole)
 
     @property
     def samples(self) -> int:
@@ -80,30 +85,33 @@ class Summary:
 
 def summarise(out: Path) -> Summary:
     """Count what is in the folder now; changes nothing."""
-    splits, skipped = {}, []
+    splits: dict[str, SplitSummary] = {}
+    skipped: list[Skipped] = []
     for split, planned in read_prep(out)["splits"].items():
         # One clip at a time: a million entries take more than a gigabyte, what is counted of them a few megabytes.
         lengths, rates, words, without_text = array("q"), array("d"), 0, 0
         speakers, odd = Counter[str](), Counter[str]()
-        for entry, members in iterate(out, split, "json"):
-            about = read_about(out / split, entry, members.get("json", b"{}"))
-            lengths.append(entry.frames)
-            words += len((entry.text or "").split())
-            without_text += not entry.text
-            speakers[entry.speaker] += 1
-            odd.update(about.notes)
-            if about.detected is not None:
-                rates.append(about.detected)
-        left_out = [
-            Skipped(entry.key, split, entry.reason)
-            for path in (*shard_indexes(out, split), *unfinished_indexes(out, split))
-            for entry in read_index(path)
-            if entry.reason is not None
-        ]
+        whole: dict[str, int] = {}
+        left_out: list[Skipped] = []
+        for index in shard_indexes(out, split):
+            entries = read_index(index)  # once: parsing it is most of what a clip takes here
+            left_out += _left_out(split, entries)
+            whole[index.stem] = sum(entry.reason is None for entry in entries)
+            for entry, members in samples(index, entries, "json"):
+                about = read_about(out / split, entry, members.get("json", b"{}"))
+                lengths.append(entry.frames)
+                words += len((entry.text or "").split())
+                without_text += not entry.text
+                speakers[entry.speaker] += 1
+                odd.update(about.notes)
+                if about.detected is not None:
+                    rates.append(about.detected)
+        for index in unfinished_indexes(out, split):
+            left_out += _left_out(split, read_index(index))
         splits[split] = SplitSummary(
             clips=planned["clips"],
             shards=planned["shards"],
-            finished=len(shard_indexes(out, split)),
+            whole=whole,
             words=words,
             without_text=without_text,
             lengths=tuple(lengths),
@@ -114,6 +122,10 @@ def summarise(out: Path) -> Summary:
         )
         skipped += sorted(left_out, key=lambda clip: clip.key)
     return Summary(splits, tuple(skipped))
+
+
+def _left_out(split: str, entries: Iterable[Entry]) -> list[Skipped]:
+    return [Skipped(entry.key, split, entry.reason) for entry in entries if entry.reason is not None]
 
 
 def _most_frequent_first(counts: Counter[str]) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
@@ -75,9 +75,14 @@ def _read(file: BinaryIO, tar: Path, entry: Entry, extension: str) -> bytes:
 def iterate(out: Path, split: str, *extensions: str) -> Iterator[tuple[Entry, dict[str, bytes]]]:
     """Every sample of the finished shards of a split with its members (only `extensions`, where any are given)."""
     for index in shard_indexes(out, split):
-        tar = index.with_suffix(".tar")
-        samples = [entry for entry in read_index(index) if entry.reason is None]
-        with _open(tar) as file:
-            for entry in samples:
+        yield from samples(index, read_index(index), *extensions)
+
+
+def samples(index: Path, entries: Sequence[Entry], *extensions: str) -> Iterator[tuple[Entry, dict[str, bytes]]]:
+    """Every sample of one finished shard, given the entries of its index."""
+    tar = index.with_suffix(".tar")
+    with _open(tar) as file:
+        for entry in entries:
+            if entry.reason is None:
                 wanted = [extension for extension in entry.members if not extensions or extension in extensions]
                 yield entry, {extension: _read(file, tar, entry, extension) for extension in wanted}

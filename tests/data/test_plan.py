@@ -1,9 +1,10 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avsr_bench.data import BatchSettings, left_out, plan_epoch, plan_split
-from avsr_bench.records import Refused
+from avsr_bench.data import BatchSettings, Pass, Planner, left_out, plan_epoch, plan_split
+from avsr_bench.records import Refused, rng_for
 
 clips = st.lists(st.tuples(st.integers(1, 100), st.integers(0, 9)), min_size=1, max_size=80)
 
@@ -25,6 +26,57 @@ def test_every_clip_is_in_one_batch_and_ranks_have_equally_many(clips, seed, epo
         assert most is None or len(batch.clips) <= most
         assert len({shards[clip] for clip in batch.clips}) <= group
     assert plan == plan_epoch(frames, shards, settings, seed, epoch, ranks)
+
+
+def plainly(frames, shards, settings, seed, epoch, ranks):
+    """The plan as it is defined, with a look at every clip for each group and at every batch for each halving."""
+    rng, lengths = rng_for(seed, "epoch", str(epoch)), np.asarray(frames)
+    order, batches = rng.permutation(np.unique(shards)), []
+    for group, start in enumerate(range(0, len(order), settings.group)):
+        clips = np.flatnonzero(np.isin(shards, order[start : start + settings.group]))
+        clips = clips[rng.permutation(len(clips))]
+        batches.append((group, []))
+        for clip in clips[np.argsort(lengths[clips], kind="stable")].tolist():
+            number = len(batches[-1][1])
+            if number and ((number + 1) * lengths[clip] > settings.frames or number == settings.clips):
+                batches.append((group, []))
+            batches[-1][1].append(clip)
+    while len(batches) % ranks:
+        place = max(range(len(batches)), key=lambda k: (len(batches[k][1]), sum(frames[i] for i in batches[k][1])))
+        group, clips = batches[place]
+        if len(clips) == 1:
+            return None
+        batches[place : place + 1] = [(group, clips[: len(clips) // 2]), (group, clips[len(clips) // 2 :])]
+    steps = [batches[place : place + ranks] for place in range(0, len(batches), ranks)]
+    chance = rng.permutation(len(steps))
+    steps = [steps[k] for k in sorted(range(len(steps)), key=lambda k: (steps[k][0][0], chance[k]))]
+    return [[(step[rank][0], tuple(step[rank][1])) for step in steps] for rank in range(ranks)]
+
+
+@given(clips, st.integers(0, 3), st.integers(1, 9), st.integers(1, 6), st.none() | st.integers(1, 5))
+def test_the_plan_is_the_one_that_the_definition_gives(clips, seed, ranks, group, most):
+    frames, shards = [length for length, _ in clips], [shard for _, shard in clips]
+    settings = BatchSettings(frames=200, clips=most, group=group)
+    expected = plainly(frames, shards, settings, seed, 1, ranks)
+    if expected is None:
+        with pytest.raises(Refused, match="cannot be shared among"):
+            plan_epoch(frames, shards, settings, seed, 1, ranks)
+        return
+    plan = plan_epoch(frames, shards, settings, seed, 1, ranks)
+    assert [[(batch.group, batch.clips) for batch in rank] for rank in plan] == expected
+
+
+def test_an_epoch_of_some_clips_is_planned_as_if_there_were_no_others():
+    frames, shards = tuple(20 + k % 30 for k in range(120)), tuple(k // 10 for k in range(120))
+    planner = Planner(frames, shards, BatchSettings(frames=200, group=4), seed=0)
+    everything = planner.everything(0)
+    assert planner.plan(0) == planner.plan(0, everything)
+    some = np.arange(0, 120, 3)
+    weights = np.zeros(120, np.float32)
+    weights[some] = 1
+    [planned] = planner.plan(0, Pass(weights, everything.frames))
+    [alone] = plan_epoch([frames[k] for k in some], [shards[k] for k in some], planner.settings, 0, 0)
+    assert [batch.clips for batch in planned] == [tuple(some[list(batch.clips)].tolist()) for batch in alone]
 
 
 def test_epochs_and_seeds_differ_and_groups_come_one_after_another():

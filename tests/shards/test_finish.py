@@ -3,7 +3,7 @@ import json
 import pytest
 
 from avsr_bench.records import Reason, Refused, Sample, Skipped
-from avsr_bench.shards import finish, iterate, read_prep, shard_indexes, summarise
+from avsr_bench.shards import finish, iterate, read_index, read_prep, shard_indexes, summarise
 
 
 def test_counts_add_up_over_the_plan(small, tmp_path):
@@ -45,7 +45,7 @@ def test_a_machine_reason_is_counted_and_its_shard_waits(small, tmp_path):
 
     small.prepare(tmp_path, plan, outcome_of=outcome)
     summary = summarise(tmp_path).splits["test"]
-    assert summary.skipped == {"time-limit": 1} and summary.finished == 1
+    assert summary.skipped == {"time-limit": 1} and summary.finished == 1 and summary.whole == {"test-000001": 2}
     assert summary.samples == 2 and summary.waiting == 3 and summary.words == 0
     assert json.loads((tmp_path / "skipped.jsonl").read_text())["kind"] == "machine"
 
@@ -55,6 +55,10 @@ def test_a_half_made_folder_is_counted_as_it_is(small, tmp_path):
     summary = summarise(tmp_path).splits
     assert 0 < sum(split.finished for split in summary.values()) < sum(split.shards for split in summary.values())
     assert all(split.clips == split.samples + split.waiting + sum(split.skipped.values()) for split in summary.values())
+    for name, split in summary.items():
+        entries = {path.stem: read_index(path) for path in shard_indexes(tmp_path, name)}
+        samples = {shard: sum(entry.reason is None for entry in found) for shard, found in entries.items()}
+        assert split.whole == samples and sum(samples.values()) == split.samples
 
 
 @pytest.mark.parametrize("described", [b"{}", b'{"faces": null}', b'{"faces": {}}', b'{"faces": {"detected": null}}'])

@@ -112,7 +112,7 @@ def test_the_page_in_chromium(pages, tmp_path):
                     .map(c => c / 255).map(c => c <= .03928 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4)
                     .reduce((sum, c, i) => sum + c * [.2126, .7152, .0722][i], 0);
                   const paper = light(getComputedStyle(document.body).backgroundColor);
-                  const inks = [document.body, document.querySelector(".muted"), document.querySelector("td .of"),
+                  const inks = [document.body, document.querySelector(".muted"), document.querySelector("td small"),
                     document.querySelector(".measured .tag"), document.querySelector(".published .tag")];
                   const found = inks.map(each => light(getComputedStyle(each).color));
                   found.push(light(getComputedStyle(document.querySelector("figure text")).fill));

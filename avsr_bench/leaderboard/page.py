@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -90,33 +89,40 @@ def _dumped(told: Any) -> str:
 
 
 def changes(told: Sequence[Facts]) -> dict[str, list[Any]]:
-    """Facts of rows as changes from the rows before, of which a row of a run repeats most.
+    """Facts of rows as changes from earlier ones: rows of one run repeat most of what is known.
 
-    The names of facts are told once, and each row begins with the place of its own in them. A fact is 0 where it is
-    that of the last row that has one of this name, else how many of its first and last letters are, with what stands
-    between them. The page reads it.
+    A row begins with the place of its names, which are told once, and with the row that it is changed from: the last
+    one of its run, else the one before. A fact is 0 where it is the same there, else how many of its first letters and
+    of its last ones are, around what stands between them. The page reads it.
 
     >>> changes([[("row", "a/clean"), ("seed", "0")], [("row", "a/blur"), ("seed", "0")]])["rows"]
-    [[0, [0, 'a/clean', 0], [0, '0', 0]], [0, [2, 'blur', 0], 0]]
+    [[0, -1, [0, 'a/clean', 0], [0, '0', 0]], [0, 0, [2, 'blur', 0], 0]]
     """
     names: dict[tuple[str, ...], int] = {}
-    before: dict[str, str] = {}
+    last: dict[str, int] = {}
     rows: list[list[Any]] = []
-    for facts in told:
-        row: list[Any] = [names.setdefault(tuple(name for name, _ in facts), len(names))]
-        for name, words in facts:
-            row.append(_change(before[name], words) if name in before else [0, words, 0])
-            before[name] = words
-        rows.append(row)
+    for number, facts in enumerate(told):
+        kind = names.setdefault(tuple(name for name, _ in facts), len(names))
+        run = dict(facts).get("run", "")
+        base = last.get(run, number - 1)
+        before = dict(told[base]) if number else {}
+        rows.append([kind, base, *(_change(before.get(name, ""), words) for name, words in facts)])
+        last[run] = number
     return {"names": [list(each) for each in names], "rows": rows}
 
 
 def _change(old: str, new: str) -> int | list[Any]:
     if old == new:
         return 0
-    head = len(os.path.commonprefix([old, new]))
-    tail = len(os.path.commonprefix([old[head:][::-1], new[head:][::-1]]))
+    head = _alike(old, new)
+    tail = _alike(old[head:][::-1], new[head:][::-1])
     return [head, new[head : len(new) - tail], tail]
+
+
+def _alike(one: str, other: str) -> int:
+    """How many first letters two texts share."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (mine, yours) in pairs if mine != yours), min(len(one), len(other)))
 
 
 def about(row: Row) -> Facts:

@@ -44,8 +44,9 @@ def for_page(svg: str, name: str, colours: Mapping[str, str]) -> str:
                 ElementTree.SubElement(point, f"{{{_SVG}}}title").text = words
     for size in ("width", "height"):
         root.attrib.pop(size)
-    for defs in root.findall(f"{{{_SVG}}}defs"):  # the style of everything, which the page has once
-        root.remove(defs)
+    for defs in root.iter(f"{{{_SVG}}}defs"):
+        for style in defs.findall(f"{{{_SVG}}}style"):  # of every line, which the page has once
+            defs.remove(style)
     root.set("role", "img")
     root.set("id", name)
     text = _written(root, f"#{name} ", f"x{zlib.crc32(name.encode()):x}-")
@@ -145,7 +146,10 @@ def _flatten(element: Element) -> None:
     parts: list[Element] = []
     for part in element:
         _flatten(part)
-        parts += list(part) if part.tag == f"{{{_SVG}}}g" and not part.attrib else [part]
+        if part.tag == f"{{{_SVG}}}g" and not part.attrib:
+            parts += part
+        elif len(part) or part.tag != f"{{{_SVG}}}defs":
+            parts.append(part)
     element[:] = parts
 
 

@@ -15,7 +15,8 @@ from .boards import Model, file_name
 from .comparisons import Mean
 from .drawn import Drawn, name_at_left, not_drawn
 from .references import dense_of
-from .style import COLOURS, DENSE_COLOUR, MARKS, MUTED, canvas, headed, keep, literal, told
+from .style import COLOURS, DENSE_COLOUR, MARKS, MUTED, canvas, headed, keep, literal
+from .svg import told
 from .table import Figure, points
 from .trained import FULL, WHOLE, Selection, Trained
 

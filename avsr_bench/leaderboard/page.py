@@ -21,6 +21,7 @@ MADE = {  # by what a page is known to be ours
     "index.html": "<title>avsr-bench leaderboards</title>",
 }
 NAMED = 4  # rows of a line that is made of several
+Facts = list[tuple[str, str]]
 TAGS = {"measured": "measured here", "published": "published", "apart": "not comparable"}
 
 
@@ -66,7 +67,7 @@ class _Rows:
 
     def __init__(self) -> None:
         self.places: dict[str, int] = {}
-        self.told: list[list[tuple[str, str]]] = []
+        self.told: list[Facts] = []
 
     def place(self, rows: tuple[Row, ...]) -> int:
         """The number in the page of a row, or of several that a line is made of."""
@@ -78,10 +79,53 @@ class _Rows:
 
     def json(self) -> Markup:
         """All of them, as JSON that ends no script."""
-        return Markup(inert(json.dumps(self.told, ensure_ascii=False)).replace("<", "\\u003c"))
+        told = changes(self.told)
+        rows = ",\n".join(_dumped(row) for row in told["rows"])
+        return Markup(f'{{"names":{_dumped(told["names"])},"rows":[\n{rows}\n]}}')
 
 
-def about(row: Row) -> list[tuple[str, str]]:
+def _dumped(told: Any) -> str:
+    return inert(json.dumps(told, ensure_ascii=False, separators=(",", ":"))).replace("<", "\\u003c")
+
+
+def changes(told: Sequence[Facts]) -> dict[str, list[Any]]:
+    """Facts of rows as changes from earlier ones: rows of one run repeat most of what is known.
+
+    A row begins with the place of its names, which are told once, and with the row that it is changed from: the last
+    one of its run, else the one before. A fact is 0 where it is the same there, else how many of its first letters and
+    of its last ones are, around what stands between them. The page reads it.
+
+    >>> changes([[("row", "a/clean"), ("seed", "0")], [("row", "a/blur"), ("seed", "0")]])["rows"]
+    [[0, -1, [0, 'a/clean', 0], [0, '0', 0]], [0, 0, [2, 'blur', 0], 0]]
+    """
+    names: dict[tuple[str, ...], int] = {}
+    last: dict[str, int] = {}
+    rows: list[list[Any]] = []
+    for number, facts in enumerate(told):
+        kind = names.setdefault(tuple(name for name, _ in facts), len(names))
+        run = dict(facts).get("run", "")
+        base = last.get(run, number - 1)
+        before = dict(told[base]) if number else {}
+        rows.append([kind, base, *(_change(before.get(name, ""), words) for name, words in facts)])
+        last[run] = number
+    return {"names": [list(each) for each in names], "rows": rows}
+
+
+def _change(old: str, new: str) -> int | list[Any]:
+    if old == new:
+        return 0
+    head = _alike(old, new)
+    tail = _alike(old[head:][::-1], new[head:][::-1])
+    return [head, new[head : len(new) - tail], tail]
+
+
+def _alike(one: str, other: str) -> int:
+    """How many first letters two texts share."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (mine, yours) in pairs if mine != yours), min(len(one), len(other)))
+
+
+def about(row: Row) -> Facts:
     """All that is known of a row, in the order in which people ask."""
     result = row.result
     facts: list[tuple[str, object]] = [
@@ -125,7 +169,7 @@ def _said(name: str, measure: Measure) -> str:
     return f"{said}; drawn: {span.groups:,} {span.over}"
 
 
-def about_several(rows: Sequence[Row]) -> list[tuple[str, str]]:
+def about_several(rows: Sequence[Row]) -> Facts:
     """What rows in one line have in common; each has its own command."""
     names = [row.name for row in rows]
     shown = [*names[:NAMED], *([f"and {len(names) - NAMED:,} more"] if len(names) > NAMED else [])]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
 import math
-import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -13,13 +11,13 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from typing import Any, Literal
-from xml.etree import ElementTree
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
 from ..files import MARK, make_folder, marked, whole, write_whole
+from .svg import for_file, for_page, told
 from .table import Figure
 
 INK, MUTED, RULE = "#1f2328", "#667080", "#e3e6ea"
@@ -253,8 +251,8 @@ def keep(drawing: Drawing, out: Path, name: str, title: str, caption: str) -> Fi
     make_folder(folder)
     with whole(folder / f"{name}.png", marked, ADVICE) as path:
         drawing.savefig(path, format="png", dpi=150, metadata={"Software": MARK})
-    write_whole(folder / f"{name}.svg", _untold(_svg(drawing, "path")), marked, ADVICE)
-    return Figure(name, title, caption, _for_page(_svg(drawing, "none"), name))
+    write_whole(folder / f"{name}.svg", for_file(_svg(drawing, "path")), marked, ADVICE)
+    return Figure(name, title, caption, for_page(_svg(drawing, "none"), name, PAGE))
 
 
 def _svg(drawing: Drawing, letters: Literal["path", "none"]) -> str:
@@ -264,39 +262,3 @@ def _svg(drawing: Drawing, letters: Literal["path", "none"]) -> str:
         metadata = {"Date": None, "Creator": MARK}
         drawing.savefig(text, format="svg", metadata=metadata, transparent=letters == "none")
     return text.getvalue()
-
-
-def told(said: Sequence[str]) -> str:
-    """What points say, as the id of their group; XML has no other place that matplotlib lets one write to."""
-    return "told:" + json.dumps(list(said))
-
-
-def _untold(svg: str) -> str:
-    return re.sub(r' id="told:[^"]*"', "", svg)
-
-
-def _for_page(svg: str, name: str) -> str:
-    """An SVG that stands in a page: its colours by name, ids of its own, and what each point is as its title."""
-    for space in ("", "xlink"):
-        ElementTree.register_namespace(space, {"": _SVG, "xlink": _XLINK}[space])
-    root = ElementTree.fromstring(svg)
-    for junk in root.findall(f"{{{_SVG}}}metadata"):
-        root.remove(junk)
-    for group in root.iter(f"{{{_SVG}}}g"):
-        told = group.get("id", "")
-        if told.startswith("told:"):
-            group.attrib.pop("id")
-            points = list(group.iter(f"{{{_SVG}}}use"))
-            said = json.loads(told.removeprefix("told:"))
-            for point, words in zip(points, said, strict=True):
-                ElementTree.SubElement(point, f"{{{_SVG}}}title").text = words
-    root.set("role", "img")
-    for size in ("width", "height"):
-        root.attrib.pop(size)
-    text = ElementTree.tostring(root, encoding="unicode")
-    text = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", text)
-    text = re.sub(r"font: ([^;\"]*?)'DejaVu Sans'[^;\"]*", r"font: \1var(--font)", text)
-    return re.sub(r"#[0-9a-f]{6}\b", lambda match: PAGE.get(match.group(), match.group()), text)
-
-
-_SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"

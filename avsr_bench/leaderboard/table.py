@@ -69,6 +69,12 @@ class Table:
         """The highest end of an interval in every column."""
         return [max((cell.high or 0.0 for cell in cells), default=0.0) for cells in self._columns()]
 
+    @property
+    def shared(self) -> dict[str, str]:
+        """What all lines are filtered by alike."""
+        named = {name: {getattr(line, name) for line in self.lines} for name in ("corpus", "modality", "system")}
+        return {name: of.pop() for name, of in named.items() if len(of) == 1}
+
     def _columns(self) -> Iterator[tuple[Cell, ...]]:
         return zip(*(line.cells for line in self.lines), strict=True)
 

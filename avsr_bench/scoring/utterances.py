@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import add
 
 from ..records import Refused
@@ -41,9 +41,14 @@ def score(utterance: Utterance) -> Score:
     """Compare what was heard with what was said, both in plain form; spaces between words are characters."""
     if utterance.hypothesis is None:
         return Score(utterance.key, utterance.speaker, utterance.source, utterance.parts)
-    reference, hypothesis = plain(utterance.reference), plain(utterance.hypothesis)
-    edits = {"wer": count(reference.split(), hypothesis.split()), "cer": count(reference, hypothesis)}
+    edits = _edits(utterance.reference, utterance.hypothesis)
     return Score(utterance.key, utterance.speaker, utterance.source, {**edits, **utterance.parts})
+
+
+@lru_cache(maxsize=65_536)  # on a board of 1,600 rows 5 of 6 hypotheses were read by another system too
+def _edits(reference: str, hypothesis: str) -> Mapping[str, Parts]:
+    reference, hypothesis = plain(reference), plain(hypothesis)
+    return {"wer": count(reference.split(), hypothesis.split()), "cer": count(reference, hypothesis)}
 
 
 def merge(*parts: Iterable[Score]) -> tuple[Score, ...]:

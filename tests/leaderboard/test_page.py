@@ -1,9 +1,15 @@
 """The page in the browser that people have, with a mouse, a keyboard and fingers."""
 
+import json
 import re
 
 import pytest
 from browser import CHROMIUM, Browser
+from hypothesis import given
+from hypothesis import strategies as st
+
+from avsr_bench.leaderboard import read_rows
+from avsr_bench.leaderboard.page import about, changes
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
 SHOWN = "[...document.querySelectorAll('main tbody tr:not(.more)')].filter(row => row.checkVisibility())"
@@ -16,6 +22,53 @@ def column(table, name):
       const place = [...table.tHead.rows[0].cells].findIndex(head => head.innerText.trim() === "{name}");
       return [...table.tBodies[0].rows].map(row => row.cells[place].innerText.split(/[\\n ]/)[0]);
     }})()"""
+
+
+ODD = [
+    [("row", "嘴 a\U0001f600b"), ("run", "x")],
+    [("row", "嘴 a\U0001f601b"), ("run", "y"), ("lips", "of others"), ("lips", "hidden")],
+    [("run", "x"), ("row", "</script>],[")],
+    [("row", "嘴 \U0001f601"), ("run", "y"), ("lips", "of others"), ("lips", "")],
+]
+words = st.text(max_size=6)
+facts = st.lists(st.tuples(st.sampled_from(["row", "run", "lips"]), words), max_size=4)
+
+
+def tell(names, rows):
+    """Facts again from their changes."""
+    found = []
+    for kind, base, *changed in rows:
+        before = dict(found[base]) if base >= 0 else {}
+        told = []
+        for name, change in zip(names[kind], changed, strict=True):
+            old = before.get(name, "")
+            told.append((name, old[: change[0]] + change[1] + old[len(old) - change[2] :] if change else old))
+        found.append(told)
+    return found
+
+
+@given(st.lists(facts, max_size=8))
+def test_changes_tell_all_facts_again(told):
+    assert tell(**changes(told)) == told
+
+
+def test_a_row_of_the_same_run_is_told_by_what_it_changes():
+    told = [[("run", run), ("weights", run * 9), ("noise", noise)] for noise in ("a:1", "a:2") for run in "xy"]
+    assert changes(told)["rows"][2:] == [[0, 0, 0, 0, [2, "2", 0]], [0, 1, 0, 0, [2, "2", 0]]]
+
+
+@needs_chromium
+def test_the_page_tells_every_fact_of_every_row(pages, full, tmp_path):
+    with Browser(tmp_path / "profile") as tab:
+        tab.open(pages[0] / "index.html")
+        assert tab.run(f"read({json.dumps(changes(ODD))})") == [[[*fact] for fact in row] for row in ODD]
+        shown = {row[0][1]: row for row in tab.run("rows") if row[0][0] == "row"}
+        assert shown == {row.name: [[*fact] for fact in about(row)] for row in read_rows([full]).rows}
+        several = [dict(row) for row in tab.run("rows") if row[0][0] == "rows"]
+        assert several and all("avsr-bench train" in row["trained by"] for row in several)
+        assert tab.run("all('tbody tr').every(row => FILTERS.every(name => name in row.dataset))")
+        assert tab.run("all('td button').every(button => button.ariaExpanded === 'false')")
+        assert tab.problems == []
 
 
 @needs_chromium
@@ -112,7 +165,7 @@ def test_the_page_in_chromium(pages, tmp_path):
                     .map(c => c / 255).map(c => c <= .03928 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4)
                     .reduce((sum, c, i) => sum + c * [.2126, .7152, .0722][i], 0);
                   const paper = light(getComputedStyle(document.body).backgroundColor);
-                  const inks = [document.body, document.querySelector(".muted"), document.querySelector("td .of"),
+                  const inks = [document.body, document.querySelector(".muted"), document.querySelector("td small"),
                     document.querySelector(".measured .tag"), document.querySelector(".published .tag")];
                   const found = inks.map(each => light(getComputedStyle(each).color));
                   found.push(light(getComputedStyle(document.querySelector("figure text")).fill));

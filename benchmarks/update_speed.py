@@ -34,7 +34,7 @@ def main(grid: Path | None = None, against: Path | None = None) -> None:
                 turns[tree].append(_turn(name, folder))
         for tree, found in turns.items():
             middle = {key: statistics.median(turn[key] for turn in found) for key in found[0]}
-            share = statistics.median(turn["flops"] / turn["update"] / turn["speed"] for turn in found)
+            share = statistics.median(map(_share, found))
             rows.append(
                 [
                     name if tree == "this" else f"{name}, before",
@@ -51,7 +51,7 @@ def main(grid: Path | None = None, against: Path | None = None) -> None:
             )
         if against:
             pairs = zip(turns["other"], turns["this"], strict=True)
-            each = sorted(before["update"] / after["update"] for before, after in pairs)
+            each = sorted(_share(after) / _share(before) for before, after in pairs)
             ratios.append(f"{name} **{statistics.median(each):.2f}x** ({each[0]:.2f} to {each[-1]:.2f})")
     head = [
         "",
@@ -67,15 +67,21 @@ def main(grid: Path | None = None, against: Path | None = None) -> None:
     ]
     commit = _commit(against) if against else ""
     words = " --against CHECKOUT" if against else ""
-    notes = [f"Frames/s against those of commit {commit}, turn by turn: {'; '.join(ratios)}."] if ratios else []
+    notes = [f"Share against that of commit {commit}, turn by turn: {'; '.join(ratios)}."] if ratios else []
     tiny, large = FORMS["tiny"].turns, FORMS["large"].turns
     notes.append(
         f"Share: the operations that torch counts in an update, at the speed of one {MATRIX} x {MATRIX} product of"
-        f" float32 on as many threads, as a part of its time. Tiny has one thread and large two. Medians of"
-        f" {tiny} and {large} turns, in each all of them one after another, wall time."
+        " float32 on as many threads (the fastest of the turn), as a part of its time. Shares are compared and not"
+        " times, since this machine's speed changes by a third from one minute to the next. Tiny has one thread and"
+        f" large two. Medians of {tiny} and {large} turns, in each all of them one after another, wall time."
     )
     body = f"{table(head, rows)}\n\n" + "\n".join(notes)
     record("train: an update on a processor", f"python -m benchmarks.update_speed{words}", body)
+
+
+def _share(turn: dict[str, float]) -> float:
+    """The part of an update that its operations would take at the speed of a product."""
+    return turn["flops"] / turn["update"] / turn["speed"]
 
 
 def _turn(form: str, folder: Path) -> dict[str, float]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .frontend import SAMPLES_PER_FRAME, AudioFrontend, ResidualBlock, make_frontend, volume
+from .frontend import SAMPLES_PER_FRAME, AudioFrontend, ResidualBlock, make_frontend
 from .settings import FrontendSettings, NetworkSettings
 
 TOKENS = 4  # that the front-end for sound gives for a frame: one every 10 ms (RT-LA-VocE)
@@ -107,7 +107,7 @@ class CausalVideoFrontend(nn.Module):
         """One vector a frame."""
         seen = pasts.extend(video, self.reach, dim=1)
         assert not isinstance(self.frontend, AudioFrontend)
-        return self.frontend.behind_stem(self.frontend.stem(volume(seen)))
+        return self.frontend.behind_stem(self.frontend.stem(seen[:, None]))
 
 
 class RunningMean(nn.Module):

@@ -30,8 +30,8 @@ def main(grid: Path) -> None:
         corpora["GRID"] = ((video, mesh_lips(video)) for video in videos[:: max(1, len(videos) // GRID_CLIPS)])
     synth = Path("data/raw/synth")
     if synth.is_dir():
-        clips = sorted((synth / "test").rglob("*.mp4"))
-        corpora["synth"] = ((video, _drawn_lips(video)) for video in clips[:: max(1, len(clips) // SYNTH_CLIPS)])
+        videos = sorted((synth / "test").rglob("*.mp4"))
+        corpora["synth"] = ((video, _drawn_lips(video)) for video in videos[:: max(1, len(videos) // SYNTH_CLIPS)])
     ways: dict[str, faces.FaceSettings] = {
         "every frame": faces.FaceSettings(stride=1),
         "ours": faces.FaceSettings(),

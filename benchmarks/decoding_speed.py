@@ -8,6 +8,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from avsr_bench.decoding import CtcPrefixes, DecodeSettings, beam_search, decode
 from avsr_bench.nn import AVSR, DecoderState, NetworkSettings
+from avsr_bench.nn.decoder import Decoder
 
 from .results import record, table
 
@@ -63,7 +65,7 @@ def main(grid: Path) -> None:
             turns["products"].append(_products(network))
             turns["ctc"].append(_ctc(network.ctc_log_probs(memory), lengths))
         greedy = {
-            kind: min(_seconds(lambda kind=kind: decode(network, memory, lengths, DecodeSettings(kind))) for _ in "123")
+            kind: min(_seconds(partial(decode, network, memory, lengths, DecodeSettings(kind))) for _ in "123")
             for kind in ("attention", "ctc")
         }
     step = {name: statistics.median(seconds) for name, seconds in turns.items()}
@@ -106,6 +108,7 @@ def _search(network: AVSR, memory: Tensor, lengths: Tensor) -> tuple[float, floa
 def _products(network: AVSR) -> float:
     """Seconds of the products of one step: every weight matrix of the decoder with 40 vectors, and nothing else."""
     decoder = network.decoder
+    assert isinstance(decoder, Decoder)
     keys_of_frames = ("cross_attention.key.weight", "cross_attention.value.weight")  # once an utterance, not a step
     weights = [
         weight

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -92,14 +93,14 @@ def _decoding(clips: int, kind: torch.dtype) -> float:
         def __init__(self) -> None:
             self.ctc_log_probs, self.start = network.ctc_log_probs, network.start
 
-        def step(self, tokens: torch.Tensor, state):
+        def step(self, tokens: torch.Tensor, state: Any) -> Any:
             log_probs, state = network.step(tokens, state)
             log_probs[..., -1] = 0.0 if state.tokens >= 25 else -1e4
             return log_probs, state
 
     def search() -> None:
         memory, reached = network.encode(video, lengths)
-        beam_search(Endless(), memory, reached, settings)  # type: ignore[arg-type]
+        beam_search(Endless(), memory, reached, settings)
 
     return clips / _time(search, turns=3)
 

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from avsr_bench.scoring import read_archive
 
@@ -55,10 +56,11 @@ def run_of(out: Path) -> dict[str, object]:
 def results_of(out: Path) -> dict[str, object]:
     """Hypotheses and results, but for when they were measured."""
     found: dict[str, object] = {}
+    untimed: dict[str, Any] = dict.fromkeys(TIMED, "")
     for path in sorted(out.rglob("*.zip")):
         kept = read_archive(path)
         for name in kept.names:
-            result = replace(kept.result(name), **dict.fromkeys(TIMED, ""))
+            result = replace(kept.result(name), **untimed)
             found[str((path / name).relative_to(out))] = result, kept.utterances(name)
     return found
 

@@ -9,6 +9,8 @@ import functools
 import json
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import albumentations
 import cv2
@@ -21,7 +23,8 @@ from skimage.filters import gaussian
 corruptions.gaussian = lambda image, sigma, multichannel: gaussian(image, sigma=sigma, channel_axis=-1)
 cv2.setNumThreads(1)
 
-TRANSFORMS = {
+Corrupt = Callable[[np.ndarray], np.ndarray]
+TRANSFORMS: dict[str, Callable[[Any], Any]] = {
     "blockwise": lambda holes: albumentations.CoarseDropout((holes, holes), (8, 8), (8, 8), fill=128, p=1),
     "blur": lambda sigma: albumentations.GaussianBlur(blur_limit=0, sigma_limit=(sigma, sigma), p=1),
     "motion": lambda length: albumentations.MotionBlur(blur_limit=(length, length), allow_shifted=False, p=1),
@@ -42,7 +45,7 @@ CORRUPTIONS = {
 }
 
 
-def frame_by_frame(corrupt, clip):
+def frame_by_frame(corrupt: Corrupt, clip: np.ndarray) -> np.ndarray:
     """The clip with each of its frames corrupted."""
     corrupted = np.empty_like(clip)
     for frame, target in zip(clip, corrupted, strict=True):
@@ -51,7 +54,7 @@ def frame_by_frame(corrupt, clip):
 
 
 @functools.cache
-def corruption_of(way, family, strength):
+def corruption_of(way: str, family: str, strength: float) -> Corrupt:
     """The function from clip to clip that is asked for."""
     if way == "imagecorruptions":
         kind = CORRUPTIONS[family]  # grey goes in, RGB comes out
@@ -63,7 +66,7 @@ def corruption_of(way, family, strength):
     return lambda clip: batch(images=clip)["images"]
 
 
-def main():
+def main() -> None:
     """Answer until the input ends."""
     clip = np.load(sys.argv[1])
     for line in sys.stdin:

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,7 @@ def _compare(clip: np.ndarray, peers: _Peers) -> tuple[list[list[str]], str]:
 
 
 def _turns(
-    clip: np.ndarray, peers: _Peers, name: str, strengths: list[tuple[float, float]], ways: tuple[str, ...]
+    clip: np.ndarray, peers: _Peers, name: str, strengths: Sequence[tuple[float, float]], ways: tuple[str, ...]
 ) -> list[float]:
     """Mean seconds a clip over the strengths: ours, then each of theirs; all take turns."""
     sums = [0.0] * (1 + len(ways))

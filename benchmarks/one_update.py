@@ -79,13 +79,13 @@ def measure(form: Form) -> dict[str, float]:
         speeds.append(_product_speed(torch.randn(MATRIX, MATRIX)))
     middle = {name: statistics.median(taken) for name, taken in times.items()}
     whole = statistics.median(map(sum, zip(*times.values(), strict=True)))
-    frames = statistics.fmean(clips * frames for clips, frames in form.clips)
+    shown = statistics.fmean(clips * frames for clips, frames in form.clips)
     flops = counter.get_total_flops() / len(batches)
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         **middle,
         "update": whole,
-        "frames": frames,
+        "frames": shown,
         "flops": flops,
         "speed": max(speeds),
         "peak": peak,

@@ -13,7 +13,9 @@ import sys
 import tarfile
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from . import straightforward
 from .results import record, table
@@ -58,7 +60,11 @@ def main(grid: Path) -> None:
 def _turns(videos: list[Path]) -> dict[str, list[float]]:
     """Milliseconds a frame of each way, turn by turn."""
     detector = straightforward.load_detector()
-    ways = {"straightforward": functools.partial(_straightforward, detector), "ours": _ours, "floor": _floor}
+    ways: dict[str, Callable[[list[Path]], int]] = {
+        "straightforward": functools.partial(_straightforward, detector),
+        "ours": _ours,
+        "floor": _floor,
+    }
     for way in ways.values():
         way(videos[:2])  # models load, caches fill
     turns: dict[str, list[float]] = {name: [] for name in ways}
@@ -70,7 +76,7 @@ def _turns(videos: list[Path]) -> dict[str, list[float]]:
     return turns
 
 
-def _straightforward(detector, videos: list[Path]) -> int:
+def _straightforward(detector: Any, videos: list[Path]) -> int:
     with tempfile.NamedTemporaryFile(suffix=".tar") as file, tarfile.open(fileobj=file, mode="w") as tar:
         return sum(straightforward.prepare(video, detector, tar) for video in videos)
 

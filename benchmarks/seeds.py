@@ -62,5 +62,5 @@ def _train(job: Job) -> None:
     for view in job.views:
         name = f"test-{view}.zip" if view else "test.zip"
         if not (job.out / "results" / name).is_file():
-            words = ("evaluate", str(job.out), "--data", DATA, "--decode", "ctc")
-            run(*words, *(("--modality", view) if view else ()))
+            asked = ("evaluate", str(job.out), "--data", DATA, "--decode", "ctc")
+            run(*asked, *(("--modality", view) if view else ()))

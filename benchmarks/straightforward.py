@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -19,7 +20,7 @@ REFERENCE = np.array(
 )  # the public code's targets
 
 
-def prepare(video: Path, detector, tar: tarfile.TarFile) -> int:
+def prepare(video: Path, detector: Any, tar: tarfile.TarFile) -> int:
     """One clip into the tar; its frames."""
     with av.open(str(video)) as container:
         container.streams.video[0].thread_count = 1
@@ -43,14 +44,14 @@ def decode_only(video: Path) -> int:
     return frames
 
 
-def load_detector():
+def load_detector() -> Any:
     """The full-range detector of mp.solutions."""
     from mediapipe.python.solutions.face_detection import FaceDetection
 
     return FaceDetection(model_selection=1, min_detection_confidence=0.5)
 
 
-def _four_points(detector, frame: np.ndarray) -> np.ndarray | None:
+def _four_points(detector: Any, frame: np.ndarray) -> np.ndarray | None:
     found = detector.process(frame).detections
     if not found:
         return None
@@ -61,7 +62,7 @@ def _four_points(detector, frame: np.ndarray) -> np.ndarray | None:
 
 def _interpolate(points: list[np.ndarray | None]) -> np.ndarray:
     given = [t for t, four in enumerate(points) if four is not None]
-    flat = np.stack([points[t].ravel() for t in given])
+    flat = np.stack([four.ravel() for four in points if four is not None])
     filled = [np.interp(np.arange(len(points)), given, column) for column in flat.T]
     return np.stack(filled, axis=1).reshape(-1, 4, 2)
 

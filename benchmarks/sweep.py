@@ -13,21 +13,16 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+
+from avsr_bench.records import SILENCE
 
 from .results import record, table
 
 DATA = Path("data/synth")
 COMMANDS = 7  # of the 71, one of each family: they cost the same, start to end
 MODELS = 3  # in the sweep of several
-
-
-class _Quiet:
-    def say(self, line: str) -> None: ...
-
-    def begin(self, what: str, total: int, unit: str = "clips") -> None: ...
-
-    def step(self, outcome: None) -> None: ...
 
 
 def main(grid: Path) -> None:
@@ -55,7 +50,7 @@ def _measure(folder: Path) -> None:
         request = robustness.RobustnessRequest(
             models=tuple(models), data=str(DATA), workers=workers, out=folder / out, device="cpu"
         )
-        return _seconds(lambda: robustness.robustness(request, _Quiet()))
+        return _seconds(lambda: robustness.robustness(request, SILENCE))
 
     def evaluate(condition: str) -> None:
         request = evaluation.EvaluateRequest(
@@ -66,19 +61,17 @@ def _measure(folder: Path) -> None:
             out=folder / "one by one",
             device="cpu",
         )
-        evaluation.evaluate(request, _Quiet())
+        evaluation.evaluate(request, SILENCE)
 
     evaluate("clean")  # the first call loads libraries
     one = sweep(names[:1], "sweep")
-    calls = _seconds(lambda: [evaluate(condition) for condition in asked])
+    calls = sum(_seconds(partial(evaluate, condition)) for condition in asked)
     several = sweep(names, "several")
     command = [sys.executable, "-m", "avsr_bench"]
     options = ["--data", str(DATA), "--device", "cpu"]
     picked = [f"{family}:{level}" for family, level in zip(families, itertools.cycle((3, 7)), strict=False)][:COMMANDS]
-    commands = sum(
-        _seconds(lambda name=name: _run([*command, "evaluate", names[0], "--noise", name, *options])) for name in picked
-    )
-    commands *= len(asked) / len(picked)
+    few = sum(_seconds(partial(_run, [*command, "evaluate", names[0], "--noise", name, *options])) for name in picked)
+    commands = few * len(asked) / len(picked)
     whole = _seconds(
         lambda: _run([*command, "robustness", "--models", names[0], *options, "--out", str(folder / "command")])
     )

@@ -156,7 +156,7 @@ def _settle(folder: Path, out: Path, err: Path, limited: bool) -> None:
     os.chdir(folder)
     os.environ |= {"HOME": str(folder.parent / "home"), "TMPDIR": str(folder.parent / "tmp"), "COLUMNS": "120"}
     # Ours, and of another process' children: it is there, and this child may not wait for it.
-    forkserver.ensure_running = forkserver._forkserver.ensure_running = lambda: None  # type: ignore[attr-defined]
+    forkserver.ensure_running = forkserver._forkserver.ensure_running = lambda: None  # type: ignore[method-assign]
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if limited:
         now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

@@ -66,6 +66,7 @@ def _prep(recipe: str, root: str, *more: str) -> tuple[Command, ...]:
     return _commands(" ".join((line, *more)))
 
 
+POINTS: tuple[tuple[str, Form], ...] = (("npz", "npz"), ("npy", "bytes"), ("json", "json"), ("pkl", "bytes"))
 MANIFESTS = (
     Target("table/manifest.csv", "csv", _prep("folder", "table")),
     Target("lines/manifest.jsonl", "jsonl", _prep("folder", "lines")),
@@ -80,7 +81,7 @@ MANIFESTS = (
     Target("grid/align/s1/bbaf2n.align", "text", _prep("grid", "grid", "corpus.split=unseen")),
     *(
         Target(f"points/{form}/a/clip.{form}", how, _prep("folder", "texts", f"--landmarks points/{form}"))
-        for form, how in (("npz", "npz"), ("npy", "bytes"), ("json", "json"), ("pkl", "bytes"))
+        for form, how in POINTS
     ),
 )
 
@@ -97,13 +98,10 @@ AGAIN = Command("prep folder --root listed --out data/small --workers 1 --min-yi
 FORCE = Command("prep folder --root listed --out data/small --workers 1 --min-yield 0 --force", (DATA,))
 TRACKS = Command(f"prep folder --root listed --out out --workers 1 --min-yield 0 --landmarks {DATA}")
 
-SHARDS = tuple(
-    Target(f"{DATA}/{split}/{split}-000000.{suffix}", form, commands)
-    for split, suffix, form, commands in (
-        ("test", "tar", "bytes", READ),
-        ("train", "tar", "bytes", (READ[0], LEARN)),
-        ("test", "tracks.npz", "npz", (READ[0], READ[1], TRACKS)),
-    )
+SHARDS = (
+    Target(f"{DATA}/test/test-000000.tar", "bytes", READ),
+    Target(f"{DATA}/train/train-000000.tar", "bytes", (READ[0], LEARN)),
+    Target(f"{DATA}/test/test-000000.tracks.npz", "npz", (READ[0], READ[1], TRACKS)),
 )
 INDEXES = (
     Target(f"{DATA}/test/test-000000.jsonl", "jsonl", (*READ, AGAIN, TRACKS)),

@@ -9,6 +9,7 @@ import random
 import re
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -205,10 +206,10 @@ def _tree(value: Any, draw: random.Random, hostile: Callable[[Any, random.Random
         if way == "value":
             value = _changed(value, path, lambda old: hostile(old, draw))
         elif way == "remove":
-            value = _changed(value, path[:-1], lambda old, key=path[-1]: _without(old, key))
+            value = _changed(value, path[:-1], partial(_without, key=path[-1]))
         elif way == "rename":
             new = draw.choice(("", "../x", str(path[-1]) + "x", "__class__", "\0", f"{OUTSIDE}/x"))
-            value = _changed(value, path[:-1], lambda old, key=path[-1], new=new: _renamed(old, key, new))
+            value = _changed(value, path[:-1], partial(_renamed, key=path[-1], new=new))
         else:
             value = _changed(value, path, lambda old: _nested(old, draw.choice((3, 60))))
         done.append(f"{name}: {way}")

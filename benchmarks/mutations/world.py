@@ -283,7 +283,7 @@ def _begun(root: Path) -> int:
         def begin(self, what: str, total: int, unit: str = "clips", before: int = 0) -> None:
             self.seen = 0
 
-        def step(self, outcome: None, status: str = "") -> None:
+        def step(self, outcome: object, status: str = "") -> None:
             self.seen += 1
             if self.seen == 2:
                 os.kill(os.getpid(), signal.SIGINT)

@@ -32,7 +32,8 @@ VERBS = {  # and the options of each, or its own verbs: to be changed here when 
     "list": "copy json",
     "doctor": "json",
 }
-HEAVY = ("numpy", "torch", "lightning", "cv2", "mediapipe", "av", "pydantic", "matplotlib", "pandas", "sentencepiece")
+HEAVY = ("numpy", "torch", "lightning_fabric", "cv2", "mediapipe", "av", "pydantic")
+HEAVY += ("matplotlib", "pandas", "sentencepiece")
 
 
 @pytest.fixture

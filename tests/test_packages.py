@@ -17,7 +17,7 @@ MODULES = {
     "pillow": "PIL",
     "scikit-image": "skimage",
     "google-auth": "google",
-    "tensorboard": "lightning.fabric.loggers",  # its logger imports it
+    "tensorboard": "torch.utils.tensorboard",  # imports it
 }
 # mediapipe requires opencv-contrib-python; a wheel of OpenCV declared beside it would overwrite it.
 COMES_WITH = {"cv2": "mediapipe"}

@@ -22,6 +22,7 @@ from ..data import InterferenceSettings, StreamSettings
 from ..nn import Batch, DiscriminatorSettings, Enhancer, LossSettings
 from ..nn.layers import length_mask
 from ..records import SAMPLES_PER_FRAME, Fraction
+from ..scoring.sound import distortion_ratio
 from .objective import Batches, Objective
 
 ENOUGH = 1e-3  # of the power of the clean sound: what is off by less is good enough
@@ -77,12 +78,11 @@ class Enhance(Objective):
         """The loss, and by how many dB the output is nearer to the clean sound than the noisy sound was."""
         noisy, clean = views
         assert noisy.audio is not None and clean.audio is not None
-        from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio as si_sdr
-
         output = self.enhanced(noisy)
-        # Means are not taken out, as `scoring.sound` does of single clips: they would put sound into the padding.
-        gain = si_sdr(output, clean.audio) - si_sdr(noisy.audio, clean.audio)
-        return {"loss": self.losses(output, clean), "si_sdr_gain": gain}
+        # Means are not taken out, as `si_sdr` does of single clips: they would put sound into the padding.
+        after, before, wanted = (each.double().cpu().numpy() for each in (output, noisy.audio, clean.audio))
+        gain = torch.from_numpy(distortion_ratio(after, wanted) - distortion_ratio(before, wanted))
+        return {"loss": self.losses(output, clean), "si_sdr_gain": gain.to(output)}
 
     def enhanced(self, noisy: Batch) -> Tensor:
         """What the network makes of a batch, 0 behind the end of each clip: B, 640 T."""

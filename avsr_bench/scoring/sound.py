@@ -28,13 +28,21 @@ def si_sdr(sound: np.ndarray, clean: np.ndarray) -> float | None:
     """Scale-invariant signal-to-distortion ratio in dB (arXiv 1811.02508), of both without their means."""
     if _is_silent(clean):
         return None
-    if _is_silent(sound):  # torchmetrics says 0 dB
+    if _is_silent(sound):  # the ratio alone is 0 dB
         return -MOST_SDR
-    import torch
-    from torchmetrics.functional.audio import scale_invariant_signal_distortion_ratio as ratio
+    heard, wanted = (_plain(each) - _plain(each).mean() for each in (sound, clean))
+    return float(np.clip(distortion_ratio(heard, wanted), -MOST_SDR, MOST_SDR))
 
-    found = ratio(torch.from_numpy(_plain(sound)), torch.from_numpy(_plain(clean)), zero_mean=True)
-    return float(np.clip(found, -MOST_SDR, MOST_SDR))
+
+def distortion_ratio(sound: np.ndarray, clean: np.ndarray) -> np.ndarray:
+    """SI-SDR in dB of waveforms along the last axis, as they are.
+
+    Written out: torchmetrics has it too, but importing that takes a third of the time in which `train` starts.
+    """
+    least = np.finfo(np.float64).eps
+    scale = ((sound * clean).sum(-1) + least) / (np.square(clean).sum(-1) + least)
+    wanted = scale[..., None] * clean
+    return 10 * np.log10((np.square(wanted).sum(-1) + least) / (np.square(wanted - sound).sum(-1) + least))
 
 
 def estoi(sound: np.ndarray, clean: np.ndarray) -> float | None:

@@ -69,7 +69,7 @@ def forecast(run: PlannedRun, corpus: Prepared, tried: bool) -> Forecast:
     alone = replace(run, helpers=present, recipe=run.recipe.alone() if absent else run.recipe)
     with tempfile.TemporaryDirectory(prefix="avsr-dry-run-") as scratch:
         settings = replace(run.recipe.train, log=(), validate_every=None, save_minutes=10_000.0)
-        fabric = make_fabric(settings, Path(scratch))
+        fabric = make_fabric(settings)
         objective, method = learner_of(alone, tokenizer, steps, {}, fabric.device, SILENCE.say)
         parameters = sum(parameter.numel() for parameter in objective.network.parameters())
         tokens = 0 if tokenizer is None else len(tokenizer)

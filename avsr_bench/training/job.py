@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
-from lightning.fabric import seed_everything
+from lightning_fabric import seed_everything
 
 from .. import data, methods, nn, objectives, runs
 from ..data import UNPRUNED, Chosen, Kind, Prepared
@@ -63,7 +63,7 @@ def train_run(run: PlannedRun, corpus: Prepared, view: Progress) -> None:
         if chosen.note:
             say(chosen.note)
         tokenizer = tokenizer_of(run, chosen, resumed, say) if run.recipe.entry.leaves != "enhancer" else None
-        fabric = make_fabric(settings, folder)
+        fabric = make_fabric(settings)
         clips = open_training_data(run, corpus, chosen, tokenizer)
         steps = updates_of(settings, clips)
         objective, method = learner_of(run, tokenizer, steps, state, fabric.device, say)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from ..methods import Method
@@ -110,7 +110,7 @@ def fit(work: Work, fabric: Fabric, view: Progress) -> Trained:
         cycles.load_state_dict(done * settings.accumulate, work.state.get("cycles", {}), mine.get("cycles", {}))
         frames += torch.tensor(work.state["ranks"][own]["frames"], device=device)
     every = settings.validate_every or max(steps // 10, 1)
-    report.begin(done, steps, fabric)
+    report.begin(done, steps, ranks, settings.log)
     saved = time.monotonic()
 
     left = (steps - done) * settings.accumulate

@@ -1,4 +1,4 @@
-"""Where training runs: its devices and processes, its precision, and the services that it logs to."""
+"""Where training runs: its devices, its processes and its precision."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ import resource
 import warnings
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
-from lightning.fabric.strategies import DDPStrategy
-from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 from torch import Tensor
 
-from .. import runs
 from ..records import Misused, Refused
 from .recipe import TrainSettings
 
@@ -69,10 +68,10 @@ def free_memory() -> int:
     return min(found)
 
 
-def make_fabric(settings: TrainSettings, folder: Path) -> Fabric:
+def make_fabric(settings: TrainSettings) -> Fabric:
     """Lightning's Fabric for the devices of this run. It installs no handlers of signals, Slurm's among them."""
-    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)  # its remarks are for those who program with it
-    warnings.filterwarnings("ignore", module="lightning")
+    logging.getLogger("lightning_fabric").setLevel(logging.ERROR)  # its remarks are for those who program with it
+    warnings.filterwarnings("ignore", module="lightning_fabric")
     accelerator, devices = devices_for(settings)
     patience = timedelta(minutes=settings.wait_minutes)  # torch's own default is half an hour
     return Fabric(
@@ -80,26 +79,7 @@ def make_fabric(settings: TrainSettings, folder: Path) -> Fabric:
         devices=devices,
         num_nodes=settings.nodes,
         strategy=DDPStrategy(timeout=patience) if devices * settings.nodes > 1 else "auto",
-        loggers=_loggers(settings, folder),
     )
-
-
-def _loggers(settings: TrainSettings, folder: Path) -> list[Any]:
-    loggers: list[Any] = []
-    try:
-        if "tensorboard" in settings.log:
-            from lightning.fabric.loggers import TensorBoardLogger
-
-            loggers.append(TensorBoardLogger(folder, name="", version="tensorboard"))
-        if "wandb" in settings.log:
-            from lightning.pytorch.loggers import WandbLogger
-
-            loggers.append(WandbLogger(name=runs.name_of(folder), save_dir=folder))
-    except ModuleNotFoundError as error:
-        raise Misused(
-            f"train.log={list(settings.log)}: {error.name or error} is not installed: pip install it"
-        ) from None
-    return loggers
 
 
 def in_precision(device: torch.device, bf16: bool) -> contextlib.AbstractContextManager[None]:

@@ -18,6 +18,7 @@ from ..nn import Modality, Reads
 from ..records import Misused, Refused
 from ..runs import About
 from .average import moments
+from .logs import check_logs
 from .machine import check_memory, check_started_outside, devices_for
 from .recipe import TrainRecipe, load_recipe, rounds_of
 
@@ -108,6 +109,7 @@ class _Planner:
         size = request.size or self.corpus.default_size
         loaded = load_recipe(request.system, size, request.assignments)
         devices = devices_for(loaded.recipe.train)[1]
+        check_logs(loaded.recipe.train.log)
         # The epoch plan is made for so many ranks: a run is resumed with as many.
         recipe = replace(loaded.recipe, train=replace(loaded.recipe.train, devices=devices))
         entry = recipe.entry

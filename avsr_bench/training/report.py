@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.loggers import Logger
 from torch import Tensor
 
 from .. import scoring
 from ..data import Position
 from ..files import whole
 from ..records import Progress
+from .logs import Log, open_logs
 from .variation import CONSTANT
 
 METRICS = "metrics.csv"
@@ -37,12 +36,13 @@ class Report:
         self.speed = 0.0  # frames a second, over the last some updates
         self.clock = 0.0
         self.ranks = 1
-        self.loggers: list[Logger] = []
+        self.logs: Sequence[Log] = ()
 
-    def begin(self, done: int, steps: int, fabric: Fabric) -> None:
+    def begin(self, done: int, steps: int, ranks: int, logs: Sequence[str]) -> None:
         """Start the clock; rows of updates that a killed run did not save are taken back."""
-        self.clock, self.ranks, self.loggers = time.monotonic(), fabric.world_size, fabric.loggers
+        self.clock, self.ranks = time.monotonic(), ranks
         if self.view is not None:
+            self.logs = open_logs(logs, self.path.parent)
             drop_rows(self.path, done)
             self.view.begin(self.path.parent.name, steps, "updates", done)
 
@@ -83,8 +83,8 @@ class Report:
             **{f"valid/{name}": value for name, value in validated.items()},
         }
         add_row(self.path, row)
-        for logger in self.loggers:
-            logger.log_metrics({name: float(value) for name, value in row.items()}, step=update)
+        for log in self.logs:
+            log({name: float(value) for name, value in row.items()}, update)
         metric = scoring.METRICS[self.judged_by]
         value = "" if self.newest is None else f", {metric.label} {metric.said(self.newest, 1)}"
         plateau = ", output constant" if self.constant else ""

@@ -18,12 +18,10 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     """Lightning's advice on data loaders and devices is not about tests."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    logger = logging.getLogger("lightning_fabric")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings("ignore", module="lightning_fabric")
         yield
-    for logger, level in zip(loggers, before, strict=True):
-        logger.setLevel(level)
+    logger.setLevel(before)

@@ -48,6 +48,6 @@ def test_tiny_reads_and_listens(modality):
 
 
 def test_the_network_needs_neither_pictures_nor_lightning():
-    blocked = ("cv2", "mediapipe", "lightning", "av", "webdataset", "torchaudio", "pandas")
+    blocked = ("cv2", "mediapipe", "lightning_fabric", "av", "webdataset", "torchaudio", "pandas")
     program = f"import sys; sys.modules.update(dict.fromkeys({blocked})); import avsr_bench.nn"
     subprocess.run([sys.executable, "-c", program], check=True)

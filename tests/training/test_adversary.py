@@ -1,7 +1,7 @@
 """The step of discriminators: it moves them, and an update of the network does not."""
 
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from objectives.test_vocode import AGAINST, batches, make
 
 from avsr_bench.training.adversary import Adversary

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 
 from avsr_bench.nn import AVSR, VIEWS, FrontendSettings, NetworkSettings, Unified
 from avsr_bench.training import report

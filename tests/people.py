@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
+import av
 import cv2
 import numpy as np
 
@@ -63,3 +64,15 @@ def pictures(frames: Iterable[np.ndarray]) -> Iterator[Picture]:
 def talking(frames: int, shift: float = 0.0) -> list[np.ndarray]:
     """Frames of a face that moves a little."""
     return clip(frames, lambda t: [("astronaut", place((160 + shift + t / 2, 120), 90))])
+
+
+def talk(seconds: int, width: int, height: int) -> Iterator[av.VideoFrame]:
+    """A face that is away for two of every sixty seconds, and moves a little in between."""
+    places = [(width / 2 + 12 * np.sin(n / 8), height / 2) for n in range(50)]
+    there = [
+        av.VideoFrame.from_ndarray(draw(("astronaut", place(at, height / 3)), size=(width, height))) for at in places
+    ]
+    there = [frame.reformat(format="yuv420p") for frame in there]
+    away = av.VideoFrame.from_ndarray(draw(size=(width, height))).reformat(format="yuv420p")
+    for n in range(seconds * 25):
+        yield away if n // 25 % 60 >= 58 else there[n % 50]

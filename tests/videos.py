@@ -101,6 +101,26 @@ def write_video(
     return path
 
 
+def repeated(short: Path, path: Path, times: int) -> Path:
+    """The same packets again and again, with their clocks set on: a long video in seconds."""
+    with av.open(str(short)) as source, av.open(str(path), "w") as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        ends = dict.fromkeys(streams, 0)  # where the next turn begins on each stream's clock
+        for _ in range(times):
+            source.seek(0)
+            begins = dict(ends)
+            for packet in source.demux():
+                if packet.dts is None:
+                    continue
+                index = packet.stream.index
+                shift = begins[index] - (packet.stream.start_time or 0)
+                ends[index] = packet.dts + shift + packet.duration
+                packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+                packet.stream = streams[index]
+                target.mux(packet)
+    return path
+
+
 def write_sound(
     path: Path, sound: np.ndarray, rate: int = 44_100, codec: str = "pcm_s16le", start: float = 0.0
 ) -> Path:

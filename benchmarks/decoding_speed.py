@@ -25,6 +25,8 @@ FRAMES = 75  # a GRID clip: 3 s
 STEPS = 18  # tokens of a sentence; the search is stopped there, since random weights never end one
 THREADS = 2
 TURNS = 7
+TOGETHER = (1, 4, 16)  # utterances at once
+TURNS_TOGETHER = 3
 HOW = DecodeSettings(beam=40, ctc_weight=0.1)
 WELL_KNOWN = (
     2.0  # s a step of the well-known implementation for the same, on two cores (../shared/reference/decoding.md)
@@ -64,6 +66,11 @@ def main(grid: Path) -> None:
             turns["decoder"].append(decoder)
             turns["products"].append(_products(network))
             turns["ctc"].append(_ctc(network.ctc_log_probs(memory), lengths))
+        together: dict[int, list[float]] = {count: [] for count in TOGETHER}
+        for _ in range(TURNS_TOGETHER):
+            for count, seconds in together.items():
+                search, _ = _search(network, memory.expand(count, -1, -1), lengths.expand(count))
+                seconds.append(search / count)
         greedy = {
             kind: min(_seconds(partial(decode, network, memory, lengths, DecodeSettings(kind))) for _ in "123")
             for kind in ("attention", "ctc")
@@ -86,8 +93,13 @@ def main(grid: Path) -> None:
         + f" {WELL_KNOWN} s: {WELL_KNOWN / step['search']:.0f}x. That figure was not measured in this run."
         + f"\n- Greedy, the whole utterance of {FRAMES} frames: attention {greedy['attention']:.2f} s"
         + f" (random weights never end: {FRAMES} tokens), CTC {greedy['ctc']:.4f} s."
-        + f"\n\nMedians of {TURNS} turns of {STEPS} steps, one utterance, fp32, {THREADS} threads, wall time; in each"
-        + " turn the search, the products and CTC's scores run one after another.",
+        + "\n- Several utterances at once, s a step of one of them: "
+        + ", ".join(f"{statistics.median(each):.3f} ({count})" for count, each in together.items())
+        + f"; s an utterance of {STEPS} tokens: "
+        + ", ".join(f"{STEPS * statistics.median(each):.2f} ({count})" for count, each in together.items())
+        + "."
+        + f"\n\nMedians of {TURNS} turns ({TURNS_TOGETHER} of several at once) of {STEPS} steps, fp32, {THREADS} threads, wall"
+        + " time; in each turn the search, the products and CTC's scores run one after another.",
     )
 
 

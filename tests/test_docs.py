@@ -18,8 +18,12 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Commands that need what a test machine has not: a corpus of the user's, another machine.
 NOT_HERE = re.compile(r"\b(DIR|RUN|ENHANCER|FILE|VIDEO|NAME|ROW)\b|lrs[23]|\.\.\.|--address|--workers N")
-# What keeps a command short here: clips of two speakers in each split, two updates, conditions of two clips.
-SHORTER = {"prep": ("--limit", "22"), "train": ("train.steps=2",), "robustness": ("--limit", "2")}
+# What keeps a command short: clips of two speakers in each split, two updates, one validation, conditions of two clips.
+SHORTER = {
+    "prep": ("--limit", "22"),
+    "train": ("train.steps=2", "train.validate_every=2"),
+    "robustness": ("--limit", "2"),
+}
 
 
 def commands(page):

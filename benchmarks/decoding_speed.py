@@ -98,8 +98,8 @@ def main(grid: Path) -> None:
         + f"; s an utterance of {STEPS} tokens: "
         + ", ".join(f"{STEPS * statistics.median(each):.2f} ({count})" for count, each in together.items())
         + "."
-        + f"\n\nMedians of {TURNS} turns ({TURNS_TOGETHER} of several at once) of {STEPS} steps, fp32, {THREADS} threads, wall"
-        + " time; in each turn the search, the products and CTC's scores run one after another.",
+        + f"\n\nMedians of {TURNS} turns ({TURNS_TOGETHER} of several at once) of {STEPS} steps, fp32,"
+        + f" {THREADS} threads, wall time; in each turn the search, the products and CTC's scores run one by one.",
     )
 
 

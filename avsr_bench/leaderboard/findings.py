@@ -51,6 +51,16 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class Level:
+    """Networks with as many percent of their weights removed, beside dense of their budget."""
+
+    percent: int
+    networks: int
+    kept: int  # how many of them are not significantly above dense
+    best: Difference  # the lowest
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """The numbers that the two sentences are made of."""
 
@@ -60,8 +70,8 @@ class Findings:
     level: tuple[str, ...]  # others of the same WER as the lowest
     against: Difference | None  # the lowest with dense of its budget, or where it is dense, the next of its budget
     sparse: int  # networks with weights removed that a dense one of their budget is there for
-    kept: Difference | None  # of these the sparsest one that is not significantly above dense
-    lost: Difference | None  # the least sparse one, among those sparser than `kept`, that is significantly above
+    kept: Level | None  # the sparsest where some network is not significantly above dense
+    lost: Level | None  # the least sparse above that, where every network is
     clean: Rate | None  # the network that the sentence on noise is about
     noisy: Rate | None
     levels: str
@@ -87,9 +97,9 @@ def find(board: Board) -> Findings:
     ranked = sorted(means, key=lambda model: (means[model].value, model.run))
     best = ranked[0] if ranked else None
     pairs = list(_against_dense(board, [model for model in ranked if model.sparse], names))
-    kept = max((each for each in pairs if each.interval.low <= 0), key=lambda each: each.sparsity, default=None)
-    above = [each for each in pairs if each.interval.low > 0 and each.sparsity > (kept.sparsity if kept else 0)]
-    told, noisy, levels = _under_noise(board, ranked)
+    levels = _levels(pairs)
+    kept = next((each for each in reversed(levels) if each.kept), None)
+    told, noisy, noise_levels = _under_noise(board, ranked)
     return Findings(
         networks=len(ranked),
         lowest=_rate(names[best], means[best]) if best else None,
@@ -98,10 +108,10 @@ def find(board: Board) -> Findings:
         against=_of_best(board, ranked, means, names),
         sparse=len(pairs),
         kept=kept,
-        lost=min(above, key=lambda each: (each.sparsity, each.by), default=None),
+        lost=next((each for each in levels if kept is None or each.percent > kept.percent), None),
         clean=_rate(names[told], means[told]) if told else None,
         noisy=_rate(names[told], noisy) if told and noisy else None,
-        levels=levels,
+        levels=noise_levels,
     )
 
 
@@ -129,6 +139,17 @@ def _against_dense(board: Board, sparse: Sequence[Model], names: dict[Model, str
         found = _difference(dense, model, names) if mean and mean.value <= NOTHING_LEFT else None
         if found:
             yield found
+
+
+def _levels(pairs: Sequence[Difference]) -> list[Level]:
+    """By how much was removed, the least first."""
+    by_percent: dict[int, list[Difference]] = {}
+    for each in sorted(pairs, key=lambda each: each.sparsity):
+        by_percent.setdefault(round(100 * each.sparsity), []).append(each)
+    return [
+        Level(percent, len(of), sum(each.interval.low <= 0 for each in of), min(of, key=lambda each: each.by))
+        for percent, of in by_percent.items()
+    ]
 
 
 def _under_noise(board: Board, ranked: Sequence[Model]) -> tuple[Model | None, Mean | None, str]:

@@ -6,7 +6,7 @@ import pytest
 
 from avsr_bench.leaderboard import read_rows
 from avsr_bench.leaderboard.boards import make_boards
-from avsr_bench.leaderboard.findings import Difference, Findings, Rate, find, findings, sentences
+from avsr_bench.leaderboard.findings import Difference, Findings, Level, Rate, find, findings, sentences
 from avsr_bench.records import Budget
 from avsr_bench.scoring import Interval
 
@@ -18,8 +18,10 @@ def span(low, high):
 NONE = Findings(0, None, False, (), None, 0, None, None, None, None, "")
 RIGL = Rate("rigl 50 %", 0.0804, span(0.043, 0.126))
 BELOW = Difference("rigl 50 %", "dense", -0.012, span(-0.021, -0.003), 0.5)
-KEPT = Difference("rigl 80 %", "dense", 0.004, span(-0.01, 0.02), 0.8)
-LOST = Difference("rigl 90 %", "dense", 0.045, span(0.02, 0.07), 0.9)
+ABOVE = Difference("rigl 90 %", "dense", 0.045, span(0.02, 0.07), 0.9)
+KEPT = Level(80, 1, 1, Difference("rigl 80 %", "dense", 0.004, span(-0.01, 0.02), 0.8))
+LOST = Level(90, 1, 0, ABOVE)
+SOME_KEPT, ALL_LOST = Level(80, 4, 3, KEPT.best), Level(90, 5, 0, ABOVE)
 DENSE = Rate("dense", 0.0924, span(0.05, 0.14))
 NOISY = Rate("dense", 0.453, span(0.4, 0.5))
 
@@ -33,15 +35,23 @@ NOISY = Rate("dense", 0.453, span(0.4, 0.5))
             " [−2.1, −0.3], significant at 5 %.",
             "With 80 % of the weights removed (rigl 80 %) WER is not significantly higher than that of dense of"
             " the same"
-            " budget, 0.4 points [−1.0, 2.0]; with 90 % (rigl 90 %) it is, by 4.5 [2.0, 7.0].",
+            " budget, 0.4 points [−1.0, 2.0]; with 90 % that of rigl 90 % is, by 4.5 [2.0, 7.0].",
         ),
         (
-            Findings(2, DENSE, True, (), LOST, 1, None, LOST, DENSE, NOISY, "levels 5, 10"),
+            Findings(2, DENSE, True, (), ABOVE, 1, None, LOST, DENSE, NOISY, "levels 5, 10"),
             "dense has the lowest WER on clean clips, 9.2 % [5.0, 14.0]; the next of its budget, rigl 90 %, is"
             " 4.5 points"
             " above it [2.0, 7.0], significant at 5 %.",
-            "Every sparse network here is significantly above dense of the same budget, the least sparse one (90 %,"
-            " rigl 90 %) by 4.5 points [2.0, 7.0].",
+            "The WER of every sparse network here is significantly above that of dense of the same budget; with 90 %"
+            " removed that of rigl 90 % is, by 4.5 [2.0, 7.0].",
+        ),
+        (
+            Findings(9, DENSE, True, (), ABOVE, 9, SOME_KEPT, ALL_LOST, DENSE, NOISY, "levels 5, 10"),
+            "dense has the lowest WER on clean clips, 9.2 % [5.0, 14.0]; the next of its budget, rigl 90 %, is"
+            " 4.5 points above it [2.0, 7.0], significant at 5 %.",
+            "With 80 % of the weights removed, the WER of 3 of 4 networks is not significantly higher than that of"
+            " dense of the same budget (rigl 80 %: 0.4 points [−1.0, 2.0]); with 90 % that of all 5 is, of"
+            " rigl 90 % least, by 4.5 [2.0, 7.0].",
         ),
         (
             Findings(1, DENSE, True, (), None, 0, None, None, DENSE, NOISY, "levels 5, 10"),
@@ -112,9 +122,10 @@ def test_the_numbers_are_those_of_the_results(results, make):
     found = find(board)
     wers = {model.label: model.clean[0].result.wer for model in board.models}
     assert found.networks == 4 and found.lowest.wer == min(wers.values()) == wers[found.lowest.network]
-    assert found.lost.network == "rigl 90 %" and found.kept.sparsity == 0.8 and found.sparse == 3
-    assert found.lost.by == pytest.approx(wers["rigl 90 %"] - wers["dense"])
-    assert found.lost.interval.low > 0 >= found.kept.interval.low
+    assert found.lost.best.network == "rigl 90 %" and found.kept.percent == 80 and found.sparse == 3
+    assert found.kept.networks == found.kept.kept == 1 and found.lost.kept == 0
+    assert found.lost.best.by == pytest.approx(wers["rigl 90 %"] - wers["dense"])
+    assert found.lost.best.interval.low > 0 >= found.kept.best.interval.low
     assert found.clean.network == found.noisy.network == "dense" and found.noisy.wer > found.clean.wer
 
 

@@ -107,13 +107,15 @@ def _make_sample(job: ClipJob, settings: SampleSettings, report_length: Callable
     else:
         report_length(seconds)
         _check_seconds(seconds, settings.clips)
-    pictures = plain
+    pictures, held = plain, None
     if settings.noise.frames is not None:
         pictures = _Noisy(plain, video.info, clip.key, settings.noise)
     if settings.crop.already_cropped:
         track = None
     elif job.landmarks is None:
-        track = faces.find_track(pictures, _face_to_keep(clip, settings.faces, video.info))
+        if not settings.only_detect and (settings.noise.frames is not None or not video.fits(seconds)):
+            held = faces.Surroundings(settings.crop.colour)
+        track = faces.find_track(pictures, _face_to_keep(clip, settings.faces, video.info), held)
     elif job.landmarks.name.endswith(".tracks.npz"):
         track = _stored_track(job, job.landmarks, video.info, plain)
     else:
@@ -135,7 +137,9 @@ def _make_sample(job: ClipJob, settings: SampleSettings, report_length: Callable
         about["noise"] = {**asdict(settings.noise), "version": noise.VERSION}
     # One crop at a time: an hour of mouths would take 830 MB.
     members = {
-        "mouth.mp4": media.encode_mouth(_mouths(pictures, video.info, track, settings.crop), settings.crop.lossless)
+        "mouth.mp4": media.encode_mouth(
+            _mouths(pictures, video.info, track, settings.crop, held), settings.crop.lossless
+        )
     }
     frames = about["frames"] = video.frames or 0
     _check_length(frames, settings.clips.min_frames)
@@ -220,13 +224,18 @@ _read_tracks = lru_cache(maxsize=2)(shards.read_tracks)  # a shard's clips come 
 
 
 def _mouths(
-    pictures: Iterable[media.Picture], info: media.VideoInfo, track: FaceTrack | None, crop: CropSettings
+    pictures: Iterable[media.Picture],
+    info: media.VideoInfo,
+    track: FaceTrack | None,
+    crop: CropSettings,
+    held: faces.Surroundings | None,
 ) -> Iterator[np.ndarray]:
     if track is None:
         matrix = faces.centre_matrix(info.width, info.height, crop.size)
         yield from (picture.warp(matrix, crop.size, crop.colour) for picture in pictures)
     else:
         matrices = faces.crop_matrices(track.points, crop.size)
+        pictures = (held.pictures(matrices, crop.size) if held else None) or pictures
         frames = 0
         for frames, picture in enumerate(pictures, start=1):
             if frames > len(matrices):

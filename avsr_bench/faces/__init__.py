@@ -9,6 +9,7 @@ from .crop import MOUTH, centre_matrix, check_in_picture, crop_matrices, fit_mou
 from .detector import Faces, load_detector
 from .landmarks import Landmarks, find_landmarks, load_landmarks, track_from_landmarks
 from .people import People, Person, Stretch, find_people, visible_mouths
+from .surroundings import Surroundings
 from .track import FaceSettings, choose, complete, find_track, link
 from .watch import Sighting, watch
 
@@ -21,6 +22,7 @@ __all__ = [
     "Person",
     "Sighting",
     "Stretch",
+    "Surroundings",
     "centre_matrix",
     "check_in_picture",
     "choose",

@@ -15,6 +15,7 @@ from annotated_types import Interval
 from ..media import Picture
 from ..records import FPS, FaceTrack, Unusable
 from .detector import Detector, Faces, load_detector
+from .surroundings import Surroundings
 from .watch import SAME_PLACE, Sighting, alike, nearest, watch
 
 # Correlation of two faces' patches below which they are two people. Measured on GRID s1 and a portrait: the same person
@@ -54,23 +55,27 @@ class FaceSettings:
         raise ValueError(f"face is {self.face!r}: it must be largest, center or X,Y in pixels")
 
 
-def find_track(pictures: Iterable[Picture], settings: FaceSettings) -> FaceTrack:
+def find_track(pictures: Iterable[Picture], settings: FaceSettings, held: Surroundings | None = None) -> FaceTrack:
     """The track of the face to keep. `pictures` is gone through again with the full-range model where the short-range
     one does not find a face that lasts: one clip is never measured by both, their points differ by 2 px of 96.
     """
     try:
-        return _track(pictures, load_detector("short"), settings)
+        return _track(pictures, load_detector("short"), settings, held)
     except Unusable as near:
         if near.reason.code not in ("no-face", "face-lost"):
             raise
+        if held is not None:
+            held.clear()
         try:
-            return _track(pictures, load_detector("full"), settings)
+            return _track(pictures, load_detector("full"), settings, held)
         except Unusable:
             raise near from None
 
 
-def _track(pictures: Iterable[Picture], detect: Detector, settings: FaceSettings) -> FaceTrack:
-    sighting = watch(pictures, detect, settings.stride, settings.tolerance)
+def _track(
+    pictures: Iterable[Picture], detect: Detector, settings: FaceSettings, held: Surroundings | None
+) -> FaceTrack:
+    sighting = watch(pictures, detect, settings.stride, settings.tolerance, held)
     trails = link(sighting)
     if not trails:
         raise Unusable("no-face", f"no face in {len(sighting.seen)} of {sighting.frames} frames that were looked at")

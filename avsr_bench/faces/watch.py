@@ -21,6 +21,7 @@ import numpy as np
 from ..media import Picture
 from ..records import FPS
 from .detector import Detector, Faces
+from .surroundings import Surroundings
 
 JUMP = 8.0  # mean change of a thumbnail's grey levels between two frames that may be a cut; within a scene it is 1 to 3
 JUMP_RATIO = 4.0  # ... and how many times the clip's usual change it must be: noise and hand-held cameras change always
@@ -44,9 +45,13 @@ class Sighting:
         return sorted(self.seen)
 
 
-def watch(pictures: Iterable[Picture], detect: Detector, stride: int, tolerance: float) -> Sighting:
-    """Look through a clip once. `tolerance` is how far interpolation may err, in eye distances."""
-    watcher = _Watcher(detect, stride, tolerance)
+def watch(
+    pictures: Iterable[Picture], detect: Detector, stride: int, tolerance: float, held: Surroundings | None = None
+) -> Sighting:
+    """Look through a clip once. `tolerance` is how far interpolation may err, in eye distances; `held` gets what lies
+    round the mouths.
+    """
+    watcher = _Watcher(detect, stride, tolerance, held)
     for picture in pictures:
         watcher.see(picture)
     return watcher.finish()
@@ -88,11 +93,12 @@ def _nearest(places: list[_Place], face: _Place) -> _Place:
 class _Watcher:
     """Holds the pictures of the last two strides, so that one pass over a stream is enough to look again."""
 
-    def __init__(self, detect: Detector, stride: int, tolerance: float) -> None:
-        self.detect, self.stride, self.tolerance = detect, stride, tolerance
+    def __init__(self, detect: Detector, stride: int, tolerance: float, held: Surroundings | None) -> None:
+        self.detect, self.stride, self.tolerance, self.held = detect, stride, tolerance, held
         self.sighting = Sighting()
         self.window: dict[int, Picture] = {}
         self.recent: list[int] = []  # looks of this scene within the last three strides, in order
+        self.looks: list[int] = []  # all of them, in order
         self.places: dict[int, list[_Place]] = {}  # where the faces of those looks are
         self.last_mark = -stride
         self.thumbnail: np.ndarray | None = None
@@ -103,7 +109,7 @@ class _Watcher:
         if t == 0:
             sighting.width, sighting.height = picture.width, picture.height
         self.window[t] = picture
-        self.window.pop(t - 2 * self.stride - 1, None)
+        self.leave(t - 2 * self.stride - 1)
         sighting.frames += 1
         if self._jumped(picture):
             self.mark(t - 1)
@@ -116,8 +122,18 @@ class _Watcher:
     def finish(self) -> Sighting:
         if self.sighting.frames:
             self.mark(self.sighting.frames - 1)
-        self.window.clear()
+        for t in sorted(self.window):
+            self.leave(t)
         return self.sighting
+
+    def leave(self, t: int) -> None:
+        """Let a picture go: the looks on both sides of it are done."""
+        picture = self.window.pop(t, None)
+        if picture is None or self.held is None:
+            return
+        place = bisect_left(self.looks, t)
+        around = {max(place - 1, 0), min(place, len(self.looks) - 1)}
+        self.held.add(picture, [self.sighting.seen[self.looks[each]].points for each in sorted(around)])
 
     def look(self, t: int) -> None:
         if t not in self.sighting.seen:
@@ -127,6 +143,7 @@ class _Watcher:
             self.sighting.patches[t] = np.stack([_patch(picture, face) for face in faces.points]) if faces else _NONE
             self.places[t] = _places(faces)
             insort(self.recent, t)
+            insort(self.looks, t)
 
     def mark(self, t: int) -> None:
         """Look at frame t, then look between the looks of the last two strides until interpolation is good enough."""

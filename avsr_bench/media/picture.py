@@ -7,7 +7,7 @@ the crop or in the 2x3 matrix that leads to it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Literal
 
@@ -128,6 +128,21 @@ class Picture:
         luma = self.planes[0] if self.planes[0].ndim == 2 else self.planes[0][:, :, 1]
         step = max(1, max(luma.shape) // _THUMBNAIL)
         return luma[::step, ::step].copy()
+
+    def part(self, left: int, top: int, right: int, bottom: int, colour: Colour) -> Picture:
+        """A copy of a part, for `warp` alone, which cuts from it what it would cut from the whole as far as it reaches.
+
+        Only of a picture whose stored pixels are upright; `left` and `top` are multiples of 4, as chroma has them.
+        """
+        luma = self.planes[0]
+        planes = self.planes[:1] if colour == "grey" and self._luma_is_grey else self.planes
+        parts = []
+        for plane in planes:
+            across, down = round(luma.shape[1] / plane.shape[1]), round(luma.shape[0] / plane.shape[0])
+            rows = slice(top // down, -(-bottom // down))
+            parts.append(plane[rows, left // across : -(-right // across)].copy())
+        shift = np.array([[1.0, 0.0, left], [0.0, 1.0, top]])
+        return replace(self, planes=tuple(parts), upright=Upright(self.width, self.height, shift, plain=False))
 
     @property
     def _luma_is_grey(self) -> bool:

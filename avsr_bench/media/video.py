@@ -92,6 +92,11 @@ class Video:
         assert self._info is not None
         return self._info
 
+    def fits(self, seconds: float | None) -> bool:
+        """Whether so many seconds of its pictures are kept after a pass; not where nobody knows how many there are."""
+        size = self.info.width * self.info.height * 3 // 2  # of 4:2:0, which nearly all video is
+        return seconds is not None and frame_count(seconds) * size <= self.keep_bytes
+
     def __iter__(self) -> Iterator[Picture]:
         if self._kept is not None:
             yield from self._kept

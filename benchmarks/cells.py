@@ -141,7 +141,7 @@ class Store:
         print(shlex.join(("avsr-bench", *cell.command)) + "\n", end="", flush=True)  # one write: others print too
         log = cell.folder.with_name(f"{cell.folder.name}.log")
         log.parent.mkdir(parents=True, exist_ok=True)
-        results = RUNS / "results"
+        results = RUNS / "results" / cell.name  # of its own: several are read at once
         reading = ("evaluate", str(cell.folder), "--data", str(cell.data), "--out", str(results))
         with log.open("w") as file:
             for words in (cell.command, reading) if cell.tested else (cell.command,):
@@ -160,8 +160,7 @@ def measure(cell: Cell, results: Path) -> Measured:
     removed, undecided = (float(searched[-1][key]) if searched else None for key in ("sparsity", "undecided"))
     test = None
     if cell.tested:
-        path = next(results.glob(f"*/{run.name}/test.zip"))
-        test = read_archive(path).result("clean").metrics["wer"].values
+        test = read_archive(results / "test.zip").result("clean").metrics["wer"].values
     return Measured(
         name=cell.name,
         looks=tuple(_looks(rows)),

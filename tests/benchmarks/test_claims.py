@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mouths import make_shards
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,6 +83,26 @@ def test_a_cell_that_was_run_is_kept_and_counts_as_long_as_its_recipe_is_the_sam
     )
     done = run("-c", MADE + "\n".join(lines), cwd=elsewhere)
     assert done.stdout.split() == ["True", "None", "None", "1"], done.stderr
+
+
+@pytest.mark.slow
+def test_cells_that_are_run_at_once_are_trained_and_read_each_for_itself(elsewhere):
+    make_shards(elsewhere / "data/small", {"train": 12, "valid": 4, "test": 6})
+    lines = (
+        "from pathlib import Path",
+        "from benchmarks.cells import Cell, Store",
+        "store, small = Store(Path('cells.jsonl')), ('data.frames=60', 'train.workers=0', 'network.encoder_blocks=1')",
+        "cells = [Cell(f'dense-{seed}', 'dense', seed, small, 2, True, Path('data/small')) for seed in (0, 1)]",
+        "store.train(cells, 2)",
+        "print([store.of(cell).last.update for cell in cells], [bool(store.of(cell).test) for cell in cells])",
+        "print(store.of(cells[0]).command != store.of(cells[1]).command)",
+        "store.train(cells, 2)",
+    )
+    done = run("-c", "\n".join(lines), cwd=elsewhere)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert sum(line.startswith("avsr-bench train") for line in said) == 2
+    assert said[-2:] == ["[2, 2] [True, True]", "True"]
 
 
 def test_the_page_says_what_was_run_and_draws_it(elsewhere):

@@ -172,7 +172,7 @@ def _figures(comparisons: Sequence[Comparison]) -> list[Path]:
             ]
             grid[0][0].set_ylim(top=1.6 * median(losses))  # a first spike flattens all else
             lines = [axes.get_legend_handles_labels() for axes in grid.flat]
-            figure.legend(*max(lines, key=lambda pair: len(pair[1])), loc="outside lower center", ncols=4)
+            figure.legend(*max(lines, key=lambda pair: len(pair[1])), loc="outside lower center", ncols=2 + len(shown))
             path = PAGE.with_name(f"claims-{over}.png")
             figure.savefig(path, dpi=110, metadata={"Software": None})
         made.append(path)

@@ -80,7 +80,7 @@ class Enhance(Objective):
         assert noisy.audio is not None and clean.audio is not None
         output = self.enhanced(noisy)
         # Means are not taken out, as `si_sdr` does of single clips: they would put sound into the padding.
-        after, before, wanted = (each.double().cpu().numpy() for each in (output, noisy.audio, clean.audio))
+        after, before, wanted = (each.detach().double().cpu().numpy() for each in (output, noisy.audio, clean.audio))
         gain = torch.from_numpy(distortion_ratio(after, wanted) - distortion_ratio(before, wanted))
         return {"loss": self.losses(output, clean), "si_sdr_gain": gain.to(output)}
 

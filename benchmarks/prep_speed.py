@@ -194,9 +194,10 @@ def _whole_run(grid: Path, workers: int) -> float:
 def _peak_memory(videos: list[Path]) -> float:
     """MB resident at most of a fresh process that prepares the clips."""
     code = (
-        "import sys, resource; from pathlib import Path; from benchmarks.prep_speed import _ours;"
+        "import sys; from pathlib import Path; from benchmarks.prep_speed import _ours;"
         "_ours([Path(name) for name in sys.argv[1:]]);"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        # getrusage's ru_maxrss would be this bench's own peak, which a process inherits over exec.
+        "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"
     )
     done = subprocess.run([sys.executable, "-c", code, *map(str, videos)], check=True, capture_output=True, text=True)
     return int(done.stdout.split()[-1]) / 1024

@@ -67,7 +67,7 @@ def talking(frames: int, shift: float = 0.0) -> list[np.ndarray]:
 
 
 def talk(seconds: int, width: int, height: int) -> Iterator[av.VideoFrame]:
-    """A face that is away for two of every sixty seconds, and moves a little in between."""
+    """A face that moves a little, and is away for the last two seconds."""
     places = [(width / 2 + 12 * np.sin(n / 8), height / 2) for n in range(50)]
     there = [
         av.VideoFrame.from_ndarray(draw(("astronaut", place(at, height / 3)), size=(width, height))) for at in places
@@ -75,4 +75,4 @@ def talk(seconds: int, width: int, height: int) -> Iterator[av.VideoFrame]:
     there = [frame.reformat(format="yuv420p") for frame in there]
     away = av.VideoFrame.from_ndarray(draw(size=(width, height))).reformat(format="yuv420p")
     for n in range(seconds * 25):
-        yield away if n // 25 % 60 >= 58 else there[n % 50]
+        yield away if n // 25 >= seconds - 2 else there[n % 50]

@@ -1,29 +1,29 @@
-"""One of two processes that train together: `torchrun --nproc-per-node 2 two_ranks.py FOLDER METHOD RUN`.
+"""One of two processes that train together: `torchrun --nproc-per-node 2 two_ranks.py FOLDER SYSTEMS PART`.
 
-METHOD is a recipe's section as JSON. Stops in the middle where RUN, the folder of the loop, has no checkpoint yet, and
-is resumed where it has one. Saves what this rank has in FOLDER.
+SYSTEMS are recipes' sections `method`, as JSON by name. Where PART is `first`, each trains whole, and once more until
+it is stopped in the middle; where it is `then`, what was stopped is resumed. Saves what this rank has in FOLDER/NAME.
 """
 
 import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from methods.loop import Moment, fit, make_network, moments, stop_after
 
 from avsr_bench.methods import MSRS, build
 from avsr_bench.methods.masked import Masked
-from avsr_bench.training.checkpoint import CHECKPOINT
 from avsr_bench.training.signals import Stopped
 
 
-def main(folder: Path, section: str, run: Path, stop: bool) -> None:
-    """Train, look after every update, save."""
-    torch.set_num_threads(1)
-    network, method = make_network(), build(json.loads(section), "test")
+def train(folder: Path, section: dict[str, Any], run: Path, *, stop: bool = False, resume: bool = False) -> None:
+    """Train in the folder `run`, look after every update, save in `folder`."""
+    network, method = make_network(), build(section, "test")
     assert isinstance(method, Masked)
     rank = os.environ["RANK"]
+    folder.mkdir(parents=True, exist_ok=True)
 
     def look(moment: Moment) -> None:
         for name, mask in method.masks.items():
@@ -36,9 +36,9 @@ def main(folder: Path, section: str, run: Path, stop: bool) -> None:
             if stop and rank == "1":  # one rank alone hears the signal
                 stop_after(5)(moment)
 
-    resume = (run / CHECKPOINT).exists()
     try:
         fit(network, method, 10, folder=run, look=look, resume=resume, strategy="ddp", devices=2)
+        assert not stop
     except Stopped:
         assert stop
     torch.save(network.state_dict(), folder / f"end-{rank}.pt")
@@ -46,4 +46,11 @@ def main(folder: Path, section: str, run: Path, stop: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), sys.argv[4:] == ["stop"])
+    torch.set_num_threads(1)
+    for name, section in json.loads(sys.argv[2]).items():
+        place = Path(sys.argv[1]) / name
+        if sys.argv[3] == "first":
+            train(place / "whole", section, place / "whole-run")
+            train(place / "stopped", section, place / "stopped-run", stop=True)
+        else:
+            train(place / "resumed", section, place / "stopped-run", resume=True)

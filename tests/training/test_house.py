@@ -73,6 +73,8 @@ def test_every_recipe_trains(run, own_tiny, system):
         pytest.importorskip("torchao", reason="int8 needs torchao: pip install 'avsr-bench[int8]'")
     rounds = ["rounds.sparsities=[0.1, 0.2]"] if system == "sparsevsr" else []
     rounds = ["rounds.sparsities=[0, 0]"] if system == "dense-continued" else rounds
+    if system == "usr":  # what it begins with has a length of its own at tiny
+        run("usr-labelled", assignments=("train.steps=2",))
     folder = run(system, assignments=("train.steps=6", *rounds, *PACE.get(system, [])))
     about = runs.open_run(folder).about
     assert about.budget is not None and about.budget.updates == 6 and about.budget.frames > 0

@@ -1,6 +1,8 @@
 """Seconds of an update of a network on random clips, and the operations in it: a turn of update_speed.py.
 
 A script by itself, so that PYTHONPATH says which checkout of avsr_bench is measured. It prints JSON.
+
+    python benchmarks/one_update.py large [plain]     plain: the same network in the form of public code
 """
 
 from __future__ import annotations
@@ -11,12 +13,16 @@ import statistics
 import sys
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from avsr_bench.nn import AVSR, Batch
+from avsr_bench.nn import AVSR, Batch, NetworkSettings
 from avsr_bench.training.recipe import load_recipe
+
+if TYPE_CHECKING:
+    from .plain_network import PlainNetwork
 
 MATRIX = 1024  # sides of the matrices whose product says what the machine can do
 
@@ -39,17 +45,18 @@ FORMS = {
 }
 
 
-def measure(form: Form) -> dict[str, float]:
+def measure(form: Form, plain: bool) -> dict[str, float]:
     """Seconds of an update and its parts, and what is in it."""
     torch.set_num_threads(form.threads)
     torch.manual_seed(0)
     recipe = load_recipe("dense", form.size, ()).recipe
-    network = AVSR("video", recipe.network, form.tokens).train()
+    network = _plain(recipe.network, form.tokens) if plain else AVSR("video", recipe.network, form.tokens)
+    network.train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
     side = recipe.network.mouth
     batches = []
     for clips, frames in form.clips:
-        video = torch.randint(0, 256, (clips, frames, side, side), dtype=torch.uint8)
+        video = torch.randn(clips, frames, side, side)
         tokens = torch.randint(1, form.tokens - 1, (clips, 6))
         batches.append(Batch(torch.full((clips,), frames), tokens, video=video))
 
@@ -92,6 +99,12 @@ def measure(form: Form) -> dict[str, float]:
     }
 
 
+def _plain(settings: NetworkSettings, tokens: int) -> AVSR | PlainNetwork:
+    from benchmarks.plain_network import PlainNetwork  # other checkouts may not have it
+
+    return PlainNetwork(settings, tokens)
+
+
 def _product_speed(matrix: torch.Tensor) -> float:
     matrix @ matrix
     begin = time.perf_counter()
@@ -100,4 +113,4 @@ def _product_speed(matrix: torch.Tensor) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(FORMS[sys.argv[1]])))
+    print(json.dumps(measure(FORMS[sys.argv[1]], sys.argv[2:] == ["plain"])))

@@ -25,19 +25,22 @@ HERE = Path(__file__).resolve().parent.parent
 
 def main(grid: Path | None = None, against: Path | None = None) -> None:
     """Measure and record; no clip is read."""
-    trees = {"this": HERE, **({"other": against} if against else {})}
     rows, ratios = [], []
     for name, form in FORMS.items():
-        turns: dict[str, list[dict[str, float]]] = {tree: [] for tree in trees}
+        ways = {"": (HERE, [name])}
+        if against:
+            ways["before"] = (against, [name])
+        if name == "large":
+            ways["in the plain form of public code"] = (HERE, [name, "plain"])
+        turns: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
         for _ in range(form.turns):
-            for tree, folder in trees.items():
-                turns[tree].append(_turn(name, folder))
-        for tree, found in turns.items():
+            for way, (folder, words) in ways.items():
+                turns[way].append(_turn(folder, words))
+        for way, found in turns.items():
             middle = {key: statistics.median(turn[key] for turn in found) for key in found[0]}
-            share = statistics.median(map(_share, found))
             rows.append(
                 [
-                    name if tree == "this" else f"{name}, before",
+                    f"{name}, {way}" if way else name,
                     f"{1000 * middle['update']:.0f}",
                     f"{1000 * middle['forward']:.0f}",
                     f"{1000 * middle['backward']:.0f}",
@@ -45,14 +48,14 @@ def main(grid: Path | None = None, against: Path | None = None) -> None:
                     f"{middle['frames'] / middle['update']:,.0f}",
                     f"{middle['flops'] / 1e9:.1f}",
                     f"{middle['speed'] / 1e9:.0f}",
-                    f"{share:.0%}",
+                    f"{statistics.median(map(_share, found)):.0%}",
                     f"{middle['peak'] / 2**30:.1f}",
                 ]
             )
-        if against:
-            pairs = zip(turns["other"], turns["this"], strict=True)
-            each = sorted(_share(after) / _share(before) for before, after in pairs)
-            ratios.append(f"{name} **{statistics.median(each):.2f}x** ({each[0]:.2f} to {each[-1]:.2f})")
+            if way:
+                pairs = zip(found, turns[""], strict=True)
+                each = sorted(_meanwhile(other) / _meanwhile(ours) for other, ours in pairs)
+                ratios.append(f"{name}, {way}: **{statistics.median(each):.2f}x** ({each[0]:.2f} to {each[-1]:.2f})")
     head = [
         "",
         "ms an update",
@@ -65,9 +68,9 @@ def main(grid: Path | None = None, against: Path | None = None) -> None:
         "share",
         "peak, GiB",
     ]
-    commit = _commit(against) if against else ""
-    words = " --against CHECKOUT" if against else ""
-    notes = [f"Share against that of commit {commit}, turn by turn: {'; '.join(ratios)}."] if ratios else []
+    option = " --against CHECKOUT" if against else ""
+    before = f" Before: commit {_commit(against)}." if against else ""
+    notes = [f"Frames/s of ours, at one speed of a product, turn by turn. {'; '.join(ratios)}.{before}"]
     tiny, large = FORMS["tiny"].turns, FORMS["large"].turns
     notes.append(
         f"Share: the operations that torch counts in an update, at the speed of one {MATRIX} x {MATRIX} product of"
@@ -76,18 +79,23 @@ def main(grid: Path | None = None, against: Path | None = None) -> None:
         f" large two. Medians of {tiny} and {large} turns, in each all of them one after another, wall time."
     )
     body = f"{table(head, rows)}\n\n" + "\n".join(notes)
-    record("train: an update on a processor", f"python -m benchmarks.update_speed{words}", body)
+    record("train: an update on a processor", f"python -m benchmarks.update_speed{option}", body)
+
+
+def _meanwhile(turn: dict[str, float]) -> float:
+    """The operations of a product that this machine would have done in the time of an update."""
+    return turn["update"] * turn["speed"]
 
 
 def _share(turn: dict[str, float]) -> float:
     """The part of an update that its operations would take at the speed of a product."""
-    return turn["flops"] / turn["update"] / turn["speed"]
+    return turn["flops"] / _meanwhile(turn)
 
 
-def _turn(form: str, folder: Path) -> dict[str, float]:
+def _turn(folder: Path, words: list[str]) -> dict[str, float]:
     environment = {**os.environ, "PYTHONPATH": str(folder)}
-    words = [sys.executable, str(HERE / "benchmarks" / "one_update.py"), form]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    script = [sys.executable, str(HERE / "benchmarks" / "one_update.py"), *words]
+    done = subprocess.run(script, env=environment, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout)
     return found
 

@@ -16,6 +16,7 @@ import torch
 
 from avsr_bench import data, media
 from avsr_bench.data import AugmentSettings, BatchSettings, Clip, Example, Place, Planner, Position, Prepared, Stream
+from avsr_bench.training.machine import keep_memory
 
 from .results import record, table
 
@@ -30,6 +31,7 @@ def main(grid: Path) -> None:
     if not (DATA / "prep.json").is_file():
         print(f"loader_speed: left out, it reads {DATA}, which is not there: avsr-bench prep synth")
         return
+    keep_memory()  # as `train` does before its workers begin
     corpus = Prepared(str(DATA))
     places = data.places(corpus, "train", "video")
     sizes = {"tiny, 48 pixels": (48, 480), "large, 88 pixels": (88, 1600)}

@@ -19,6 +19,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from avsr_bench.nn import AVSR, Batch, NetworkSettings
+from avsr_bench.training import machine
 from avsr_bench.training.recipe import load_recipe
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def measure(form: Form, plain: bool) -> dict[str, float]:
     """Seconds of an update and its parts, and what is in it."""
     torch.set_num_threads(form.threads)
     torch.manual_seed(0)
+    if not plain and hasattr(machine, "keep_memory"):
+        machine.keep_memory()
     recipe = load_recipe("dense", form.size, ()).recipe
     network = _plain(recipe.network, form.tokens) if plain else AVSR("video", recipe.network, form.tokens)
     network.train()

@@ -26,7 +26,7 @@ from .checkpoint import CHECKPOINT, read_checkpoint
 from .clips import TrainingData, check_streams, open_training_data, write_left_out
 from .folder import hold_run, resumable
 from .loop import Trained, Work, fit
-from .machine import lost_another, make_fabric, rank
+from .machine import keep_memory, lost_another, make_fabric, rank
 from .plan import PlannedRun, TrainRequest, make_plan
 from .recipe import TrainSettings
 
@@ -169,6 +169,8 @@ def learner_of(
     helpers = {name: helper_of(path, about) for name, path in run.helpers.items()}
     # Only now: a run that was trained first has drawn numbers and set threads of its own.
     torch.set_num_threads(recipe.train.threads or len(os.sched_getaffinity(0)))
+    if device.type == "cpu":
+        keep_memory()
     seed_everything(about.seed, verbose=False)
     given = bool(state) or (run.initial is not None and recipe.init.part == "all")
     make = nn.make if given else nn.draw  # what is given need not be drawn: its factors take a minute at large

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import os
 import resource
@@ -24,6 +25,7 @@ from .recipe import TrainSettings
 Mine = TypeVar("Mine")
 
 BYTES = 16  # a parameter in float32: its weight, its gradient, and the two moments of AdamW
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # mallopt(3)
 LIMIT_OF_GROUP = Path("/sys/fs/cgroup/memory.max")  # of a container; "max" where there is none
 
 
@@ -66,6 +68,18 @@ def free_memory() -> int:
         taken = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
         found.append(max(limit - taken, 0))
     return min(found)
+
+
+def keep_memory() -> None:
+    """Keep what is freed for the next update, where the C library can: the system would hand out empty pages again.
+
+    On a processor a BASE-L update spends a quarter of its time on page faults without it, and the most memory that a
+    run takes is the same but for 1 to 5 % (`make bench ONLY=update_speed`).
+    """
+    with contextlib.suppress(AttributeError):  # a C library without mallopt
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, -1)
 
 
 def make_fabric(settings: TrainSettings) -> Fabric:

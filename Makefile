@@ -8,6 +8,7 @@ VARIABLES_leaderboard := CORPUS ROOT MODELS SEEDS PUBLISH
 VARIABLES_claims := ONLY
 VARIABLES_mutations := COUNT
 VARIABLES_bench := ONLY GRID
+VARIABLES_gpu := STAGE PYTHON
 READ := $(foreach goal,$(MAKECMDGOALS),$(VARIABLES_$(goal)))
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 UNREAD := $(filter-out $(READ),$(GIVEN))
@@ -18,7 +19,7 @@ ifneq ($(filter-out 0 1,$(PUBLISH)),)
 $(error PUBLISH=$(PUBLISH): give PUBLISH=1 or leave it out)
 endif
 
-.PHONY: all test test-all lint mutations leaderboard claims bench clean
+.PHONY: all test test-all lint mutations leaderboard claims bench gpu clean
 all: $(READY)
 
 $(READY): pyproject.toml constraints.txt
@@ -66,6 +67,10 @@ claims: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks $(ONLY) $(GRID)
+
+# make gpu STAGE=step: at most 8 minutes. PYTHON=python3 takes a Python that has torch for the card; none: the project's.
+gpu: $(if $(PYTHON),,$(READY))
+	$(or $(PYTHON),$(BIN)/python) -m benchmarks.gpu $(STAGE)
 
 clean:
 	rm -rf .venv

@@ -1,6 +1,6 @@
 """What 2:4 patterns are worth on a GPU: the feed-forward layers of BASE-L with torch's semi-structured kernels.
 
-    python -m benchmarks.semi_structured
+    make gpu STAGE=sparse
 
 Of four neighbouring weights the two larger ones are kept. Prints Markdown. Needs a GPU of compute capability 8 or more.
 """

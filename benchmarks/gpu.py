@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from statistics import median
@@ -117,12 +117,13 @@ STAGES: dict[str, Callable[[Form], None]] = {
 }
 
 
-def _in_time(what: Any) -> Iterator[Any]:
+def _in_time(what: Sequence[Any]) -> Iterator[Any]:
     """One after another, until the time of a stage is over."""
     begun = time.monotonic()
-    for each in what:
+    for number, each in enumerate(what):
         if time.monotonic() - begun > 0.8 * LIMIT:
-            print(f"gpu: {each} and what follows are left out: {LIMIT // 60} minutes are over", file=sys.stderr)
+            left = len(what) - number
+            print(f"gpu: the last {left} of {len(what)} are left out: {LIMIT // 60} minutes are over", file=sys.stderr)
             return
         yield each
 

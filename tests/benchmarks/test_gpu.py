@@ -51,3 +51,10 @@ def test_a_search_is_of_so_many_at_once(page, monkeypatch):
 def test_what_cannot_be_measured_is_one_line(words, said):
     done = subprocess.run([sys.executable, "-m", "benchmarks.gpu", *words], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and said in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_stage_ends_when_its_time_is_over(monkeypatch, capsys):
+    assert list(gpu._in_time((1, 2, 3))) == [1, 2, 3]
+    monkeypatch.setattr(gpu, "LIMIT", 0)
+    assert list(gpu._in_time((1, 2, 3))) == []
+    assert "the last 3 of 3 are left out" in capsys.readouterr().err

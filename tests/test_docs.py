@@ -1,16 +1,17 @@
 """Every command in the README and the docs is run as it stands there, in one empty folder, page by page."""
 
 import dataclasses
+import fcntl
 import os
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+import warm
 from mouths import make_shards
 from small_runs import small_network, small_run
 
@@ -47,7 +48,7 @@ def run(command, folder):
     shorter = SHORTER.get(words[1], ())
     words += [] if set(words) & set(shorter) else shorter
     done = subprocess.run(
-        [sys.executable, "-m", "avsr_bench", *words[1:]],
+        [*warm.avsr(), *words[1:]],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -58,11 +59,20 @@ def run(command, folder):
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory):
-    """A folder after the command that most pages begin with: there it runs again, and finds its work done."""
-    folder = tmp_path_factory.mktemp("prepared")
-    run("avsr-bench prep synth", folder)
-    return folder
+def prepared(tmp_path_factory, worker_id):
+    """A folder after the command that most pages begin with: there it runs again, and finds its work done.
+
+    Of the processes that test, one makes it.
+    """
+    own = tmp_path_factory.getbasetemp()
+    folder = (own if worker_id == "master" else own.parent) / "docs"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "made/data").exists():
+            (folder / "made").mkdir(exist_ok=True)
+            run("avsr-bench prep synth", folder / "made")
+    return folder / "made"
 
 
 @pytest.mark.parametrize("page", to_run(), ids=lambda page: page.name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from ..inert import inert
+from .forks import Forks
 from .plan import Command
 
 
@@ -28,6 +28,8 @@ class Commands:
         self.running: set[subprocess.Popen[str]] = set()
         self.guard = threading.Lock()
         self.before: dict[int, Any] = {}
+        self.forks: Forks | None = None  # from the first command on
+        self.starting = threading.Lock()
 
     def __enter__(self) -> Commands:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -41,11 +43,15 @@ class Commands:
             self._end(signal.SIGTERM)
         for number, handler in self.before.items():
             signal.signal(number, handler)
+        if self.forks is not None:
+            self.forks.close()
 
     def run(self, words: Command, log: Path, say: Callable[[str], None]) -> str | None:
         """Run one command; its last line where it did not end well."""
         log.parent.mkdir(parents=True, exist_ok=True)
         last = ""
+        with self.starting:
+            self.forks = self.forks or Forks()
         with log.open("a", encoding="utf-8") as kept:
             kept.write(inert(f"$ avsr-bench {shlex.join(words)}") + "\n")
             kept.flush()
@@ -54,7 +60,7 @@ class Commands:
                     return "stopped"
                 # A session of its own: Ctrl-C reaches it once, through us, and not its workers.
                 child = subprocess.Popen(
-                    [sys.executable, "-m", "avsr_bench", *words],
+                    [*self.forks.words, *words],
                     stdin=subprocess.DEVNULL,
                     stdout=kept,
                     stderr=subprocess.PIPE,

@@ -4,12 +4,12 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 import wave
 from pathlib import Path
 
 import pytest
+import warm
 from patience import PATIENCE
 from people import talking
 from small_runs import small_enhancer, small_run
@@ -26,7 +26,7 @@ def place(tmp_path_factory):
 
 
 def begin(place, *arguments):
-    command = [sys.executable, "-m", "avsr_bench", "enhance", *arguments, "--device", "cpu"]
+    command = [*warm.avsr(), "enhance", *arguments, "--device", "cpu"]
     environment = {**os.environ, "COLUMNS": "120", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
 

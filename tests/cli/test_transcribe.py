@@ -4,12 +4,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import typer
+import warm
 from patience import PATIENCE
 from people import talking
 from small_runs import small_network, small_run
@@ -31,7 +31,7 @@ def place(tmp_path_factory):
 
 
 def begin(place, *arguments):
-    command = [sys.executable, "-m", "avsr_bench", "transcribe", *arguments]
+    command = [*warm.avsr(), "transcribe", *arguments]
     environment = {**os.environ, "COLUMNS": "120", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment

@@ -2,9 +2,9 @@
 
 import os
 import subprocess
-import sys
 
 import pytest
+import warm
 from mouths import make_shards
 from small_runs import small_run, small_unified
 from training_settings import small
@@ -19,7 +19,7 @@ def place(tmp_path_factory):
 
 
 def avsr(place, *words):
-    command = [sys.executable, "-m", "avsr_bench", *map(str, words)]
+    command = [*warm.avsr(), *map(str, words)]
     environment = {**os.environ, "COLUMNS": "120", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False, env=environment)
     assert "Traceback" not in done.stderr, done.stderr

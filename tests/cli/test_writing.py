@@ -3,12 +3,12 @@
 import os
 import stat
 import subprocess
-import sys
 
 import av
 import onnx
 import pytest
 import safetensors
+import warm
 from archives import write
 from mouths import make_shards
 from people import talking
@@ -134,7 +134,7 @@ def test_a_pipe_and_a_folder_stay_even_by_force(run, tmp_path, name):
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_dash_is_standard_output(words, tmp_path, name):
     more = ["--format", COMMANDS[name][1][1:]] if "transcribe" in COMMANDS[name][0] else []
-    command = [sys.executable, "-m", "avsr_bench", *words(name, "-", *more)]
+    command = [*warm.avsr(), *words(name, "-", *more)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
     target = tmp_path / f"out{COMMANDS[name][1]}"
     assert not list(tmp_path.iterdir())

@@ -3,9 +3,9 @@
 import json
 import shutil
 import subprocess
-import sys
 
 import pytest
+import warm
 from heard import Silence
 from mouths import make_shards
 from small_runs import small_network, small_run, small_unified
@@ -27,7 +27,7 @@ def measure(corpus, run_of, tmp_path):
 
 
 def avsr(*words):
-    command = [sys.executable, "-m", "avsr_bench", *map(str, words)]
+    command = [*warm.avsr(), *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout, done.stderr

@@ -9,6 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+import warm
 from small_runs import small_network, small_run, small_tokenizer
 
 from avsr_bench import runs
@@ -113,7 +114,7 @@ def test_the_file_knows_all_that_it_takes_to_use_it(exported):
 
 def test_the_command_is_quiet_about_everything_else(tmp_path):
     folder = small_run(tmp_path / "run", small_network("video", encoder_blocks=1))
-    command = [sys.executable, "-m", "avsr_bench", "export", folder, "--format", "onnx", "--out", tmp_path / "x.onnx"]
+    command = [*warm.avsr(), "export", folder, "--format", "onnx", "--out", tmp_path / "x.onnx"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     first, second = done.stdout.splitlines()

@@ -7,6 +7,7 @@ import sys
 import pytest
 import safetensors.torch
 import torch
+import warm
 from small_runs import SMALL, small_network, small_run, thinned
 
 from avsr_bench import recipes
@@ -17,7 +18,7 @@ from avsr_bench.records import Refused
 
 
 def avsr(*arguments):
-    command = [sys.executable, "-m", "avsr_bench", "export", *map(str, arguments)]
+    command = [*warm.avsr(), "export", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

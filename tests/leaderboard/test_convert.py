@@ -2,10 +2,10 @@
 
 import json
 import subprocess
-import sys
 from dataclasses import asdict
 
 import pytest
+import warm
 
 from avsr_bench.leaderboard import convert, read_rows
 from avsr_bench.scoring import read_archive
@@ -85,7 +85,7 @@ def test_the_command_line(old):
     folder, _ = old
 
     def run(*words):
-        command = [sys.executable, "-m", "avsr_bench", "leaderboard", "convert", *map(str, words)]
+        command = [*warm.avsr(), "leaderboard", "convert", *map(str, words)]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     done = run(folder)

@@ -6,13 +6,13 @@ import math
 import os
 import re
 import subprocess
-import sys
 from contextlib import suppress
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import warm
 from archives import members, put, text, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -263,9 +263,7 @@ def test_what_the_pages_say_of_others_does_not_act_on_the_terminal(make, tmp_pat
     folder.mkdir()
     (folder / "x\nnote: fine.zip").write_text("{}")
     for words in ((), ("verify",)):
-        done = subprocess.run(
-            [sys.executable, "-m", "avsr_bench", "leaderboard", *words], cwd=tmp_path, capture_output=True, check=False
-        )
+        done = subprocess.run([*warm.avsr(), "leaderboard", *words], cwd=tmp_path, capture_output=True, check=False)
         out = done.stdout.decode()
         assert inert(out, lines=True) == out and not done.stderr
         assert "\\u001b[31mred" in out and "\nnote: fine" not in out

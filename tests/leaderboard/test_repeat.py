@@ -4,12 +4,12 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import typer.main
+import warm
 from archives import members, put, text, write
 from heard import Silence, make_corpus, make_run, make_videos, speaking
 from hypothesis import HealthCheck, given, settings
@@ -63,7 +63,7 @@ def tree(folder):
 
 def avsr(*words, cwd):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "avsr_bench", *map(str, words)]
+    command = [*warm.avsr(), *map(str, words)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, env=environment)
 
 

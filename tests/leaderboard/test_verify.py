@@ -2,9 +2,9 @@ import csv
 import json
 import os
 import subprocess
-import sys
 
 import pytest
+import warm
 from archives import put, text
 
 from avsr_bench.leaderboard import read_rows, verify
@@ -57,7 +57,7 @@ def test_an_interval_that_hypotheses_do_not_make(results, make, which):
 
 def command(*words, cwd):
     return subprocess.run(
-        [sys.executable, "-m", "avsr_bench", "leaderboard", *words],
+        [*warm.avsr(), "leaderboard", *words],
         cwd=cwd,
         capture_output=True,
         text=True,

@@ -4,11 +4,11 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import warm
 from patience import PATIENCE
 from people import clip, place, talking
 from videos import tone, write_sound, write_video
@@ -43,7 +43,7 @@ def avsr(tmp_path):
     """Runs `avsr-bench` in an empty folder: avsr("prep", "folder", ...)."""
 
     def run(*arguments, expect=0, **kwargs):
-        command = [sys.executable, "-m", "avsr_bench", *map(str, arguments)]
+        command = [*warm.avsr(), *map(str, arguments)]
         environment = {**os.environ, "COLUMNS": "120"}
         done = subprocess.run(
             command,

@@ -4,12 +4,12 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import archives
 import pytest
+import warm
 from archives import names
 from patience import PATIENCE
 
@@ -19,16 +19,18 @@ from avsr_bench.scoring import read_archive
 from avsr_bench.workflow import BoardRequest, load_settings, make_plan
 from avsr_bench.workflow.kept import is_measured, measured_run
 
-COMMAND = [sys.executable, "-m", "avsr_bench", "leaderboard", "make", "--corpus", "mouths"]
+
+def command(*options, corpus="mouths"):
+    return [*warm.avsr(), "leaderboard", "make", "--corpus", corpus, *options]
 
 
 def make(*options):
-    return subprocess.run([*COMMAND, *options], capture_output=True, text=True, check=False)
+    return subprocess.run(command(*options), capture_output=True, text=True, check=False)
 
 
 def until(text, *options):
     """A board that is under way, up to a line that begins with `text`."""
-    board = subprocess.Popen([*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    board = subprocess.Popen(command(*options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     said = []
     for line in board.stderr:
         said.append(line)
@@ -47,7 +49,7 @@ def test_usage_errors_are_one_line_and_leave_nothing_behind(place):
 
 
 def test_a_corpus_that_cannot_be_made_ends_it(place):
-    done = subprocess.run([*COMMAND[:-1], "grid", "--root", "nowhere"], capture_output=True, text=True, check=False)
+    done = subprocess.run(command("--root", "nowhere", corpus="grid"), capture_output=True, text=True, check=False)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith("avsr-bench: corpus: ") and "nowhere" in last
@@ -296,7 +298,7 @@ def test_ctrl_c_reaches_the_training_which_saves(place):
     assert said.splitlines()[-1] == "avsr-bench: stopped by SIGINT; the same command continues from here"
     assert checkpoint.is_file()
     resumed = until("train dense: resuming runs/mouths/dense-tiny-s0 after", "--models", "dense")
-    second = subprocess.run(COMMAND, capture_output=True, text=True, check=False)
+    second = subprocess.run(command(), capture_output=True, text=True, check=False)
     assert second.returncode == 1 and "another leaderboard is being made here" in second.stderr
     resumed.send_signal(signal.SIGTERM)
     resumed.communicate(timeout=PATIENCE)
@@ -321,7 +323,7 @@ def test_two_trainings_at_once_are_stopped_together_and_both_resume(place, monke
     assert said.splitlines()[-1] == "avsr-bench: stopped by SIGINT; the same command continues from here"
     assert all((folder / "last.ckpt").is_file() for folder in folders)
     assert not list(place.glob("leaderboards/local/results/**/failed.json"))  # stopped is not failed
-    resumed = subprocess.Popen([*COMMAND, "--models", ",".join(names)], stderr=subprocess.PIPE, text=True)
+    resumed = subprocess.Popen(command("--models", ",".join(names)), stderr=subprocess.PIPE, text=True)
     left = {f"train {name}: resuming runs/mouths/{name}-tiny-s0 after" for name in names}
     for line in resumed.stderr:
         left -= {each for each in left if each in line}

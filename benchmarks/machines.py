@@ -27,7 +27,7 @@ from .kills import results_of
 from .mutations.cases import good_files
 from .results import record, table
 
-WAIT = 240  # seconds after which a command counts as hanging
+WAIT = 1200  # seconds after which a command counts as hanging
 COPIES = 12  # of each raw clip, under other names
 AVSR = [sys.executable, "-m", "avsr_bench"]
 RAY = [sys.executable, "-m", "ray.scripts.scripts", "start"]
@@ -83,7 +83,9 @@ def report(outcomes: list[Outcome]) -> None:
         " Power: unplugged, then every process gets SIGKILL."
         " Seconds are from the cut to the end of the command, or from its start where nothing was cut off;"
         " other work ran on the machine, so they say little."
-        " The bucket is moto's server, a check of the protocol.",
+        " The bucket is moto's server, a check of the protocol."
+        " Where the first host loses power, torchrun's rendezvous is lost with it: the training on the other ends after"
+        " train.wait_minutes, and torchrun there waits until TCP gives the lost host up, a quarter of an hour.",
     )
 
 

@@ -2,7 +2,8 @@
 
 `settings` is what leaderboards/board.yaml says, `entries` the runs that it comes to, `kept` which of them need not be
 trained. `plan` makes stages of them, `schedule` says which may run now, `run` carries them out, each command a process
-of its own (`commands`). What is done is not done again.
+of its own (`commands`), forked from one that has imported what commands import (`forks`). What is done is not done
+again.
 """
 
 from .plan import BoardPlan, Stage, make_plan

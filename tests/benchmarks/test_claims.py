@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from mouths import make_shards
 
+from benchmarks import claims, msrs_defaults
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -30,33 +32,27 @@ def elsewhere(tmp_path):
         (("--jobs", "0"), "--jobs 0: give a positive number"),
     ],
 )
-def test_what_is_not_of_the_comparison_is_refused(words, said):
-    done = run("-m", "benchmarks.claims", *words)
-    assert done.returncode == 2
-    assert said in done.stderr
+def test_what_is_not_of_the_comparison_is_refused(words, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        claims.main(words)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
 
 
 def test_every_system_is_tuned_over_the_same_rates_with_a_seed_that_is_not_compared_and_no_test_clips():
-    lines = (
-        "from benchmarks import claims",
-        "cells = {(i, s): claims.tuning(i, s) for i in claims.INPUTS for s in claims.SYSTEMS}",
-        "everyone = [cell for its in cells.values() for cell in its]",
-        "print(len({len(its) for its in cells.values()}), any(cell.tested for cell in everyone))",
-        "print({cell.seed for cell in everyone} & set(claims.SEEDS), len({str(cell.recipe) for cell in everyone}))",
-        "print({cell.recipe['train']['lr'] for cell in everyone} == {5e-4, 1e-3, 2e-3})",
-    )
-    assert run("-c", "\n".join(lines)).stdout.split() == ["1", "False", "set()", "42", "True"]
+    cells = {(shown, system): claims.tuning(shown, system) for shown in claims.INPUTS for system in claims.SYSTEMS}
+    everyone = [cell for its in cells.values() for cell in its]
+    assert len({len(its) for its in cells.values()}) == 1 and not any(cell.tested for cell in everyone)
+    assert not {cell.seed for cell in everyone} & set(claims.SEEDS)
+    assert len({str(cell.recipe) for cell in everyone}) == len(everyone) == 42
+    assert {cell.recipe["train"]["lr"] for cell in everyone} == {5e-4, 1e-3, 2e-3}
 
 
 def test_what_was_tried_for_the_defaults_is_what_recipes_take_and_no_two_alike():
-    lines = (
-        "from benchmarks import claims, msrs_defaults",
-        "cells = [cell for _, cell in msrs_defaults.cells()]",
-        "print(len(cells) - len({cell.system + str(cell.recipe) for cell in cells}))",
-        "print(len(cells) - len({cell.name for cell in cells}), any(cell.tested for cell in cells))",
-        "print({cell.seed for cell in cells} & set(claims.SEEDS))",
-    )
-    assert run("-c", "\n".join(lines)).stdout.split() == ["0", "0", "False", "set()"]
+    cells = [cell for _, cell in msrs_defaults.cells()]
+    assert len({cell.system + str(cell.recipe) for cell in cells}) == len({cell.name for cell in cells}) == len(cells)
+    assert not any(cell.tested for cell in cells)
+    assert not {cell.seed for cell in cells} & set(claims.SEEDS)
 
 
 MADE = """

@@ -6,12 +6,20 @@ import sys
 import pytest
 import torch
 
-from avsr_bench.nn import NetworkSettings
+from avsr_bench.nn import FrontendSettings, NetworkSettings
 from benchmarks import gpu, results
 
 NARROW = gpu.Form(
     device="cpu",
-    settings=NetworkSettings(width=32, heads=4, feed_forward=64, encoder_blocks=1, decoder_blocks=1),
+    settings=NetworkSettings(
+        mouth=16,
+        video=FrontendSettings(channels=(4, 6, 8, 10), blocks=1, stem=(3, 3, 3)),
+        width=32,
+        heads=4,
+        feed_forward=64,
+        encoder_blocks=1,
+        decoder_blocks=1,
+    ),
     frames=6,
     said=2,
     clips=2,

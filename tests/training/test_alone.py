@@ -9,11 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import warm
 from training_settings import small
 
 from avsr_bench.records import Refused
 from avsr_bench.training.checkpoint import CHECKPOINT
 from avsr_bench.training.signals import Stopped
+
+START = (sys.executable, "-m", "avsr_bench")
 
 
 def updates(folder):
@@ -26,7 +29,7 @@ def command(corpus, tmp_path):
     """`train` as somebody else types it, with the settings of `run`."""
 
     def make(out, *assignments, system="dense", steps=8):
-        words = [sys.executable, "-m", "avsr_bench", "train", system, "--data", corpus.location, "--size", "tiny"]
+        words = [*START, "train", system, "--data", corpus.location, "--size", "tiny"]
         return [*words, "--out", str(out), *small(f"train.steps={steps}", *assignments)]
 
     return make
@@ -34,7 +37,8 @@ def command(corpus, tmp_path):
 
 def second(command, out, *options):
     """Somebody else trains in the same folder: how that ends."""
-    done = subprocess.run([*command(out), *options], capture_output=True, text=True, check=False)
+    words = command(out)[len(START) :]
+    done = subprocess.run([*warm.avsr(), *words, *options], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     return done.stderr.splitlines()[-1]
 

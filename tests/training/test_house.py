@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+import warm
 import yaml
 from patience import PATIENCE
 from training_settings import SMALL, small
@@ -196,7 +197,7 @@ def test_a_run_is_not_resumed_with_other_labels(run, corpus, labels, tmp_path):
 
 
 def test_a_dry_run_prints_the_plan_and_trains_nothing(corpus, tmp_path):
-    words = [sys.executable, "-m", "avsr_bench", "train", "distilled", "--data", corpus.location, "--size", "tiny"]
+    words = [*warm.avsr(), "train", "distilled", "--data", corpus.location, "--size", "tiny"]
     words += ["--dry-run", "train.lr=0.5"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 0 and not done.stderr and not list(tmp_path.iterdir())
@@ -232,9 +233,7 @@ def test_a_dry_run_of_a_system_whose_teacher_was_begun(run, own_tiny, corpus):
 def test_a_dry_run_refuses_what_training_would(run, corpus, tmp_path):
     run("dense", steps=2, out=tmp_path / "run")
     words = [
-        sys.executable,
-        "-m",
-        "avsr_bench",
+        *warm.avsr(),
         "train",
         "dense",
         "--data",

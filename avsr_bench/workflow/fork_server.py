@@ -153,7 +153,10 @@ if __name__ == "__main__":
         importlib.import_module(module)
     if not forkable():
         sys.exit(1)
-    server = Server(Path(place))
+    try:
+        server = Server(Path(place))
+    except OSError:  # a path longer than the 108 bytes of an address
+        sys.exit(1)
     print("ready", flush=True)
     if (asked := server.serve()) is not None:
         run(**asked)

@@ -22,10 +22,18 @@ IMPORTED = ("avsr_bench.cli", "avsr_bench.prep.job", "avsr_bench.training.job", 
 
 
 class Forks:
-    """The server, from which processes are forked until it is closed or whoever made it is gone."""
+    """The server, from which processes are forked until it is closed or whoever made it is gone.
+
+    Where a process like this one cannot be forked, its words start each command as a user starts it.
+    """
 
     def __init__(self, imported: Sequence[str] = IMPORTED) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="avsr-bench-"))
+        self.words: tuple[str, ...] = PLAIN
+        self.server: subprocess.Popen[bytes] | None = None
+        try:
+            self.folder = Path(tempfile.mkdtemp(prefix="avsr-bench-"))
+        except OSError:  # no room
+            return
         place = str(self.folder / "socket")
         self.server = subprocess.Popen(
             [sys.executable, "-m", SERVER, place, *imported],
@@ -34,14 +42,15 @@ class Forks:
             start_new_session=True,  # Ctrl-C is for the commands, and reaches them through their clients
         )
         assert self.server.stdout is not None
-        ready = self.server.stdout.readline() == b"ready\n"
-        # Where a process like this one cannot be forked, each command starts as a user starts it.
-        self.words = (sys.executable, "-I", "-S", str(CLIENT), place) if ready else PLAIN
-        if not ready:
+        if self.server.stdout.readline() == b"ready\n":
+            self.words = (sys.executable, "-I", "-S", str(CLIENT), place)
+        else:
             shutil.rmtree(self.folder)
 
     def close(self) -> None:
         """No more commands; those that run go on."""
+        if self.server is None:
+            return
         assert self.server.stdin is not None and self.server.stdout is not None
         self.server.stdin.close()
         self.server.stdout.close()

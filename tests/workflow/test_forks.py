@@ -100,10 +100,13 @@ def test_a_server_that_is_killed_is_one_line(training):
     running = training(forks)
     (command,) = children(forks.server.pid)
     forks.server.kill()
+    forks.server.wait()
     assert running.wait(PATIENCE) == 1
     os.kill(command, signal.SIGKILL)  # nobody else does
     _, said = running.communicate(timeout=PATIENCE)
     assert "forked from was ended: start the same command again" in said.splitlines()[-1]
+    late = subprocess.run([*forks.words, "--help"], capture_output=True, text=True, check=False)
+    assert late.returncode == 1 and late.stderr.count("\n") == 1 and "was ended" in late.stderr
     forks.close()
     assert not forks.folder.exists()
 
@@ -127,6 +130,18 @@ def test_a_process_with_threads_is_not_forked(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     forks = Forks(["busy"])
     assert forks.words == PLAIN and not forks.folder.exists()
+    forks.close()
+
+
+@pytest.mark.parametrize("folder", ["long" * 30, "missing"], ids=["no address", "no folder"])
+def test_no_place_for_a_socket_is_no_hindrance(tmp_path, monkeypatch, capfd, folder):
+    place = tmp_path / folder
+    if folder != "missing":
+        place.mkdir()
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr("tempfile.tempdir", str(place))
+        forks = Forks(["json"])
+    assert forks.words == PLAIN and not list(place.glob("*")) and not capfd.readouterr().err
     forks.close()
 
 

@@ -167,10 +167,9 @@ def _figures(comparisons: Sequence[Comparison]) -> list[Path]:
             for row, label in zip(grid, ("loss of a validation clip", "WER on validation clips, %"), strict=True):
                 row[0].set_ylabel(label)
                 row[0].set_ylim(bottom=0)  # of the whole row, once everything is in it
-            losses = [
-                look.loss for each in shown for runs in each.of.values() for row in runs.seeds for look in row.looks
-            ]
-            grid[0][0].set_ylim(top=1.6 * median(losses))  # a first spike flattens all else
+            rows = [row for each in shown for runs in each.of.values() for row in runs.seeds]
+            ends = max(row.last.loss for row in rows)  # are seen; a first spike is not, which flattens all else
+            grid[0][0].set_ylim(top=max(1.6 * median(look.loss for row in rows for look in row.looks), 1.15 * ends))
             lines = [axes.get_legend_handles_labels() for axes in grid.flat]
             figure.legend(*max(lines, key=lambda pair: len(pair[1])), loc="outside lower center", ncols=2 + len(shown))
             path = PAGE.with_name(f"claims-{over}.png")

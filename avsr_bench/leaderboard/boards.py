@@ -20,6 +20,7 @@ LONGEST = 80  # characters of a name of a file, before what tells it from others
 # Words of a command that need not stand behind a system's name: options, and settings that a column shows.
 SHOWN = ("-", "train.steps=", "train.epochs=", "method.sparsity=", "augment.noise=", "rounds.")
 DENSE = "dense"  # the system that all others are compared with
+CONTINUED = "dense-continued"  # and rounds with this one: dense, trained on for as many with nothing removed
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..scoring import same_budget
-from .boards import DENSE, Board, Model
+from .boards import CONTINUED, DENSE, Board, Model
 
 NEAR = 0.1  # of two sparsities that are learnt: as far apart as those of seeds
 ALL = 0.95  # of the hours that any dense run had text for: clips that are left out move it a little
@@ -13,19 +13,22 @@ def dense_of(board: Board, model: Model) -> Model | str:
     """The dense model to compare with, or in a few words why there is none.
 
     It is plain, was trained on the same corpus, with noise or without as the model was, with the same seeds and the
-    same budget, and has the same size and decoding. What noise in training does is seen on dense itself: one that was
-    trained with it is compared with one that was not.
+    same budget, and has the same size and decoding. A round is compared with the same round of dense, begun with the
+    same network. What noise in training does is seen on dense itself: one that was trained with it is compared with one
+    that was not.
     """
     if is_plain(board, model) and not model.noisy_training:
         return ""
     if model.frames is None:
         return "budget unknown"
     with_noise = model.noisy_training and not is_plain(board, model)
-    alike = [other for other in _like(board, model) if is_plain(board, other)]
+    like = _like(board, model)
+    alike = [other for other in like if is_plain(board, other)]
+    alike = alike or [other for other in like if other.system == CONTINUED and _first(other) == _first(model)]
     trained = [other for other in alike if other.noisy_training == with_noise]
     mine = [other for other in trained if model.seeds <= other.seeds]
     if mine:
-        return mine[0]
+        return "" if model in mine else mine[0]
     if alike and not trained:
         return "no dense run trained with noise" if with_noise else "no dense run trained without noise"
     return "no dense run of these seeds" if trained else "no dense run of this budget"
@@ -56,6 +59,12 @@ def without_noise(board: Board, model: Model) -> Model | None:
         if other.system == model.system and not other.noisy_training and near and model.seeds <= other.seeds:
             return other
     return None
+
+
+def _first(model: Model) -> str:
+    """The run that the first ancestor comes from; empty where training began with random weights."""
+    budget = model.about.budget
+    return budget.ancestors[-1].run if budget is not None and budget.ancestors else ""
 
 
 def _like(board: Board, model: Model) -> list[Model]:

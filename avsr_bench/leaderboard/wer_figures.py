@@ -41,9 +41,8 @@ def _sparsity(drawn: Drawn, means: dict[Model, Mean], what: str, tag: str) -> It
     top = 106 * max(mean.interval.high for mean in means.values())
     for axes, (system, mine) in zip(grid, systems, strict=True):
         plain = next((each for each in mine if not each.noisy_training), mine[0])
-        dense = drawn.dense(plain)
-        if dense is not None and dense in means:
-            draw_band(axes, curve_of(DENSE, [0, 100], [means[dense]] * 2, [dense.run] * 2), named=axes is grid[0])
+        if (dense := _dense(drawn, [each for each in mine if each.noisy_training == plain.noisy_training], means)).x:
+            draw_band(axes, dense, named=axes is grid[0])
         for curve, hollow, noisy in _lines(mine, means, drawn.unconverged):
             draw_line(axes, curve, hollow, noisy, numbers=len(curve.x) <= FEW and noisy == plain.noisy_training)
         axes.set(title=literal(system), xlim=(-4, 104), ylim=(0, max(top, 1)))
@@ -53,7 +52,8 @@ def _sparsity(drawn: Drawn, means: dict[Model, Mean], what: str, tag: str) -> It
     drawing.supylabel("WER, %", color=MUTED, fontsize=9)
     headed(drawing, f"WER against sparsity, {what}. Measured here: {drawn.title}")
     caption = (
-        f"Measured here: WER against sparsity on {drawn.title}, {what}. A panel a system; dashed line and band: dense."
+        f"Measured here: WER against sparsity on {drawn.title}, {what}. A panel a system; dashed line and band: dense,"
+        " of its budget where there is one."
     )
     caption += explained(drawn, [each for _, mine in systems for each in mine])
     name = file_name(*drawn.name, tag) if tag else file_name(*drawn.name)
@@ -133,6 +133,14 @@ def _by_family(drawn: Drawn, met: Sequence[Model], where: Where, families: Seque
     caption += not_drawn([model for model in near if model not in chosen])
     name = f"families{_suffix(where)}-{file_name(*drawn.name)}"
     yield keep(drawing, drawn.out, name, f"WER against noise {ON[where.on]} by family, {drawn.title}", caption)
+
+
+def _dense(drawn: Drawn, mine: Sequence[Model], means: dict[Model, Mean]) -> Curve:
+    """Dense beside a line: that of the budget of each point, and straight across where all have the same."""
+    known = [(100 * each.about.sparsity, like) for each in mine if (like := drawn.dense(each)) and like in means]
+    if len({like for _, like in known}) == 1:
+        known = [(x, known[0][1]) for x in (0.0, 100.0)]
+    return curve_of(DENSE, [x for x, _ in known], [means[like] for _, like in known], [like.run for _, like in known])
 
 
 def _lines(

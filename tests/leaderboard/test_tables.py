@@ -98,6 +98,26 @@ def test_dense_that_began_elsewhere_or_lacks_texts_is_no_reference(results, make
     }
 
 
+def test_rounds_are_compared_with_as_many_rounds_that_remove_nothing(results, make):
+    few = make.sentences(5, 2)
+    make.measure(results, "synth/dense-tiny-s0", texts=few, budget=Budget(frames=8_000_000))
+    for number in (1, 2):
+        spent = Budget(frames=2_000_000 * number, ancestors=(Ancestor("synth/dense-tiny-s0", 8_000_000, "ab"),))
+        for system, sparsity in (("sparsevsr", 0.1 * number), ("dense-continued", 0.0)):
+            run = f"synth/{system}-tiny-s0/round-0{number}"
+            make.measure(results, run, texts=few, budget=spent, system=system, sparsity=sparsity)
+    elsewhere = Budget(frames=2_000_000, ancestors=(Ancestor("synth/braven-tiny-s0", 8_000_000, "cd"),))
+    make.measure(results, "synth/gmp-tiny-s0", texts=few, budget=elsewhere, system="gmp", sparsity=0.1)
+    ((board,), _) = make_boards(read_rows([results]).rows)
+    compared = {model.run: dense_of(board, model) for model in board.models}
+    assert compared.pop("synth/gmp-tiny-s0") == "no dense run of this budget"
+    for number in (1, 2):
+        control = f"synth/dense-continued-tiny-s0/round-0{number}"
+        assert compared[f"synth/sparsevsr-tiny-s0/round-0{number}"].run == control
+        assert compared[control] == ""
+    assert compared["synth/dense-tiny-s0"] == ""
+
+
 def test_what_may_not_share_a_table_does_not(results, make):
     few = make.sentences(6, 3)
     for run in ("synth/dense-tiny-s0", "synth/msrs-tiny-s0"):

@@ -190,5 +190,6 @@ def _draw(axes: Any, comparison: Comparison, over: str, name: str, scale: float,
         x = [fmean(getattr(look, over) for look in at) for at in together]
         y = [[min(scale * getattr(look, name), most) for look in at] for at in together]
         style = styles[system]
-        axes.plot(x, list(map(fmean, y)), color=style.colour, marker=style.mark, label=system, markersize=3)
+        line = "--" if style.hatch else "-"  # of two systems with one colour the second is dashed
+        axes.plot(x, list(map(fmean, y)), line, color=style.colour, marker=style.mark, label=system, markersize=3)
         axes.fill_between(x, list(map(min, y)), list(map(max, y)), color=style.colour, alpha=0.12, linewidth=0)

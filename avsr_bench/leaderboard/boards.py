@@ -16,6 +16,7 @@ from .failures import Failed, without_seed
 from .rows import CLEAN, Row
 
 CLEAN_KEY: tuple[None, str, float] = (None, CLEAN, 0.0)
+ROUNDED = 0.05  # of the weights: more than rounding to 8 bits makes zero, which is 0.8 % at tiny
 LONGEST = 80  # characters of a name of a file, before what tells it from others
 # Words of a command that need not stand behind a system's name: options, and settings that a column shows.
 SHOWN = ("-", "train.steps=", "train.epochs=", "method.sparsity=", "augment.noise=", "rounds.")
@@ -79,8 +80,8 @@ class Model:
 
     @property
     def sparse(self) -> bool:
-        """Whether weights were removed: rounding to 8 bits leaves some zeros too."""
-        return round(self.about.sparsity, 2) > 0
+        """Whether weights were removed: rounding to 8 bits makes some zero too."""
+        return self.about.sparsity > ROUNDED
 
     @property
     def noisy_training(self) -> bool:

@@ -24,7 +24,7 @@ def dense_of(board: Board, model: Model) -> Model | str:
     with_noise = model.noisy_training and not is_plain(board, model)
     like = _like(board, model)
     alike = [other for other in like if is_plain(board, other)]
-    alike = alike or [other for other in like if other.system == CONTINUED and _first(other) == _first(model)]
+    alike = alike or [other for other in like if other.system == CONTINUED and _begun(other) == _begun(model)]
     trained = [other for other in alike if other.noisy_training == with_noise]
     mine = [other for other in trained if model.seeds <= other.seeds]
     if mine:
@@ -61,10 +61,10 @@ def without_noise(board: Board, model: Model) -> Model | None:
     return None
 
 
-def _first(model: Model) -> str:
-    """The run that the first ancestor comes from; empty where training began with random weights."""
-    budget = model.about.budget
-    return budget.ancestors[-1].run if budget is not None and budget.ancestors else ""
+def _begun(model: Model) -> tuple[str, int]:
+    """The run that the first of its ancestors comes from, and in how many trainings it came from there."""
+    ancestors = model.about.budget.ancestors if model.about.budget is not None else ()
+    return (ancestors[-1].run, len(ancestors)) if ancestors else ("", 0)
 
 
 def _like(board: Board, model: Model) -> list[Model]:

@@ -100,17 +100,24 @@ def test_dense_that_began_elsewhere_or_lacks_texts_is_no_reference(results, make
 
 def test_rounds_are_compared_with_as_many_rounds_that_remove_nothing(results, make):
     few = make.sentences(5, 2)
-    make.measure(results, "synth/dense-tiny-s0", texts=few, budget=Budget(frames=8_000_000))
-    for number in (1, 2):
-        spent = Budget(frames=2_000_000 * number, ancestors=(Ancestor("synth/dense-tiny-s0", 8_000_000, "ab"),))
-        for system, sparsity in (("sparsevsr", 0.1 * number), ("dense-continued", 0.0)):
+    dense = Ancestor("synth/dense-tiny-s0", 8_000_000, "ab")
+    make.measure(results, dense.run, texts=few, budget=Budget(frames=dense.frames))
+    for system, removed in (("sparsevsr", 0.1), ("dense-continued", 0.0)):
+        before: tuple[Ancestor, ...] = (dense,)
+        for number in (1, 2):
             run = f"synth/{system}-tiny-s0/round-0{number}"
-            make.measure(results, run, texts=few, budget=spent, system=system, sparsity=sparsity)
+            spent = Budget(frames=2_000_000, ancestors=before)
+            make.measure(results, run, texts=few, budget=spent, system=system, sparsity=removed * number)
+            before = (Ancestor(run, 2_000_000, f"c{number}"), *before)
+    at_once = Budget(frames=4_000_000, ancestors=(dense,))
     elsewhere = Budget(frames=2_000_000, ancestors=(Ancestor("synth/braven-tiny-s0", 8_000_000, "cd"),))
-    make.measure(results, "synth/gmp-tiny-s0", texts=few, budget=elsewhere, system="gmp", sparsity=0.1)
+    for system, spent in (("int8", at_once), ("gmp", elsewhere)):
+        make.measure(results, f"synth/{system}-tiny-s0", texts=few, budget=spent, system=system, sparsity=0.016)
     ((board,), _) = make_boards(read_rows([results]).rows)
+    assert {model.system for model in board.models if model.sparse} == {"sparsevsr"}  # rounding makes some zero
     compared = {model.run: dense_of(board, model) for model in board.models}
-    assert compared.pop("synth/gmp-tiny-s0") == "no dense run of this budget"
+    for system in ("int8", "gmp"):  # as many frames as two rounds in one, and as one round from another start
+        assert compared[f"synth/{system}-tiny-s0"] == "no dense run of this budget"
     for number in (1, 2):
         control = f"synth/dense-continued-tiny-s0/round-0{number}"
         assert compared[f"synth/sparsevsr-tiny-s0/round-0{number}"].run == control

@@ -23,6 +23,9 @@ PAIRS = (
     ("msrs", "msrs-frozen"),
     ("msrs-layerscale", "layerscale"),
     ("rigl", "static-erk"),
+    ("msrs-search-0.4", "dense"),
+    ("msrs-frozen-search-0.4", "dense"),
+    ("msrs-search-0.4", "msrs-frozen-search-0.4"),
 )
 
 

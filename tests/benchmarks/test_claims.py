@@ -113,6 +113,6 @@ def test_the_page_says_what_was_run_and_draws_it(elsewhere):
     )
     done = run("-c", MADE + "\n".join(lines), cwd=elsewhere)
     assert done.stdout.split()[:2] == ["True", "True"], done.stderr
-    assert "4 of 84 cells and 6 of 42 tuning runs were run" in done.stdout
+    assert "4 of 108 cells and 6 of 54 tuning runs were run" in done.stdout
     assert "| msrs against dense | -20.0 | -20.0, -20.0 |" in done.stdout
     assert "30.5 (30.0 to 31.0; 2)" in done.stdout

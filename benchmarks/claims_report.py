@@ -16,6 +16,7 @@ from .results import machine, put_between, table
 PAGE = Path(__file__).parent.parent / "docs/msrs.md"
 BEGIN, END = "<!-- claims: made by `make claims`, do not edit -->", "<!-- claims end -->"
 EARLY = 0.25  # of the updates: where "starts faster" is looked at
+LINES = ("-", "--", ":", "-.")  # of systems with the same colour
 # Which of two systems ends lower, seed by seed: the questions of the page.
 PAIRS = (
     ("msrs", "dense"),
@@ -183,6 +184,7 @@ def _figures(comparisons: Sequence[Comparison]) -> list[Path]:
 
 def _draw(axes: Any, comparison: Comparison, over: str, name: str, scale: float, most: float) -> None:
     """The mean over seeds of every system, and a band from the lowest to the highest."""
+    from avsr_bench.leaderboard.style import ROUNDS
     from avsr_bench.leaderboard.style import looks as look_of
 
     styles = look_of(comparison.of)
@@ -193,6 +195,6 @@ def _draw(axes: Any, comparison: Comparison, over: str, name: str, scale: float,
         x = [fmean(getattr(look, over) for look in at) for at in together]
         y = [[min(scale * getattr(look, name), most) for look in at] for at in together]
         style = styles[system]
-        line = "--" if style.hatch else "-"  # of two systems with one colour the second is dashed
+        line = LINES[[hatch for _, hatch in ROUNDS].index(style.hatch)]
         axes.plot(x, list(map(fmean, y)), line, color=style.colour, marker=style.mark, label=system, markersize=3)
         axes.fill_between(x, list(map(min, y)), list(map(max, y)), color=style.colour, alpha=0.12, linewidth=0)

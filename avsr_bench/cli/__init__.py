@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from types import FrameType
 
 from ..inert import line
 from ..records import Misused, Refused
@@ -23,6 +21,7 @@ from . import (
     train,
     transcribe,
 )
+from .interrupt import STOPPED, Interrupt
 from .words import PROGRAM, App
 
 app = App(
@@ -44,25 +43,13 @@ leaderboard.add_to(app)
 setup.add_to(app)
 
 
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, in a type of its own.
-
-    CPython remembers a plain KeyboardInterrupt that falls into the text of an exec, of which dataclasses and named
-    tuples are made on import, and ends by the signal later on, whatever became of it: not with our exit code.
-    """
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise Interrupted
-
-
 def main() -> None:
     """Run a command; what goes wrong ends in one line and an exit code: 1 could not, 2 wrong usage, 130 stopped."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where whoever started us ignores it
-        signal.signal(signal.SIGINT, _interrupt)
+    interrupt = Interrupt()
+    interrupt.install()
     try:
         with terminal.streams():
-            code = _run()
+            code = _run(interrupt)
     except terminal.Unwritable as closed:
         print(f"{PROGRAM}: {closed}", file=sys.stderr or sys.stdout)
         code = 1
@@ -73,7 +60,7 @@ def main() -> None:
     sys.exit(code)
 
 
-def _run() -> int:
+def _run(interrupt: Interrupt) -> int:
     """The exit code, once all that was printed has found its place."""
     try:
         try:
@@ -84,6 +71,13 @@ def _run() -> int:
         except Refused as refused:
             print(f"{PROGRAM}: {line(str(refused))}", file=sys.stderr)
             code = 2 if isinstance(refused, Misused) else 1
+        except Exception:
+            if not interrupt.heard:
+                raise
+            print(f"{PROGRAM}: stopped", file=sys.stderr)
+            code = STOPPED
+        if code and interrupt.heard:
+            code = STOPPED
         sys.stdout.flush()
     except terminal.Unwritable as unwritable:
         print(f"{PROGRAM}: {unwritable}", file=sys.stderr)

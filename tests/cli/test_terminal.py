@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 from rich.table import Table
 
 from avsr_bench.cli import terminal
@@ -111,3 +112,52 @@ def test_a_bar_shows_names_as_they_are(monkeypatch):
     text = screen.getvalue()
     assert "[red]talk[/nothing]\\u001b]0;owned\\u0007.mp4" in text and "[/x] said \\u001b[2J and more" in text
     assert "\x1b]" not in text and not re.search("\x1b\\[2J", text)
+
+
+SWALLOWED = """
+import os, signal, sqlite3, time
+from avsr_bench import cli, records
+
+base = sqlite3.connect(":memory:")
+base.create_function("interrupted", 0, lambda: os.kill(os.getpid(), signal.SIGINT))
+
+@cli.app.command()
+def swallow(way: str) -> None:
+    "SQLite, in C, makes an OperationalError of any exception that its functions raise."
+    try:
+        base.execute("select interrupted()" if way != "wrong" else "select 1 from none")
+    except sqlite3.OperationalError as error:
+        if way == "refused":
+            raise records.Refused("clip.mp4 cannot be read")
+        if way != "finished":
+            raise
+
+class Dropped:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+
+@cli.app.command()
+def drop() -> None:
+    "Python drops what is raised in a destructor."
+    Dropped()
+    time.sleep(60)
+
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "last"),
+    [
+        ("swallow raised", 130, "avsr-bench: stopped"),
+        ("swallow refused", 130, "avsr-bench: clip.mp4 cannot be read"),
+        ("swallow finished", 0, None),
+        ("drop", 130, None),
+        ("swallow wrong", 1, "sqlite3.OperationalError: no such table: none"),
+    ],
+)
+def test_ctrl_c_that_is_swallowed_ends_a_command_all_the_same(words, code, last):
+    start = [sys.executable, "-c", SWALLOWED, *words.split()]
+    done = subprocess.run(start, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert (done.returncode, (done.stderr.splitlines() or [None])[-1]) == (code, last)
+    assert ("Traceback" in done.stderr) == (words == "swallow wrong")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+import typer
+
 from ..inert import line
 from ..records import Misused, Refused
 from . import (
@@ -64,7 +66,7 @@ def _run(interrupt: Interrupt) -> int:
     """The exit code, once all that was printed has found its place."""
     try:
         try:
-            app()
+            typer.main.get_command(app)()  # what app() does, but for its own sys.excepthook
             code = 0
         except SystemExit as end:
             code = int(end.code or 0)
@@ -76,6 +78,7 @@ def _run(interrupt: Interrupt) -> int:
                 raise
             print(f"{PROGRAM}: stopped", file=sys.stderr)
             code = STOPPED
+        interrupt.over = True
         if code and interrupt.heard:
             code = STOPPED
         sys.stdout.flush()

@@ -115,7 +115,8 @@ def test_a_bar_shows_names_as_they_are(monkeypatch):
 
 
 SWALLOWED = """
-import os, signal, sqlite3, time
+import ctypes, os, signal, sqlite3, sys, time
+import av
 from avsr_bench import cli, records
 
 base = sqlite3.connect(":memory:")
@@ -142,6 +143,27 @@ def drop() -> None:
     Dropped()
     time.sleep(60)
 
+@cli.app.command()
+def note() -> None:
+    "PyAV drops what is raised while it notes a line of a traceback: here that of FFmpeg's EAGAIN."
+    def interrupt(frame, event, value):
+        if frame.f_code.co_filename == "av/error.py":
+            sys.settrace(None)
+            os.kill(os.getpid(), signal.SIGINT)
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=16000)
+    short = av.AudioFrame(format="s16", layout="mono", samples=64)
+    short.sample_rate = 48000
+    sys.settrace(interrupt)
+    resampler.resample(short)
+    assert sys.gettrace() is None
+    time.sleep(60)
+
+@cli.app.command()
+def show() -> None:
+    "numpy's import_array prints any exception before it raises an ImportError; this function of CPython prints it too."
+    ctypes.pythonapi.PyRun_SimpleString(b"import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    raise ImportError("numpy.core.multiarray failed to import")
+
 cli.main()
 """
 
@@ -153,6 +175,8 @@ cli.main()
         ("swallow refused", 130, "avsr-bench: clip.mp4 cannot be read"),
         ("swallow finished", 0, None),
         ("drop", 130, None),
+        ("note", 130, None),
+        ("show", 130, "avsr-bench: stopped"),
         ("swallow wrong", 1, "sqlite3.OperationalError: no such table: none"),
     ],
 )

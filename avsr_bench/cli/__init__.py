@@ -59,6 +59,9 @@ def main() -> None:
         terminal.give_up(sys.stdout)
         terminal.give_up(sys.stderr)
         code = 1
+    except KeyboardInterrupt:  # before the command began, or while what it printed went out
+        terminal.give_up(sys.stdout)
+        code = STOPPED
     sys.exit(code)
 
 
@@ -78,7 +81,8 @@ def _run(interrupt: Interrupt) -> int:
                 raise
             print(f"{PROGRAM}: stopped", file=sys.stderr)
             code = STOPPED
-        interrupt.over = True
+        finally:
+            interrupt.over = True
         if code and interrupt.heard:
             code = STOPPED
         sys.stdout.flush()

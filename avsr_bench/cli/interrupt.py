@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
+import _thread
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
 
@@ -54,12 +55,11 @@ class Interrupt:
         raise Interrupted(self._gone)  # held by no name here: the traceback would hold it then, and it the traceback
 
     def _gone(self) -> None:
-        again = threading.Timer(AGAIN, self._again)
-        again.daemon = True
-        with contextlib.suppress(RuntimeError):  # no thread begins while the interpreter ends
-            again.start()
+        if not self.over:
+            _thread.start_new_thread(self._again, ())  # not threading's, whose locks may be held where this is called
 
     def _again(self) -> None:
+        time.sleep(AGAIN)
         if not self.over:
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 

@@ -164,6 +164,14 @@ def show() -> None:
     ctypes.pythonapi.PyRun_SimpleString(b"import os, signal; os.kill(os.getpid(), signal.SIGINT)")
     raise ImportError("numpy.core.multiarray failed to import")
 
+def early(frame, event, value):
+    "Before typer has made the command that it runs."
+    if frame.f_code.co_name == "get_command":
+        sys.settrace(None)
+        os.kill(os.getpid(), signal.SIGINT)
+
+if sys.argv[1] == "early":
+    sys.settrace(early)
 cli.main()
 """
 
@@ -177,6 +185,7 @@ cli.main()
         ("drop", 130, None),
         ("note", 130, None),
         ("show", 130, "avsr-bench: stopped"),
+        ("early", 130, None),
         ("swallow wrong", 1, "sqlite3.OperationalError: no such table: none"),
     ],
 )

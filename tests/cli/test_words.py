@@ -65,7 +65,7 @@ def misspelt(word):
 def refused(monkeypatch, capsys):
     """Run a command that must end with 2 and one line; gives the line."""
     heard = signal.getsignal(signal.SIGINT)
-    monkeypatch.setattr(cli, "app", PROGRAM)
+    monkeypatch.setattr(typer.main, "get_command", lambda app: PROGRAM)
 
     def run(*words):
         monkeypatch.setattr("sys.argv", ["avsr-bench", *words])
